@@ -1,0 +1,75 @@
+import { z } from 'zod';
+
+/**
+ * The one stream of events that a training run emits. The terminal, the recorder and the
+ * slide read these and nothing else.
+ */
+const evaluation = z.object({
+  /** Mean cross-entropy over the answer tokens, in nats. */
+  loss: z.number(),
+  perplexity: z.number(),
+  /** Share of held-out questions answered word for word by greedy generation, 0 to 1. */
+  exactMatch: z.number().min(0).max(1),
+  /** How many held-out questions were asked. */
+  count: z.number().int(),
+});
+
+const memory = z.object({
+  /** Bytes held for the frozen base: packed 4-bit codes and their scales, and what stays wide. */
+  base: z.number(),
+  adapter: z.number(),
+  /** Optimizer states: all of them, those in resident pages, and what was spilled to disk. */
+  optimizer: z.number(),
+  optimizerResident: z.number(),
+  optimizerPageIns: z.number().int(),
+  /** Block inputs kept by gradient checkpointing during one step. */
+  checkpoints: z.number(),
+  /** The most bytes that tensors held at any moment so far. */
+  peakTensors: z.number(),
+  /** Resident memory of the process. */
+  process: z.number(),
+});
+
+export const trainEvent = z.discriminatedUnion('type', [
+  z.object({
+    type: z.literal('start'),
+    steps: z.number().int(),
+    epochs: z.number(),
+    examples: z.number().int(),
+    batchSize: z.number().int(),
+    accumulation: z.number().int(),
+    effectiveBatch: z.number().int(),
+    /** The step that this run goes on from: 0, or that of the checkpoint. */
+    resumedAt: z.number().int(),
+  }),
+  z.object({
+    type: z.literal('step'),
+    /** Optimizer steps done, from 1. */
+    step: z.number().int(),
+    epoch: z.number(),
+    loss: z.number(),
+    learningRate: z.number(),
+    /** Global norm before clipping. */
+    gradientNorm: z.number(),
+    tokens: z.number().int(),
+    tokensPerSecond: z.number(),
+    /** Since the run began, and what is left by the pace so far. */
+    seconds: z.number(),
+    secondsLeft: z.number(),
+  }),
+  z.object({ type: z.literal('evaluation'), step: z.number().int(), when: z.enum(['before', 'during', 'after']), ...evaluation.shape }),
+  z.object({
+    type: z.literal('sample'),
+    when: z.enum(['before', 'after']),
+    instruction: z.string(),
+    input: z.string(),
+    expected: z.string(),
+    answer: z.string(),
+  }),
+  z.object({ type: z.literal('memory'), step: z.number().int(), ...memory.shape }),
+  z.object({ type: z.literal('done'), steps: z.number().int(), seconds: z.number(), stopped: z.enum(['finished', 'interrupted']) }),
+]);
+
+export type TrainEvent = z.infer<typeof trainEvent>;
+export type Evaluation = z.infer<typeof evaluation>;
+export type MemoryUse = z.infer<typeof memory>;
