@@ -1,0 +1,33 @@
+import { describe, expect, it } from 'vitest';
+import { closingLines, skipReason } from './reporter.ts';
+
+describe('the closing lines of a test run', () => {
+  it('are one plain line when nothing was skipped', () => {
+    expect(closingLines({ passed: 12, failed: 1, skipped: [] })).toEqual(['12 passed, 1 failed, 0 skipped']);
+  });
+
+  it('name each skipped test and why', () => {
+    const skipped = [{ name: 'tests/deck.test.ts > ten slides', reason: 'sin Chromium' }];
+    expect(closingLines({ passed: 3, failed: 0, skipped })).toEqual([
+      'Skipped, and why:',
+      '  - tests/deck.test.ts > ten slides: sin Chromium',
+      '3 passed, 0 failed, 1 skipped',
+    ]);
+  });
+});
+
+describe('the reason of a skip', () => {
+  it('is the note given to context.skip', () => {
+    expect(skipReason('deck > ten slides [sin Chromium]', 'no hay red')).toBe('no hay red');
+  });
+
+  it('is what the brackets that end a title say, the innermost first', () => {
+    expect(skipReason('deck > ten slides [sin Chromium]')).toBe('sin Chromium');
+    expect(skipReason('deck [sin Chromium] > ten slides')).toBe('sin Chromium');
+    expect(skipReason('deck [sin red] > ten slides [sin Chromium]')).toBe('sin Chromium');
+  });
+
+  it('says so when nobody gave one', () => {
+    expect(skipReason('codebook [16] has sixteen values')).toBe('sin motivo declarado');
+  });
+});

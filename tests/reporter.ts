@@ -1,0 +1,50 @@
+import type { Reporter, SerializedError, TestCase, TestModule } from 'vitest/node';
+
+export interface Tally {
+  passed: number;
+  failed: number;
+  skipped: { name: string; reason: string }[];
+}
+
+/**
+ * Why a test was skipped: the note given to `context.skip(note)`, else the brackets that end its
+ * title or that of a suite around it, as in «diez diapositivas [sin Chromium]».
+ */
+export function skipReason(fullName: string, note?: string): string {
+  if (note) return note;
+  const brackets = [...fullName.matchAll(/\[([^[\]]+)\](?= > |$)/g)];
+  return brackets.at(-1)?.[1] ?? 'sin motivo declarado';
+}
+
+/** What was skipped and why, and then one plain line alone. */
+export function closingLines({ passed, failed, skipped }: Tally): string[] {
+  const lines = skipped.map(({ name, reason }) => `  - ${name}: ${reason}`);
+  if (lines.length > 0) lines.unshift('Skipped, and why:');
+  return [...lines, `${passed} passed, ${failed} failed, ${skipped.length} skipped`];
+}
+
+/** Closes the default report so that a person or a program reads the outcome from the last line. */
+export class ClosingLineReporter implements Reporter {
+  onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly SerializedError[]): void {
+    const tally: Tally = { passed: 0, failed: unhandledErrors.length, skipped: [] };
+    for (const module of modules) {
+      const tests = [...module.children.allTests()];
+      for (const test of tests) count(test, module, tally);
+      // A file that did not even load has no tests, and is a failure all the same.
+      if (module.state() === 'failed' && !tests.some((test) => test.result().state === 'failed')) tally.failed++;
+    }
+    process.stdout.write(`${closingLines(tally).join('\n')}\n`);
+  }
+}
+
+function count(test: TestCase, module: TestModule, tally: Tally): void {
+  const result = test.result();
+  if (result.state === 'passed') tally.passed++;
+  else if (result.state === 'failed') tally.failed++;
+  else if (result.state === 'skipped') {
+    tally.skipped.push({
+      name: `${module.relativeModuleId} > ${test.fullName}`,
+      reason: skipReason(test.fullName, result.note),
+    });
+  }
+}

@@ -1,0 +1,15 @@
+import { defineConfig } from 'vitest/config';
+import { ClosingLineReporter } from './tests/reporter.ts';
+
+export default defineConfig({
+  test: {
+    include: ['tests/**/*.test.ts'],
+    environment: 'node',
+    // Tensor backends keep global state: every file gets a process of its own.
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    reporters: ['default', new ClosingLineReporter()],
+  },
+});
