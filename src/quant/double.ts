@@ -1,0 +1,61 @@
+import { DYNAMIC_MAP } from './codebooks.ts';
+
+/** Block scales, themselves quantised to 8 bits (QLoRA, arXiv:2305.14314, section 3). */
+export interface DoubleQuantized {
+  /** One index into the signed dynamic map for each scale, `[n]`. */
+  readonly codes: Uint8Array;
+  /** `[ceil(n / blockSize)]` */
+  readonly nestedAbsmax: Float32Array;
+  /** The mean of all scales, taken away first so that what remains has both signs. */
+  readonly offset: number;
+  readonly blockSize: number;
+}
+
+const BLOCK_SIZE = 256;
+
+/**
+ * @param absmax `[n]`, finite
+ */
+export function doubleQuantize(absmax: Float32Array): DoubleQuantized {
+  let sum = 0; // in float64: free of the order in which PyTorch happens to add
+  for (const scale of absmax) sum += scale;
+  const offset = absmax.length === 0 ? 0 : Math.fround(sum / absmax.length);
+  const centred = absmax.map((scale) => scale - offset);
+
+  const codes = new Uint8Array(absmax.length);
+  const nestedAbsmax = new Float32Array(Math.ceil(absmax.length / BLOCK_SIZE));
+  for (let block = 0; block < nestedAbsmax.length; block++) {
+    const values = centred.subarray(block * BLOCK_SIZE, (block + 1) * BLOCK_SIZE);
+    const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const reciprocal = largest === 0 ? 0 : Math.fround(1 / largest);
+    nestedAbsmax[block] = largest;
+    values.forEach((value, i) => {
+      codes[block * BLOCK_SIZE + i] = nearestCode(Math.fround(value * reciprocal));
+    });
+  }
+  return { codes, nestedAbsmax, offset, blockSize: BLOCK_SIZE };
+}
+
+/** The scales back, `[n]`: `map[code] * nestedAbsmax + offset`, float32 at every step. */
+export function doubleDequantize({ codes, nestedAbsmax, offset, blockSize }: DoubleQuantized): Float32Array {
+  const absmax = new Float32Array(codes.length);
+  for (let i = 0; i < absmax.length; i++) {
+    const scale = nestedAbsmax[Math.floor(i / blockSize)]!;
+    absmax[i] = Math.fround(DYNAMIC_MAP[codes[i]!]! * scale) + offset;
+  }
+  return absmax;
+}
+
+/** The nearest entry of the dynamic map by float32 distance; a tie goes to the lower one. */
+function nearestCode(x: number): number {
+  let low = 0;
+  let high = DYNAMIC_MAP.length - 1;
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (DYNAMIC_MAP[middle]! <= x) low = middle;
+    else high = middle;
+  }
+  const below = Math.fround(Math.abs(x - DYNAMIC_MAP[low]!));
+  const above = Math.fround(Math.abs(DYNAMIC_MAP[high]! - x));
+  return above < below ? high : low;
+}

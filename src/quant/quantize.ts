@@ -1,0 +1,87 @@
+import { dequantizeBlocks, quantizeBlocks } from './blockwise.ts';
+import type { QuantType } from './codebooks.ts';
+import { doubleDequantize, doubleQuantize, type DoubleQuantized } from './double.ts';
+
+export type { DoubleQuantized, QuantType };
+
+/** A weight held in 4 bits, row-major. */
+export interface QuantizedTensor {
+  readonly quantType: QuantType;
+  readonly shape: readonly number[];
+  /** Values that share one scale. */
+  readonly blockSize: number;
+  /** Two values a byte, the first in the high nibble, `[ceil(n / 2)]`. */
+  readonly packed: Uint8Array;
+  /** One scale for each block, `[ceil(n / blockSize)]`: plain, or quantised once more. */
+  readonly absmax: Float32Array | DoubleQuantized;
+}
+
+/**
+ * A float32 weight to 4 bits, with the bytes that bitsandbytes would make.
+ *
+ * @param values row-major, finite
+ * @throws RangeError if the shape does not hold as many values as given, a value is not finite,
+ *   or the block size is none of 32, 64, …, 4096
+ */
+export function quantize(
+  values: Float32Array,
+  shape: readonly number[],
+  options: { quantType?: QuantType; blockSize?: number; doubleQuant?: boolean } = {},
+): QuantizedTensor {
+  const { quantType = 'nf4', blockSize = 64, doubleQuant = true } = options;
+  if (sizeOf(shape) !== values.length) {
+    throw new RangeError(`quantize: ${values.length} values do not fill the shape [${shape.join(', ')}]`);
+  }
+  if (!isBlockSize(blockSize)) {
+    throw new RangeError(`quantize: the block size must be a power of two from 32 to 4096, not ${blockSize}`);
+  }
+  const { packed, absmax } = quantizeBlocks(values, blockSize, quantType);
+  return { quantType, shape, blockSize, packed, absmax: doubleQuant ? doubleQuantize(absmax) : absmax };
+}
+
+/**
+ * The weight back in float32, row-major.
+ *
+ * @param out where to write, of the tensor's size; a new array without it
+ * @throws RangeError if `out` has another size
+ */
+export function dequantize(tensor: QuantizedTensor, out?: Float32Array): Float32Array {
+  const size = sizeOf(tensor.shape);
+  const values = out ?? new Float32Array(size);
+  if (values.length !== size) throw new RangeError(`dequantize: out holds ${values.length} values, not ${size}`);
+  dequantizeBlocks(tensor.packed, absmaxOf(tensor), tensor.blockSize, tensor.quantType, values);
+  return values;
+}
+
+/** The scale of each block in float32, `[ceil(n / blockSize)]`. */
+export function absmaxOf({ absmax }: QuantizedTensor): Float32Array {
+  return absmax instanceof Float32Array ? absmax : doubleDequantize(absmax);
+}
+
+/** The bytes that the weight really holds: packed values and scales, the float32 offset of the scales included. */
+export function byteLength({ packed, absmax }: QuantizedTensor): number {
+  const scales = absmax instanceof Float32Array
+    ? absmax.byteLength
+    : absmax.codes.byteLength + absmax.nestedAbsmax.byteLength + Float32Array.BYTES_PER_ELEMENT;
+  return packed.byteLength + scales;
+}
+
+/** Bits held for each weight, over all the tensors together; NaN for none. */
+export function bitsPerParameter(tensors: Iterable<QuantizedTensor>): number {
+  let bytes = 0;
+  let parameters = 0;
+  for (const tensor of tensors) {
+    bytes += byteLength(tensor);
+    parameters += sizeOf(tensor.shape);
+  }
+  return (8 * bytes) / parameters;
+}
+
+/** The block sizes that bitsandbytes knows. */
+export function isBlockSize(blockSize: number): boolean {
+  return [32, 64, 128, 256, 512, 1024, 2048, 4096].includes(blockSize);
+}
+
+function sizeOf(shape: readonly number[]): number {
+  return shape.reduce((product, length) => product * length, 1);
+}
