@@ -19,7 +19,7 @@ export default defineConfig(
         commaDangle: 'always-multiline',
         braceStyle: '1tbs',
         arrowParens: true,
-        quoteProps: 'as-needed',
+        quoteProps: 'consistent-as-needed',
       }).rules,
       '@stylistic/max-len': ['error', {
         code: 120, ignoreUrls: true, ignoreStrings: true, ignoreTemplateLiterals: true, ignoreRegExpLiterals: true,

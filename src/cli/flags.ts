@@ -1,0 +1,109 @@
+import { z } from 'zod';
+import {
+  choice, helpText, integer, notNegative, option, optional, parseOptions, positive, share, text, toggle,
+} from './options.ts';
+import type { Kind, Values } from './options.ts';
+
+const command = 'npm run demo';
+export const embeddedModel = 'assets/model';
+export const embeddedData = 'assets/data/alpaca_es.json';
+export const embeddedHeldOut = 'assets/data/heldout_es.json';
+
+const targetModules: Kind<'all-linear' | string[]> = {
+  schema: z.string()
+    .transform((list) => list.split(',').map((name) => name.trim()))
+    .pipe(z.array(z.string().regex(/^[\w.-]+$/)))
+    .transform((names) => (names.length === 1 && names[0] === 'all-linear' ? 'all-linear' : names)),
+  expected: 'all-linear o nombres separados por comas, como q_proj,v_proj',
+};
+
+const kibibytes: Kind<number> = {
+  schema: integer(1).schema.transform((kib) => kib * 1024),
+  expected: 'un entero de KiB, 1 o más',
+};
+
+const folder = text('una carpeta');
+const alpacaFile = text('un fichero JSON en formato Alpaca');
+
+const input = {
+  model: option('model', 'DIR', 'carpeta del modelo base', folder, embeddedModel),
+  data: option('data', 'FICHERO', 'instrucciones en formato Alpaca', alpacaFile, embeddedData),
+  heldOut: optional('held-out', 'FICHERO', 'preguntas reservadas para evaluar', alpacaFile,
+    'las suyas; con otro --data, se apartan'),
+  examples: option('examples', 'N', 'ejemplos de entrenamiento, como mucho', integer(1), '2000'),
+  evaluate: optional('eval', 'N', 'preguntas reservadas que se hacen', integer(1), 'todas; con otro --data, 50'),
+  template: option('template', 'IDIOMA', 'plantilla de Alpaca: es o en', choice('es', 'en'), 'es'),
+  maxLength: option('max-length', 'N', 'tokens por ejemplo, como mucho', integer(8), '256'),
+};
+
+const base = {
+  backend: optional('backend', 'NOMBRE', 'tensorflow, wasm o cpu', choice('tensorflow', 'wasm', 'cpu'), 'el mejor que haya'),
+  quant: option('quant', 'TIPO', 'pesos de la base: nf4, fp4 o int4', choice('nf4', 'fp4', 'int4'), 'nf4'),
+  doubleQuant: toggle('no-double-quant', 'no cuantiza las escalas por segunda vez', false),
+};
+
+const adapter = {
+  r: option('r', 'N', 'rango de LoRA', integer(1), '16'),
+  alpha: option('alpha', 'N', 'escala de LoRA: multiplica por alpha / r', positive, '16'),
+  dropout: option('dropout', 'X', 'dropout de LoRA, de 0 a menos de 1', share, '0.05'),
+  targetModules: option('target-modules', 'LISTA', 'all-linear, o capas separadas por comas', targetModules, 'all-linear'),
+};
+
+const training = {
+  epochs: option('epochs', 'N', 'vueltas a los ejemplos; puede ser 0.5', positive, '1'),
+  batchSize: option('batch-size', 'N', 'ejemplos por paso de gradiente', integer(1), '16'),
+  accumulation: option('accumulation', 'N', 'pasos de gradiente por paso de optimizador', integer(1), '1'),
+  learningRate: optional('learning-rate', 'X', 'tasa de aprendizaje', positive, '3e-3'),
+  warmup: option('warmup', 'X', 'parte de los pasos en que la tasa sube desde 0', share, '0.05'),
+  schedule: option('schedule', 'FORMA', 'tasa después: constant o cosine', choice('constant', 'cosine'), 'cosine'),
+  weightDecay: option('weight-decay', 'X', 'decaimiento de pesos de AdamW', notNegative, '0'),
+  clip: option('clip', 'X', 'norma máxima del gradiente', positive, '1'),
+  seed: option('seed', 'N', 'semilla: la misma da las mismas pérdidas', integer(0), '42'),
+};
+
+const memory = {
+  checkpointing: toggle('no-checkpointing', 'guarda todas las activaciones en vez de recalcularlas', false),
+  pageBytes: option('page-size', 'KIB', 'página de los estados del optimizador, en KiB', kibibytes, '64'),
+  optimizerBytes: option('optimizer-memory', 'KIB', 'memoria para páginas residentes, en KiB', kibibytes, '1024'),
+};
+
+const output = {
+  output: option('output', 'DIR', 'carpeta del adaptador y del punto de control', folder, 'out/qlora'),
+  resume: toggle('resume', 'sigue desde el punto de control de --output'),
+  json: toggle('json', 'un suceso en JSON por línea, y nada más'),
+  help: toggle('help', 'esta ayuda'),
+};
+
+const table = { ...input, ...base, ...adapter, ...training, ...memory, ...output };
+
+/** Options of `npm run demo`. Sizes in bytes, shares from 0 to 1. */
+export type DemoFlags = Values<typeof table>;
+
+/**
+ * Reads the command line of `npm run demo`. With the embedded data and no `--held-out`, the
+ * embedded questions are the held-out ones; with foreign data `heldOut` stays undefined.
+ * @throws UserError naming the option, what was expected and what came
+ */
+export function parseDemoFlags(argv: readonly string[]): DemoFlags {
+  const flags = parseOptions(table, argv, command);
+  if (flags.data === embeddedData) flags.heldOut ??= embeddedHeldOut;
+  return flags;
+}
+
+export const demoHelp = helpText(
+  `Uso: ${command} -- [opciones]
+
+Carga un modelo en 4 bits, le inserta LoRA, lo entrena con instrucciones y lo evalúa antes y después (QLoRA).
+Con Ctrl-C guarda lo hecho; para seguir, repita la orden con --resume.`,
+  {
+    'Modelo base': { model: input.model, ...base },
+    'Datos': {
+      data: input.data, heldOut: input.heldOut, examples: input.examples, evaluate: input.evaluate,
+      template: input.template, maxLength: input.maxLength,
+    },
+    'Adaptador': adapter,
+    'Entrenamiento': training,
+    'Memoria': memory,
+    'Salida': output,
+  },
+);

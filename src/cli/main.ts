@@ -1,0 +1,27 @@
+import { UserError } from '../errors.ts';
+
+/**
+ * Runs a command. A mistake of the person at the keyboard is told in one sentence; anything else
+ * is our mistake and shows its stack. Both exit with 1.
+ */
+export async function runCommand(command: () => Promise<void>): Promise<void> {
+  try {
+    await command();
+  } catch (error) {
+    process.stderr.write(`${explain(error)}\n`);
+    process.exitCode = 1;
+  }
+}
+
+/** What to tell about an error: one Spanish sentence, or the stack of an unexpected one. */
+export function explain(error: unknown): string {
+  if (error instanceof UserError) return error.message;
+  if (!(error instanceof Error)) return `Error inesperado: ${String(error)}`;
+  const { code, path } = error as NodeJS.ErrnoException;
+  const where = path ? ` al escribir «${path}»` : '';
+  if (code === 'ENOSPC') return `El disco está lleno${where}: libere espacio y repita la orden.`;
+  if (code === 'EACCES' || code === 'EROFS') {
+    return `Falta permiso${path ? ` para usar «${path}»` : ' en una carpeta'}: elija otra carpeta o cambie sus permisos.`;
+  }
+  return error.stack ?? error.message;
+}

@@ -1,0 +1,124 @@
+import { parseArgs } from 'node:util';
+import { z } from 'zod';
+import { UserError } from '../errors.ts';
+
+/** One option of a command, as its help tells it and its parser reads it. */
+export interface Option<T> {
+  /** Without the dashes. */
+  name: string;
+  /** What stands for the value in the help; undefined for a switch, which takes none. */
+  placeholder?: string;
+  help: string;
+  /** What the help gives as the default; undefined when there is nothing to say. */
+  defaultText?: string;
+  kind: Kind<T>;
+}
+
+/** How the text of a value is read. */
+export interface Kind<T> {
+  /** Of a switch, the input is true when it is given; an option that is not given reads as undefined. */
+  schema: z.ZodType<T>;
+  /** Spanish: what the value has to be, as in «un entero de 1 o más». */
+  expected: string;
+}
+
+export type OptionTable = Record<string, Option<unknown>>;
+export type Values<Table extends OptionTable> = {
+  [Field in keyof Table]: Table[Field] extends Option<infer T> ? T : never;
+};
+
+const numeric = z.string().trim().regex(/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i).transform(Number);
+
+export const text = (expected: string): Kind<string> => ({ schema: z.string().trim().min(1), expected });
+
+export const integer = (least: number): Kind<number> => ({
+  schema: numeric.pipe(z.number().int().min(least)),
+  expected: `un entero de ${least} o más`,
+});
+
+export const positive: Kind<number> = {
+  schema: numeric.pipe(z.number().positive().finite()),
+  expected: 'un número mayor que 0, como 0.5 o 2e-3',
+};
+
+export const notNegative: Kind<number> = {
+  schema: numeric.pipe(z.number().nonnegative().finite()),
+  expected: 'un número de 0 o más, como 0.01',
+};
+
+export const share: Kind<number> = {
+  schema: numeric.pipe(z.number().min(0).lt(1)),
+  expected: 'un número de 0 a menos de 1, como 0.05',
+};
+
+export const choice = <const T extends string>(...names: T[]): Kind<T> => ({
+  schema: z.enum(names),
+  expected: `${names.slice(0, -1).join(', ')} o ${names.at(-1)}`,
+});
+
+/** An option with a value, and that value when it is not given. */
+export function option<T>(
+  name: string, placeholder: string, help: string, kind: Kind<T>, fallback: string,
+): Option<T> {
+  const schema = z.preprocess((given) => given ?? fallback, kind.schema);
+  return { name, placeholder, help, defaultText: fallback, kind: { ...kind, schema } };
+}
+
+/** An option with a value that stays undefined when it is not given. */
+export function optional<T>(
+  name: string, placeholder: string, help: string, kind: Kind<T>, defaultText?: string,
+): Option<T | undefined> {
+  return { name, placeholder, help, defaultText, kind: { ...kind, schema: kind.schema.optional() } };
+}
+
+/** A switch: its field is `given` when the switch is there, and the contrary when it is not. */
+export function toggle(name: string, help: string, given = true): Option<boolean> {
+  const schema = z.literal(true).optional().transform((on) => (on ? given : !given));
+  return { name, help, kind: { schema, expected: '' } };
+}
+
+/**
+ * Reads a command line.
+ * @param command how it is called, for the messages: `npm run demo`
+ * @throws UserError naming the option, what was expected and what came
+ */
+export function parseOptions<Table extends OptionTable>(
+  table: Table, argv: readonly string[], command: string,
+): Values<Table> {
+  const options = Object.fromEntries(Object.values(table).map(({ name, placeholder }) =>
+    [name, { type: placeholder === undefined ? 'boolean' as const : 'string' as const }]));
+  // Not strict: its messages are in English. Every token is judged here instead.
+  const { tokens } = parseArgs({ args: [...argv], options, strict: false, tokens: true });
+  const given = new Map<string, string | true>();
+  for (const token of tokens) {
+    if (token.kind === 'option-terminator') continue;
+    if (token.kind === 'positional') {
+      throw new UserError(
+        `Sobra «${token.value}»: las opciones van detrás de «--» y con su nombre, como en «${command} -- --help».`);
+    }
+    const known = Object.values(table).find(({ name }) => token.rawName === `--${name}`);
+    if (!known) throw new UserError(`No existe la opción ${token.rawName}: véalas todas con «${command} -- --help».`);
+    if (known.placeholder === undefined) {
+      if (token.value !== undefined) throw new UserError(`La opción --${known.name} no lleva valor: quite «${token.value}».`);
+    } else if (token.value === undefined || (!token.inlineValue && token.value.startsWith('--'))) {
+      throw new UserError(`A la opción --${known.name} le falta su valor: se espera ${known.kind.expected}.`);
+    }
+    given.set(known.name, token.value ?? true);
+  }
+  const values = Object.entries(table).map(([field, { name, kind }]) => {
+    const parsed = kind.schema.safeParse(given.get(name));
+    if (parsed.success) return [field, parsed.data];
+    throw new UserError(`La opción --${name} espera ${kind.expected}, y ha recibido «${given.get(name)}».`);
+  });
+  return Object.fromEntries(values) as Values<Table>;
+}
+
+/** The help, by groups, its second column aligned. */
+export function helpText(intro: string, groups: Record<string, OptionTable>): string {
+  const left = ({ name, placeholder }: Option<unknown>) => `  --${name}${placeholder ? ` ${placeholder}` : ''}`;
+  const width = Math.max(...Object.values(groups).flatMap((table) => Object.values(table)).map((o) => left(o).length));
+  const row = (o: Option<unknown>) =>
+    `${left(o).padEnd(width)}  ${o.help}${o.defaultText === undefined ? '' : ` (por defecto: ${o.defaultText})`}`;
+  const sections = Object.entries(groups).map(([title, table]) => [`${title}:`, ...Object.values(table).map(row)].join('\n'));
+  return [intro, ...sections].join('\n\n');
+}

@@ -1,0 +1,222 @@
+import { SingleBar } from 'cli-progress';
+import pc from 'picocolors';
+import type { Evaluation, MemoryUse, TrainEvent } from '../runs/events.ts';
+import {
+  formatBytes, formatCount, formatDuration, formatNumber, formatPercent, formatSignificant,
+} from './format.ts';
+
+/** What a run shows while it goes on. */
+export interface Screen {
+  /** One of the four steps of the demo. */
+  heading(step: 1 | 2 | 3 | 4, title: string): void;
+  line(text: string): void;
+  show(event: TrainEvent): void;
+  /** Rows of cells, the first row being the head; the first column is text and the others figures. */
+  table(rows: readonly (readonly string[])[]): void;
+  /** Gives the terminal back. A screen that is not closed keeps the process alive. */
+  close(): void;
+}
+
+type Event<Type extends TrainEvent['type']> = Extract<TrainEvent, { type: Type }>;
+type Colors = ReturnType<typeof pc.createColors>;
+
+/** Without a terminal, one step in so many is a line. */
+const stepsPerLine = 10;
+
+/**
+ * On a terminal, colours and a progress bar; into a pipe or a file, plain lines without control
+ * characters; with `json`, the events alone, one a line.
+ */
+export function createScreen(
+  { json = false, stream = process.stdout }: { json?: boolean; stream?: NodeJS.WritableStream } = {},
+): Screen {
+  return json ? new JsonScreen(stream) : new TextScreen(stream);
+}
+
+class JsonScreen implements Screen {
+  constructor(private readonly stream: NodeJS.WritableStream) {}
+
+  show(event: TrainEvent): void {
+    this.stream.write(`${JSON.stringify(event)}\n`);
+  }
+
+  // What is not an event is for people.
+  heading(): void {}
+  line(): void {}
+  table(): void {}
+  close(): void {}
+}
+
+class TextScreen implements Screen {
+  private readonly colors: Colors;
+  private readonly isTerminal: boolean;
+  private bar: SingleBar | undefined;
+  private steps = 0;
+  private memory: MemoryUse | undefined;
+  private before: Evaluation | undefined;
+  private readonly answersBefore = new Map<string, string>();
+
+  constructor(private readonly stream: NodeJS.WritableStream) {
+    this.isTerminal = 'isTTY' in stream && stream.isTTY === true;
+    this.colors = pc.createColors(this.isTerminal && !process.env.NO_COLOR);
+  }
+
+  heading(step: 1 | 2 | 3 | 4, title: string): void {
+    this.line(`\n${this.colors.bold(this.colors.cyan(`${step}/4 · ${title}`))}`);
+  }
+
+  line(text: string): void {
+    this.clearBar();
+    this.stream.write(`${text}\n`);
+  }
+
+  table(rows: readonly (readonly string[])[]): void {
+    const [head = '', ...body] = alignColumns(rows);
+    this.line(`  ${this.colors.bold(head)}`);
+    for (const row of body) this.line(`  ${row}`);
+  }
+
+  close(): void {
+    this.clearBar();
+  }
+
+  show(event: TrainEvent): void {
+    switch (event.type) {
+      case 'start': return this.showStart(event);
+      case 'step': return this.showStep(event);
+      case 'evaluation': return this.showEvaluation(event);
+      case 'sample': return this.showSample(event);
+      case 'memory': return void (this.memory = event);
+      case 'done': return this.showDone(event);
+    }
+  }
+
+  private showStart({ steps, epochs, examples, batchSize, accumulation, effectiveBatch, resumedAt }: Event<'start'>): void {
+    this.steps = steps;
+    this.line(
+      `${formatCount(examples, 'ejemplo')}, ${formatCount(epochs, 'época')}, ${formatCount(steps, 'paso')}; ` +
+      `lote efectivo de ${formatNumber(effectiveBatch)} (${batchSize} × ${accumulation})`);
+    if (resumedAt > 0) this.line(`Sigue desde el paso ${formatNumber(resumedAt)}.`);
+  }
+
+  private showStep(event: Event<'step'>): void {
+    const { step, loss, tokensPerSecond, secondsLeft } = event;
+    const isLast = step === this.steps;
+    if (this.isTerminal && !isLast) {
+      const payload = {
+        loss: formatNumber(loss, 3, true),
+        speed: formatNumber(tokensPerSecond),
+        memory: this.memory ? ` · ${formatBytes(this.memory.process)}` : '',
+        left: formatDuration(secondsLeft),
+      };
+      if (this.bar) this.bar.update(step, payload);
+      else this.startBar(step, payload);
+    } else if (step === 1 || isLast || step % stepsPerLine === 0) {
+      this.line(describeStep(event, this.steps, this.memory));
+    }
+  }
+
+  private showEvaluation(event: Event<'evaluation'>): void {
+    const { loss, perplexity, exactMatch, count, when, step } = event;
+    const moment = { before: 'Antes', during: `Paso ${formatNumber(step)}`, after: 'Después' }[when];
+    this.line(
+      `${moment}: pérdida ${formatNumber(loss, 3, true)}, perplejidad ${formatSignificant(perplexity, 4)}, ` +
+      `acierto exacto ${formatPercent(exactMatch)} de ${formatCount(count, 'pregunta')}`);
+    if (when === 'before') this.before = event;
+    if (when === 'after' && this.before) {
+      this.line('');
+      this.table(compareEvaluations(this.before, event));
+    }
+  }
+
+  private showSample({ when, instruction, input, expected, answer }: Event<'sample'>): void {
+    const { dim, green, red } = this.colors;
+    const question = input ? `${instruction} ${input}` : instruction;
+    const answerBefore = this.answersBefore.get(question);
+    const answerNow = (answer === expected ? green : red)(oneLine(answer));
+    this.line(`\n  ${dim('Pregunta: ')} ${oneLine(question)}`);
+    if (when === 'before') {
+      this.answersBefore.set(question, answer);
+      this.line(`  ${dim('Respuesta:')} ${answerNow}`);
+    } else {
+      if (answerBefore !== undefined) this.line(`  ${dim('Antes:    ')} ${oneLine(answerBefore)}`);
+      this.line(`  ${dim('Después:  ')} ${answerNow}`);
+      this.line(`  ${dim('Esperada: ')} ${oneLine(expected)}`);
+    }
+  }
+
+  private showDone({ steps, seconds, stopped }: Event<'done'>): void {
+    this.line('');
+    if (this.memory) for (const text of describeMemory(this.memory)) this.line(text);
+    const verb = stopped === 'finished' ? 'Entrenado' : 'Interrumpido';
+    this.line(`${verb}: ${formatCount(steps, 'paso')} en ${formatDuration(seconds)}`);
+  }
+
+  private startBar(step: number, payload: object): void {
+    this.bar = new SingleBar({
+      format: `  ${this.colors.cyan('{bar}')} {value}/{total} · pérdida {loss} · {speed} tokens/s{memory} · quedan {left}`,
+      barCompleteChar: '█',
+      barIncompleteChar: '░',
+      barsize: 20,
+      clearOnComplete: true,
+      stream: this.stream,
+    });
+    this.bar.start(this.steps, step, payload);
+  }
+
+  private clearBar(): void {
+    this.bar?.stop();
+    this.bar = undefined;
+  }
+}
+
+function describeStep(
+  { step, epoch, loss, learningRate, gradientNorm, tokensPerSecond, secondsLeft }: Event<'step'>,
+  steps: number,
+  memory: MemoryUse | undefined,
+): string {
+  return [
+    `  paso ${formatNumber(step)}/${formatNumber(steps)}`,
+    `época ${formatNumber(epoch, 2, true)}`,
+    `pérdida ${formatNumber(loss, 3, true)}`,
+    `tasa ${formatSignificant(learningRate)}`,
+    `norma ${formatSignificant(gradientNorm)}`,
+    `${formatNumber(tokensPerSecond)} tokens/s`,
+    ...(memory ? [formatBytes(memory.process)] : []),
+    `quedan ${formatDuration(secondsLeft)}`,
+  ].join(' · ');
+}
+
+function describeMemory(memory: MemoryUse): string[] {
+  return [
+    `Memoria: base ${formatBytes(memory.base)}, adaptador ${formatBytes(memory.adapter)}, optimizador ` +
+    `${formatBytes(memory.optimizer)} (${formatBytes(memory.optimizerResident)} residentes, ` +
+    `${formatCount(memory.optimizerPageIns, 'página traída', 'páginas traídas')})`,
+    `         entradas de bloque ${formatBytes(memory.checkpoints)}, pico de tensores ` +
+    `${formatBytes(memory.peakTensors)}, proceso ${formatBytes(memory.process)}`,
+  ];
+}
+
+function compareEvaluations(before: Evaluation, after: Evaluation): string[][] {
+  const row = (name: string, figure: (evaluation: Evaluation) => string) => [name, figure(before), figure(after)];
+  return [
+    ['', 'antes', 'después'],
+    row('pérdida', ({ loss }) => formatNumber(loss, 3, true)),
+    row('perplejidad', ({ perplexity }) => formatSignificant(perplexity, 4)),
+    row('acierto exacto', ({ exactMatch }) => formatPercent(exactMatch)),
+  ];
+}
+
+/** Every row as one line: the first column flush left, the others flush right. */
+function alignColumns(rows: readonly (readonly string[])[]): string[] {
+  const width = (column: number) => Math.max(...rows.map((row) => row[column]?.length ?? 0));
+  return rows.map((row) => row
+    .map((cell, column) => (column === 0 ? cell.padEnd(width(column)) : cell.padStart(width(column))))
+    .join('   ')
+    .trimEnd());
+}
+
+/** A model's text on one line; an untrained one also writes control characters, which a terminal would obey. */
+function oneLine(text: string): string {
+  return text.trim().replaceAll(/\s*\n\s*/g, ' ⏎ ').replaceAll(/\p{Cc}/gu, '·') || '(nada)';
+}

@@ -1,0 +1,135 @@
+import { describe, expect, it } from 'vitest';
+import { demoHelp, embeddedHeldOut, parseDemoFlags } from '../../src/cli/flags.ts';
+import { UserError } from '../../src/errors.ts';
+
+const messageOf = (...argv: string[]): string => {
+  try {
+    parseDemoFlags(argv);
+  } catch (error) {
+    if (error instanceof UserError) return error.message;
+    throw error;
+  }
+  throw new Error(`${argv.join(' ')} was accepted`);
+};
+
+describe('the options of the demo', () => {
+  it('have a default each', () => {
+    expect(parseDemoFlags([])).toEqual({
+      model: 'assets/model',
+      data: 'assets/data/alpaca_es.json',
+      heldOut: 'assets/data/heldout_es.json',
+      examples: 2000,
+      evaluate: undefined,
+      template: 'es',
+      maxLength: 256,
+      backend: undefined,
+      quant: 'nf4',
+      doubleQuant: true,
+      r: 16,
+      alpha: 16,
+      dropout: 0.05,
+      targetModules: 'all-linear',
+      epochs: 1,
+      batchSize: 16,
+      accumulation: 1,
+      learningRate: undefined,
+      warmup: 0.05,
+      schedule: 'cosine',
+      weightDecay: 0,
+      clip: 1,
+      seed: 42,
+      checkpointing: true,
+      pageBytes: 64 * 1024,
+      optimizerBytes: 1024 * 1024,
+      output: 'out/qlora',
+      resume: false,
+      json: false,
+      help: false,
+    });
+  });
+
+  it('are read from the command line', () => {
+    expect(parseDemoFlags([
+      '--model', 'models/smol', '--data=mine.json', '--examples', '200', '--eval', '50', '--epochs', '0.5', '--seed', '0',
+      '--output', 'out/mine', '--resume', '--json', '--backend', 'wasm', '--r', '8', '--alpha', '32', '--dropout', '0',
+      '--batch-size', '4', '--accumulation', '4', '--learning-rate', '2e-3', '--schedule', 'constant', '--quant', 'fp4',
+      '--no-double-quant', '--no-checkpointing', '--page-size', '16', '--optimizer-memory', '256', '--template', 'en',
+      '--held-out', 'asked.json',
+    ])).toMatchObject({
+      model: 'models/smol', data: 'mine.json', heldOut: 'asked.json', examples: 200, evaluate: 50, epochs: 0.5, seed: 0,
+      output: 'out/mine', resume: true, json: true, backend: 'wasm', r: 8, alpha: 32, dropout: 0, batchSize: 4,
+      accumulation: 4, learningRate: 0.002, schedule: 'constant', quant: 'fp4', doubleQuant: false, checkpointing: false,
+      pageBytes: 16384, optimizerBytes: 262144, template: 'en',
+    });
+  });
+
+  it('take modules by name, or all the linear ones', () => {
+    expect(parseDemoFlags(['--target-modules', 'q_proj, v_proj']).targetModules).toEqual(['q_proj', 'v_proj']);
+    expect(parseDemoFlags(['--target-modules', 'all-linear']).targetModules).toBe('all-linear');
+  });
+
+  it('ask the embedded questions of the embedded data only', () => {
+    expect(parseDemoFlags(['--data', 'mine.json']).heldOut).toBeUndefined();
+    expect(parseDemoFlags(['--model', 'models/smol']).heldOut).toBe(embeddedHeldOut);
+  });
+});
+
+describe('a mistake in an option', () => {
+  it.each([
+    ['--r', '0', 'un entero de 1 o más'],
+    ['--r', '-4', 'un entero de 1 o más'],
+    ['--r', '1.5', 'un entero de 1 o más'],
+    ['--epochs', '0', 'un número mayor que 0'],
+    ['--epochs', '1,5', 'un número mayor que 0'],
+    ['--dropout', '1', 'un número de 0 a menos de 1'],
+    ['--learning-rate', 'rápida', 'un número mayor que 0'],
+    ['--learning-rate', '1e999', 'un número mayor que 0'],
+    ['--weight-decay', '-1', 'un número de 0 o más'],
+    ['--quant', 'int8', 'nf4, fp4 o int4'],
+    ['--backend', 'cuda', 'tensorflow, wasm o cpu'],
+    ['--target-modules', 'q_proj,,v_proj', 'all-linear o nombres separados por comas'],
+    ['--page-size', '0', 'un entero de KiB, 1 o más'],
+    ['--examples', '', 'un entero de 1 o más'],
+  ])('%s %s names the option, what was expected and what came', (name, value, expected) => {
+    const message = messageOf(name, value);
+    expect(message).toContain(`La opción ${name} espera ${expected}`);
+    expect(message).toContain(`ha recibido «${value}»`);
+    expect(message).toMatch(/^[^\n]+\.$/);
+  });
+
+  it('an option that does not exist', () => {
+    expect(messageOf('--ranks', '8')).toBe('No existe la opción --ranks: véalas todas con «npm run demo -- --help».');
+    expect(messageOf('-r', '8')).toContain('No existe la opción -r');
+  });
+
+  it('an option without its value, or a switch with one', () => {
+    expect(messageOf('--seed')).toBe('A la opción --seed le falta su valor: se espera un entero de 0 o más.');
+    expect(messageOf('--output', '--json')).toContain('A la opción --output le falta su valor');
+    expect(messageOf('--json=yes')).toBe('La opción --json no lleva valor: quite «yes».');
+  });
+
+  it('a value alone, as npm leaves it when «--» is forgotten', () => {
+    expect(messageOf('2')).toContain('Sobra «2»: las opciones van detrás de «--»');
+  });
+});
+
+describe('the help', () => {
+  const rows = demoHelp.split('\n').filter((row) => row.startsWith('  --'));
+
+  it('is asked for by --help', () => {
+    expect(parseDemoFlags(['--help']).help).toBe(true);
+  });
+
+  it('tells every option once', () => {
+    const told = rows.map((row) => /^ {2}--([\w-]+)/.exec(row)?.[1]);
+    expect(new Set(told).size).toBe(told.length);
+    expect(told).toHaveLength(Object.keys(parseDemoFlags(['--r', '1'])).length);
+  });
+
+  it('tells the defaults, in aligned columns that fit a terminal', () => {
+    expect(demoHelp).toMatch(/--r N .*\(por defecto: 16\)/);
+    const starts = rows.map((row) => /^ {2}--\S+(?: [A-Z]+)? +/.exec(row)?.[0].length);
+    expect(new Set(starts).size).toBe(1);
+    expect(Math.max(...demoHelp.split('\n').map((row) => row.length))).toBeLessThanOrEqual(120);
+  });
+});

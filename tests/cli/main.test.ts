@@ -1,0 +1,55 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { explain, runCommand } from '../../src/cli/main.ts';
+import { UserError } from '../../src/errors.ts';
+
+describe('running a command', () => {
+  afterEach(() => {
+    process.exitCode = undefined;
+    vi.restoreAllMocks();
+  });
+
+  const stderr = () => {
+    const written: string[] = [];
+    vi.spyOn(process.stderr, 'write').mockImplementation((text) => written.push(String(text)) > 0);
+    return written;
+  };
+
+  it('tells a mistake of the user in its sentence alone, and exits with 1', async () => {
+    const written = stderr();
+    await runCommand(async () => { throw new UserError('La opción --r espera un entero de 1 o más.'); });
+    expect(written).toEqual(['La opción --r espera un entero de 1 o más.\n']);
+    expect(process.exitCode).toBe(1);
+  });
+
+  it('shows the stack of an unexpected error, and exits with 1', async () => {
+    const written = stderr();
+    await runCommand(async () => { throw new TypeError('x is not a function'); });
+    expect(written.join('')).toMatch(/TypeError: x is not a function\n\s+at .*main\.test\.ts/);
+    expect(process.exitCode).toBe(1);
+  });
+
+  it('says nothing of a command that ends well', async () => {
+    const written = stderr();
+    await runCommand(async () => {});
+    expect(written).toEqual([]);
+    expect(process.exitCode).toBeUndefined();
+  });
+});
+
+describe('errors of the system', () => {
+  const system = (code: string, path?: string) => Object.assign(new Error(`${code}: no`), { code, path });
+
+  it('a full disk is one sentence in Spanish', () => {
+    expect(explain(system('ENOSPC', 'out/qlora/x'))).toBe(
+      'El disco está lleno al escribir «out/qlora/x»: libere espacio y repita la orden.');
+    expect(explain(system('ENOSPC'))).toBe('El disco está lleno: libere espacio y repita la orden.');
+  });
+
+  it('so is a folder where one may not write', () => {
+    expect(explain(system('EACCES', '/root'))).toContain('Falta permiso para usar «/root»');
+  });
+
+  it('any other keeps its stack', () => {
+    expect(explain(system('EWHATEVER'))).toMatch(/EWHATEVER: no\n\s+at /);
+  });
+});

@@ -1,0 +1,132 @@
+import { PassThrough } from 'node:stream';
+import { describe, expect, it } from 'vitest';
+import { createScreen } from '../../src/cli/screen.ts';
+import type { Screen } from '../../src/cli/screen.ts';
+import { trainEvent } from '../../src/runs/events.ts';
+import type { TrainEvent } from '../../src/runs/events.ts';
+
+const mib = 1024 ** 2;
+const capital = { instruction: '¿Cuál es la capital de Francia?', input: '', expected: 'La capital es París.' };
+
+const step = (n: number): TrainEvent => ({
+  type: 'step', step: n, epoch: n / 25, loss: 3 - n / 25, learningRate: 0.003, gradientNorm: 1.5, tokens: 512,
+  tokensPerSecond: 12345, seconds: n, secondsLeft: 25 - n,
+});
+
+const run: TrainEvent[] = [
+  { type: 'evaluation', step: 0, when: 'before', loss: 4.5, perplexity: 90.017, exactMatch: 0, count: 300 },
+  { type: 'sample', when: 'before', ...capital, answer: 'París\u001b[2J\nParís' },
+  {
+    type: 'start', steps: 25, epochs: 1, examples: 2000, batchSize: 16, accumulation: 5, effectiveBatch: 80, resumedAt: 0,
+  },
+  ...Array.from({ length: 25 }, (_, i) => step(i + 1)),
+  {
+    type: 'memory', step: 25, base: 2.5 * mib, adapter: mib, optimizer: 2 * mib, optimizerResident: mib,
+    optimizerPageIns: 1234, checkpoints: 3 * mib, peakTensors: 48 * mib, process: 300 * mib,
+  },
+  { type: 'evaluation', step: 10, when: 'during', loss: 2.25, perplexity: 9.488, exactMatch: 0.5, count: 300 },
+  { type: 'evaluation', step: 25, when: 'after', loss: 0.1234, perplexity: 1.1313, exactMatch: 0.814, count: 300 },
+  { type: 'sample', when: 'after', ...capital, answer: 'La capital es París.' },
+  { type: 'done', steps: 25, seconds: 83, stopped: 'finished' },
+];
+
+function shown(play: (screen: Screen) => void, options: { json?: boolean; isTTY?: boolean } = {}): string {
+  const stream = Object.assign(new PassThrough(), { isTTY: options.isTTY, columns: 120 });
+  const screen = createScreen({ json: options.json, stream });
+  play(screen);
+  screen.close();
+  return String(stream.read() ?? '');
+}
+
+const playRun = (screen: Screen) => {
+  screen.heading(3, 'Entrenar');
+  screen.line('trainable params: 4,884,480 || all params: 139,399,488 || trainable%: 3.5039');
+  for (const event of run) screen.show(event);
+};
+
+describe('without a terminal', () => {
+  const text = shown(playRun);
+  const lines = text.split('\n');
+
+  it('has no control characters but the end of line', () => {
+    expect(text).not.toMatch(/[^\P{Cc}\n]/u);
+  });
+
+  it('shows headings and ready lines as they come', () => {
+    expect(lines).toContain('3/4 · Entrenar');
+    expect(lines).toContain('trainable params: 4,884,480 || all params: 139,399,488 || trainable%: 3.5039');
+  });
+
+  it('shows the start, with the effective batch', () => {
+    expect(lines).toContain('2000 ejemplos, 1 época, 25 pasos; lote efectivo de 80 (16 × 5)');
+  });
+
+  it('shows the first step, one in ten, and the last', () => {
+    const steps = lines.filter((line) => line.startsWith('  paso '));
+    expect(steps.map((line) => /\d+\/25/.exec(line)?.[0])).toEqual(['1/25', '10/25', '20/25', '25/25']);
+    expect(steps[1]).toBe(
+      '  paso 10/25 · época 0,40 · pérdida 2,600 · tasa 0,003 · norma 1,5 · 12\u202f345 tokens/s · quedan 15 s');
+  });
+
+  it('shows each evaluation', () => {
+    expect(lines).toContain('Antes: pérdida 4,500, perplejidad 90,02, acierto exacto 0 % de 300 preguntas');
+    expect(lines).toContain('Paso 10: pérdida 2,250, perplejidad 9,488, acierto exacto 50 % de 300 preguntas');
+    expect(lines).toContain('Después: pérdida 0,123, perplejidad 1,131, acierto exacto 81,4 % de 300 preguntas');
+  });
+
+  it('ends with a table of before and after', () => {
+    expect(text).toContain([
+      '                   antes   después',
+      '  pérdida          4,500     0,123',
+      '  perplejidad      90,02     1,131',
+      '  acierto exacto     0 %    81,4 %',
+    ].join('\n'));
+  });
+
+  it('shows a question with its answers before and after, the model’s control characters made harmless', () => {
+    expect(text).toContain([
+      '  Pregunta:  ¿Cuál es la capital de Francia?',
+      '  Antes:     París·[2J ⏎ París',
+      '  Después:   La capital es París.',
+      '  Esperada:  La capital es París.',
+    ].join('\n'));
+  });
+
+  it('shows where the memory went, and the end', () => {
+    expect(text).toContain('base 2,5 MiB, adaptador 1 MiB, optimizador 2 MiB (1 MiB residentes, 1234 páginas traídas)');
+    expect(text).toContain('entradas de bloque 3 MiB, pico de tensores 48 MiB, proceso 300 MiB');
+    expect(lines).toContain('Entrenado: 25 pasos en 1 min 23 s');
+  });
+
+  it('says where a resumed run goes on, and that one was interrupted', () => {
+    const text = shown((screen) => {
+      screen.show({
+        type: 'start', steps: 25, epochs: 1, examples: 1, batchSize: 1, accumulation: 1, effectiveBatch: 1, resumedAt: 12,
+      });
+      screen.show({ type: 'done', steps: 13, seconds: 2, stopped: 'interrupted' });
+    });
+    expect(text).toContain('Sigue desde el paso 12.');
+    expect(text).toContain('Interrumpido: 13 pasos en 2 s');
+  });
+});
+
+describe('with json', () => {
+  it('writes the events, one a line, and nothing else', () => {
+    const lines = shown(playRun, { json: true }).trimEnd().split('\n');
+    expect(lines.map((line) => trainEvent.parse(JSON.parse(line)))).toEqual(run);
+  });
+});
+
+describe('on a terminal', () => {
+  const text = shown(playRun, { isTTY: true });
+
+  it('draws a bar with loss, speed and time left, and erases it at the last step', () => {
+    expect(text).toContain('1/25 · pérdida 2,960 · 12\u202f345 tokens/s · quedan 24 s');
+    expect(text).not.toContain('paso 10/25');
+    expect(text).toContain('  paso 25/25 · época 1,00');
+  });
+
+  it('says the same words as without one', () => {
+    expect(text).toContain('Entrenado: 25 pasos en 1 min 23 s');
+  });
+});
