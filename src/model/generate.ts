@@ -1,0 +1,94 @@
+import * as tf from '@tensorflow/tfjs';
+import { causalPlacement, inference, rotaryTables } from './llama.ts';
+import type { LayerCache, LlamaModel, Placement } from './llama.ts';
+
+export interface GenerateOptions {
+  readonly maxNewTokens: number;
+  readonly eosId: number;
+  /** How many prompts go side by side. */
+  readonly batchSize?: number;
+}
+
+/**
+ * Greedy continuations of several prompts, each up to and without the end token.
+ * Keys and values are cached; the prompts of a batch may differ in length.
+ */
+export async function generate(model: LlamaModel, prompts: readonly (readonly number[])[], options: GenerateOptions): Promise<number[][]> {
+  const { batchSize = 64 } = options;
+  // Prompts of like length go together, so that little of a batch is padding.
+  const order = prompts.map((_, i) => i).sort((a, b) => prompts[a]!.length - prompts[b]!.length || a - b);
+  const answers: number[][] = new Array<number[]>(prompts.length);
+  for (let start = 0; start < order.length; start += batchSize) {
+    const chosen = order.slice(start, start + batchSize);
+    const generated = await generateBatch(model, chosen.map((i) => prompts[i]!), options);
+    chosen.forEach((i, row) => (answers[i] = generated[row]!));
+  }
+  return answers;
+}
+
+async function generateBatch(
+  model: LlamaModel, prompts: readonly (readonly number[])[], { maxNewTokens, eosId }: GenerateOptions,
+): Promise<number[][]> {
+  const { config } = model;
+  const batch = prompts.length;
+  const width = Math.max(...prompts.map((prompt) => prompt.length));
+  const ids = new Int32Array(batch * width); // right-padded with 0, which nobody looks at
+  prompts.forEach((prompt, row) => ids.set(prompt, row * width));
+
+  const answers: number[][] = prompts.map(() => []);
+  const finished = new Set<number>();
+  let caches: LayerCache[] = [];
+
+  /** One pass over new tokens; adds to the caches and returns the next token of each prompt. */
+  const advance = async (ids: Int32Array, placement: () => Placement, lastRows: number[]): Promise<Int32Array> => {
+    const grown: LayerCache[] = [];
+    const next = tf.tidy(() => {
+      const place = placement();
+      let x = model.embed(tf.tensor1d(ids, 'int32'));
+      for (let layer = 0; layer < config.layers; layer++) {
+        x = tf.tidy(() => model.block(layer, x, place, inference, {
+          past: caches[layer],
+          keep: ({ k, v }) => grown.push({ k: tf.keep(k), v: tf.keep(v) }),
+        }));
+      }
+      return model.head(tf.gather(x, tf.tensor1d(lastRows, 'int32'))).argMax(1);
+    });
+    disposeCaches(caches);
+    caches = grown;
+    const tokens = (await next.data()) as Int32Array;
+    next.dispose();
+    return tokens;
+  };
+
+  let tokens = await advance(ids, () => causalPlacement(config, batch, width), prompts.map((prompt, row) => row * width + prompt.length - 1));
+  for (let made = 0; ; made++) {
+    tokens.forEach((token, row) => {
+      if (finished.has(row)) return;
+      if (token === eosId) finished.add(row);
+      else answers[row]!.push(token);
+    });
+    if (finished.size === batch || made + 1 >= maxNewTokens) break;
+    tokens = await advance(Int32Array.from(tokens), () => nextPlacement(model, prompts, width, made), prompts.map((_, row) => row));
+  }
+  disposeCaches(caches);
+  return answers;
+}
+
+/** Where the token after `made` generated ones stands: past the padding in the cache, at its own position in the text. */
+function nextPlacement(model: LlamaModel, prompts: readonly (readonly number[])[], width: number, made: number): Placement {
+  const group = model.config.heads / model.config.kvHeads;
+  const keys = width + made + 1;
+  const mask = new Float32Array(prompts.length * keys);
+  prompts.forEach((prompt, row) => mask.fill(-1e9, row * keys + prompt.length, row * keys + width));
+  const perPrompt = tf.tensor4d(mask, [prompts.length, 1, 1, keys]);
+  return {
+    batch: prompts.length,
+    queries: 1,
+    rotary: rotaryTables(model.config, prompts.map((prompt) => prompt.length + made)),
+    mask: group === 1 ? perPrompt : perPrompt.tile([1, 1, group, 1]), // (batch, 1, group, keys)
+  };
+}
+
+function disposeCaches(caches: readonly LayerCache[]): void {
+  for (const { k, v } of caches) tf.dispose([k, v]);
+}

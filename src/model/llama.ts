@@ -1,0 +1,177 @@
+import * as tf from '@tensorflow/tfjs';
+import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
+import { attention, gatherRows, linear, rmsNorm, rotary, swiglu } from '../tensor/ops.ts';
+import type { RotaryTables } from '../tensor/ops.ts';
+import type { LinearName, LlamaConfig } from './config.ts';
+import type { Weight } from './weights.ts';
+
+/** One pass over the model: whether dropout is on, and the seed that fixes what it drops. */
+export interface Pass {
+  readonly training: boolean;
+  readonly seed: number;
+}
+
+export const inference: Pass = { training: false, seed: 0 };
+
+/**
+ * What an adapter method does to a linear layer. `base` is the frozen product x · Wᵀ.
+ * x: (rows, in); the result: (rows, out). `path` is the layer's, as in `model.layers.0.self_attn.q_proj`.
+ */
+export interface Adapter {
+  apply(path: string, x: Tensor2D, base: (x: Tensor2D) => Tensor2D, pass: Pass): Tensor2D;
+}
+
+/** Where each row of a batch stands: rotary tables and the attention mask, made once a pass. */
+export interface Placement {
+  readonly batch: number;
+  readonly queries: number;
+  readonly rotary: RotaryTables;
+  /** Broadcasts to (batch, kvHeads, group·queries, keys): 0 or −1e9. */
+  readonly mask: Tensor;
+}
+
+/** Keys and values of one layer so far, each (batch, kvHeads, keys, headDim). */
+export interface LayerCache {
+  readonly k: Tensor4D;
+  readonly v: Tensor4D;
+}
+
+/** A Llama-family decoder (Touvron et al., 2023) over weights of any kind, with at most one adapter. */
+export class LlamaModel {
+  adapter: Adapter | undefined;
+
+  constructor(readonly config: LlamaConfig, readonly weights: ReadonlyMap<string, Weight>) {}
+
+  weight(name: string): Weight {
+    const weight = this.weights.get(name);
+    if (!weight) throw new Error(`The model has no weight named ${name}`);
+    return weight;
+  }
+
+  /** Token ids, int32 (rows), to hidden states (rows, hidden). */
+  embed(ids: Tensor1D): Tensor2D {
+    return gatherRows(this.weight('model.embed_tokens.weight').tensor() as Tensor2D, ids);
+  }
+
+  /** One transformer block. x: (batch·queries, hidden) → the same shape. */
+  block(layer: number, x: Tensor2D, place: Placement, pass: Pass, cache?: { past?: LayerCache; keep(now: LayerCache): void }): Tensor2D {
+    const { heads, kvHeads, headDim, rmsNormEps } = this.config;
+    const { batch, queries } = place;
+    const rows = batch * queries;
+    const group = heads / kvHeads;
+    const project = (name: LinearName, x: Tensor2D) => this.linear(`model.layers.${layer}.${name}`, x, pass);
+    const norm = (name: string, x: Tensor2D) =>
+      rmsNorm(x, this.weight(`model.layers.${layer}.${name}.weight`).tensor() as Tensor1D, rmsNormEps);
+
+    const h = norm('input_layernorm', x);
+    const q = rotary(project('self_attn.q_proj', h).reshape([rows, heads, headDim]), place.rotary)
+      .reshape([batch, queries, heads, headDim])
+      .transpose([0, 2, 1, 3]) // (batch, heads, queries, headDim)
+      .reshape([batch, kvHeads, group * queries, headDim]); // the heads of a group share their keys: stack them as queries
+    let k = rotary(project('self_attn.k_proj', h).reshape([rows, kvHeads, headDim]), place.rotary)
+      .reshape([batch, queries, kvHeads, headDim]).transpose([0, 2, 1, 3]) as Tensor4D; // (batch, kvHeads, queries, headDim)
+    let v = project('self_attn.v_proj', h)
+      .reshape([batch, queries, kvHeads, headDim]).transpose([0, 2, 1, 3]) as Tensor4D;
+    if (cache) {
+      if (cache.past) {
+        k = tf.concat([cache.past.k, k], 2); // (batch, kvHeads, keys, headDim)
+        v = tf.concat([cache.past.v, v], 2);
+      }
+      cache.keep({ k, v });
+    }
+    const mixed = attention(q as Tensor4D, k, v, place.mask)
+      .reshape([batch, heads, queries, headDim])
+      .transpose([0, 2, 1, 3])
+      .reshape([rows, heads * headDim]) as Tensor2D;
+    const attended = x.add(project('self_attn.o_proj', mixed)) as Tensor2D;
+
+    const m = norm('post_attention_layernorm', attended);
+    const gated = swiglu(project('mlp.gate_proj', m), project('mlp.up_proj', m)); // (rows, intermediate)
+    return attended.add(project('mlp.down_proj', gated));
+  }
+
+  /** Hidden states (rows, hidden) after the last block to logits (rows, vocab). */
+  head(x: Tensor2D): Tensor2D {
+    const normed = rmsNorm(x, this.weight('model.norm.weight').tensor() as Tensor1D, this.config.rmsNormEps);
+    const head = this.weight(this.config.tiedHead ? 'model.embed_tokens.weight' : 'lm_head.weight');
+    return linear(normed, head.tensor() as Tensor2D, head.trainable);
+  }
+
+  /** x: (rows, in) → (rows, out), through the adapter if there is one. */
+  private linear(path: string, x: Tensor2D, pass: Pass): Tensor2D {
+    const weight = this.weight(`${path}.weight`);
+    const base = (x: Tensor2D) => linear(x, weight.tensor() as Tensor2D, weight.trainable);
+    return this.adapter ? this.adapter.apply(path, x, base, pass) : base(x);
+  }
+
+  /** Bytes held for the weights. */
+  get bytes(): number {
+    return [...this.weights.values()].reduce((sum, weight) => sum + weight.bytes, 0);
+  }
+
+  dispose(): void {
+    for (const weight of this.weights.values()) weight.dispose();
+  }
+}
+
+/** Rotary tables for rows at the given positions. */
+export function rotaryTables(config: LlamaConfig, positions: readonly number[]): RotaryTables {
+  const { headDim, ropeTheta } = config;
+  const half = headDim / 2;
+  const cos = new Float32Array(positions.length * headDim);
+  const sin = new Float32Array(positions.length * headDim);
+  positions.forEach((position, row) => {
+    for (let i = 0; i < half; i++) {
+      const angle = position * ropeTheta ** (-2 * i / headDim);
+      for (const at of [row * headDim + i, row * headDim + half + i]) {
+        cos[at] = Math.cos(angle);
+        sin[at] = Math.sin(angle);
+      }
+    }
+  });
+  const turn = new Float32Array(headDim * headDim);
+  for (let i = 0; i < half; i++) {
+    turn[(half + i) * headDim + i] = -1; // output i takes −x[half + i]
+    turn[i * headDim + half + i] = 1; // output half + i takes x[i]
+  }
+  return {
+    cos: tf.tensor(cos, [positions.length, 1, headDim]),
+    sin: tf.tensor(sin, [positions.length, 1, headDim]),
+    turn: tf.tensor2d(turn, [headDim, headDim]),
+  };
+}
+
+/**
+ * Placement of right-padded sequences that all begin at position 0. Padding comes after the text,
+ * so the causal mask alone keeps it from being seen.
+ */
+export function causalPlacement(config: LlamaConfig, batch: number, seq: number): Placement {
+  const positions = Array.from({ length: batch * seq }, (_, row) => row % seq);
+  const group = config.heads / config.kvHeads;
+  const mask = new Float32Array(group * seq * seq);
+  for (let row = 0; row < group * seq; row++) {
+    mask.fill(-1e9, row * seq + (row % seq) + 1, (row + 1) * seq);
+  }
+  return {
+    batch,
+    queries: seq,
+    rotary: rotaryTables(config, positions),
+    mask: tf.tensor4d(mask, [1, 1, group * seq, seq]),
+  };
+}
+
+export function disposePlacement({ rotary, mask }: Placement): void {
+  tf.dispose([rotary.cos, rotary.sin, rotary.turn, mask]);
+}
+
+/** Logits at every position of one batch of sequences. ids: int32 (batch·seq) → (batch·seq, vocab). */
+export function logits(model: LlamaModel, ids: Int32Array, batch: number): Tensor2D {
+  return tf.tidy(() => {
+    const place = causalPlacement(model.config, batch, ids.length / batch);
+    let x = model.embed(tf.tensor1d(ids, 'int32'));
+    for (let layer = 0; layer < model.config.layers; layer++) {
+      x = tf.tidy(() => model.block(layer, x, place, inference));
+    }
+    return model.head(x);
+  });
+}

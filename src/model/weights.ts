@@ -1,0 +1,92 @@
+import * as tf from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs';
+import { byteLength, dequantize } from '../quant/quantize.ts';
+import type { QuantizedTensor } from '../quant/quantize.ts';
+
+/** A weight of the model: something that can be had as a float32 tensor when a block needs it. */
+export interface Weight {
+  readonly shape: readonly number[];
+  /** Bytes held between uses. */
+  readonly bytes: number;
+  readonly trainable: boolean;
+  /** The tensor. Called inside `tf.tidy`: what is made for the occasion goes with it. */
+  tensor(): Tensor;
+  dispose(): void;
+}
+
+/** A frozen weight held in float32. */
+export class DenseWeight implements Weight {
+  readonly shape: readonly number[];
+  readonly trainable = false;
+  private readonly held: Tensor;
+
+  constructor(values: Float32Array, shape: readonly number[]) {
+    this.shape = shape;
+    this.held = tf.keep(tf.tensor(values, [...shape]));
+  }
+
+  get bytes(): number {
+    return this.held.size * 4;
+  }
+
+  tensor(): Tensor {
+    return this.held;
+  }
+
+  dispose(): void {
+    this.held.dispose();
+  }
+}
+
+/** A frozen weight held in 4 bits; it is wide only while the block that asked for it runs. */
+export class QuantizedWeight implements Weight {
+  readonly trainable = false;
+
+  constructor(readonly quantized: QuantizedTensor) {}
+
+  get shape(): readonly number[] {
+    return this.quantized.shape;
+  }
+
+  get bytes(): number {
+    return byteLength(this.quantized);
+  }
+
+  tensor(): Tensor {
+    return tf.tensor(dequantize(this.quantized), [...this.shape]);
+  }
+
+  dispose(): void {
+    // Host memory: the garbage collector's.
+  }
+}
+
+/**
+ * A weight that is being trained. The host's copy is the master; the optimizer changes it
+ * and `upload` puts it on the device.
+ */
+export class Parameter implements Weight {
+  readonly trainable = true;
+  private device: Tensor | undefined;
+
+  constructor(readonly name: string, readonly values: Float32Array, readonly shape: readonly number[]) {}
+
+  get bytes(): number {
+    return this.values.byteLength;
+  }
+
+  tensor(): Tensor {
+    this.device ??= tf.keep(tf.tensor(this.values, [...this.shape]));
+    return this.device;
+  }
+
+  /** To be called when `values` have changed. */
+  upload(): void {
+    this.dispose();
+  }
+
+  dispose(): void {
+    this.device?.dispose();
+    this.device = undefined;
+  }
+}

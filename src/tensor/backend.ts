@@ -1,0 +1,53 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join, sep } from 'node:path';
+import util from 'node:util';
+import * as tf from '@tensorflow/tfjs';
+import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
+import { UserError } from '../errors.ts';
+
+export const backendNames = ['tensorflow', 'wasm', 'cpu'] as const;
+export type BackendName = (typeof backendNames)[number];
+
+const require = createRequire(import.meta.url);
+
+function packageFolder(name: string): string {
+  return dirname(require.resolve(`${name}/package.json`));
+}
+
+/** Whether `@tensorflow/tfjs-node-gpu` has been given its native library (it is not there after `npm ci`). */
+export function hasTensorflow(): boolean {
+  return existsSync(join(packageFolder('@tensorflow/tfjs-node-gpu'), 'lib', 'napi-v8', 'tfjs_binding.node'));
+}
+
+/**
+ * Chooses where tensors are computed and waits until it is ready: the one asked for, or else
+ * the fastest there is (native TensorFlow, then wasm, which needs nothing installed).
+ *
+ * @throws UserError when the backend asked for is not installed.
+ */
+export async function useBackend(name: BackendName = hasTensorflow() ? 'tensorflow' : 'wasm'): Promise<BackendName> {
+  tf.enableProdMode(); // no advice on the terminal, no NaN check after every kernel (the loop checks the loss)
+  if (name === 'tensorflow') await registerTensorflow();
+  if (name === 'wasm') setWasmPaths(join(packageFolder('@tensorflow/tfjs-backend-wasm'), 'dist') + sep);
+  if (!(await tf.setBackend(name))) {
+    throw new UserError(`El backend «${name}» no arranca en esta máquina: prueba con --backend wasm.`);
+  }
+  await tf.ready();
+  return name;
+}
+
+async function registerTensorflow(): Promise<void> {
+  if (!hasTensorflow()) {
+    throw new UserError(
+      'El backend «tensorflow» no tiene su biblioteca nativa (@tensorflow/tfjs-node-gpu sin compilar): '
+      + 'usa --backend wasm o sin la opción.',
+    );
+  }
+  process.env.TF_CPP_MIN_LOG_LEVEL ??= '2'; // errors only
+  // tfjs-node still calls two helpers that Node 23 removed.
+  const legacy = util as unknown as Record<string, unknown>;
+  legacy.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
+  legacy.isArray ??= Array.isArray;
+  await import('@tensorflow/tfjs-node-gpu');
+}

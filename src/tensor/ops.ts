@@ -1,0 +1,140 @@
+import * as tf from '@tensorflow/tfjs';
+import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
+
+/**
+ * The few operations of a Llama that TensorFlow.js lacks, or whose tape would hold more than
+ * their gradient needs. Each states its derivative once, in few kernels.
+ */
+
+/**
+ * A linear layer: y = x · wᵀ. x: (rows, in), w: (out, in) as checkpoints have it, y: (rows, out).
+ * A frozen `w` gets no gradient, and none is computed.
+ */
+export function linear(x: Tensor2D, w: Tensor2D, trainable: boolean): Tensor2D {
+  // What the gradient needs goes through `save`: the tape frees everything else that f made, w included.
+  const op = trainable
+    ? tf.customGrad((x, w, save) => {
+        (save as tf.GradSaveFunc)([x as Tensor, w as Tensor]);
+        return {
+          value: product(x as Tensor, w as Tensor, { transposeB: true }),
+          gradFunc: (dy: Tensor, [x, w]: Tensor[]) => [product(dy, w!), product(dy, x!, { transposeA: true })],
+        };
+      })
+    : tf.customGrad((x, save) => {
+        (save as tf.GradSaveFunc)([w]);
+        return {
+          value: product(x as Tensor, w, { transposeB: true }),
+          gradFunc: (dy: Tensor, [w]: Tensor[]) => product(dy, w!),
+        };
+      });
+  return (trainable ? op(x, w) : op(x)) as Tensor2D;
+}
+
+/** a · b of two matrices. The wasm backend is six times faster on plain products, so there a transpose is made first. */
+function product(a: Tensor, b: Tensor, { transposeA = false, transposeB = false } = {}): Tensor2D {
+  if (tf.getBackend() !== 'wasm') return tf.matMul(a as Tensor2D, b as Tensor2D, transposeA, transposeB);
+  return tf.matMul((transposeA ? a.transpose() : a) as Tensor2D, (transposeB ? b.transpose() : b) as Tensor2D);
+}
+
+/** RMSNorm (Zhang and Sennrich, 2019): y = w · x / √(mean(x²) + ε). x: (rows, hidden), w: (hidden). */
+export function rmsNorm(x: Tensor2D, weight: Tensor1D, epsilon: number): Tensor2D {
+  const normalize = tf.customGrad((x, save) => {
+    const input = x as Tensor2D;
+    const scale = input.square().mean(1, true).add(epsilon).rsqrt(); // (rows, 1)
+    const normed = input.mul(scale);
+    (save as tf.GradSaveFunc)([normed, scale]);
+    return {
+      value: normed,
+      gradFunc: (dy: Tensor, saved: Tensor[]) => {
+        const [normed, scale] = saved as [Tensor, Tensor];
+        return dy.sub(normed.mul(dy.mul(normed).mean(1, true))).mul(scale);
+      },
+    };
+  });
+  return normalize(x).mul(weight);
+}
+
+/** SwiGLU's gate (Shazeer, 2020): y = silu(gate) · up. Both (rows, width). */
+export function swiglu(gate: Tensor2D, up: Tensor2D): Tensor2D {
+  const op = tf.customGrad((gate, up, save) => {
+    const a = gate as Tensor2D;
+    const sigmoid = a.sigmoid();
+    const silu = a.mul(sigmoid);
+    (save as tf.GradSaveFunc)([up as Tensor, sigmoid, silu]);
+    return {
+      value: silu.mul(up as Tensor),
+      gradFunc: (dy: Tensor, saved: Tensor[]) => {
+        const [up, sigmoid, silu] = saved as [Tensor, Tensor, Tensor];
+        // silu'(a) = σ(a) + silu(a) · (1 − σ(a))
+        const dGate = dy.mul(up).mul(sigmoid.add(silu.mul(tf.sub(1, sigmoid))));
+        return [dGate, dy.mul(silu)];
+      },
+    };
+  });
+  return op(gate, up) as Tensor2D;
+}
+
+export interface RotaryTables {
+  /** (rows, 1, headDim): one row a position. */
+  readonly cos: Tensor;
+  readonly sin: Tensor;
+  /** (headDim, headDim): x · turn = rotate_half(x) = [−x₂, x₁]. */
+  readonly turn: Tensor2D;
+}
+
+/**
+ * Rotary position embedding (Su et al., 2021), half-split as in transformers: x·cos + rotate_half(x)·sin.
+ * A rotation by −θ is its gradient. x: (rows, heads, headDim).
+ */
+export function rotary(x: Tensor, { cos, sin, turn }: RotaryTables): Tensor {
+  const [rows, heads, headDim] = x.shape as [number, number, number];
+  const rotate = (value: Tensor, sin: Tensor) => {
+    const turned = tf.matMul(value.reshape([rows * heads, headDim]), turn).reshape(value.shape);
+    return value.mul(cos).add(turned.mul(sin));
+  };
+  const op = tf.customGrad((x) => ({
+    value: rotate(x as Tensor, sin),
+    gradFunc: (dy: Tensor) => rotate(dy, sin.neg()),
+  }));
+  return op(x);
+}
+
+/** Rows of a matrix by index; the gradient adds rows that were taken twice. table: (n, width), ids: int32 (rows). */
+export function gatherRows(table: Tensor2D, ids: Tensor1D): Tensor2D {
+  const op = tf.customGrad((table) => {
+    const shape = (table as Tensor2D).shape as [number, number];
+    return {
+      value: tf.gather(table as Tensor2D, ids),
+      // Not tf.gather's own gradient: wasm has no UnsortedSegmentSum.
+      gradFunc: (dy: Tensor) => tf.scatterND(ids.expandDims(1), dy, shape),
+    };
+  });
+  return op(table) as Tensor2D;
+}
+
+/**
+ * Softmax cross-entropy in nats, summed over rows and times `scale`.
+ * logits: (rows, vocab), labels: int32 (rows).
+ */
+export function crossEntropy(logits: Tensor2D, labels: Tensor1D, scale: number): tf.Scalar {
+  const op = tf.customGrad((logits, save) => {
+    const shape = (logits as Tensor2D).shape;
+    const cells = tf.stack([tf.range(0, shape[0], 1, 'int32'), labels], 1); // (rows, 2): where each row's label stands
+    const logProbability = (logits as Tensor2D).logSoftmax();
+    (save as tf.GradSaveFunc)([logProbability, cells]);
+    return {
+      value: tf.gatherND(logProbability, cells as Tensor2D).sum().mul(-scale),
+      gradFunc: (dy: Tensor, [logProbability, cells]: Tensor[]) => {
+        const target = tf.scatterND(cells!, tf.ones([shape[0]]), shape); // one-hot (rows, vocab)
+        return logProbability!.exp().sub(target).mul(dy.mul(scale));
+      },
+    };
+  });
+  return op(logits) as tf.Scalar;
+}
+
+/** Attention of one layer. q: (batch, kvHeads, group·queries, headDim), k and v: (batch, kvHeads, keys, headDim), mask adds −∞ where a query may not look. */
+export function attention(q: Tensor4D, k: Tensor4D, v: Tensor4D, mask: Tensor): Tensor4D {
+  const scores = tf.matMul(q, k, false, true).mul(1 / Math.sqrt(q.shape[3])); // (batch, kvHeads, group·queries, keys)
+  return tf.matMul(scores.add(mask).softmax(), v);
+}

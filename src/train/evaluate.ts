@@ -1,0 +1,59 @@
+import * as tf from '@tensorflow/tfjs';
+import type { Tokenizer } from '../data/tokenizer.ts';
+import { makeBatch } from '../data/batches.ts';
+import type { Example } from '../data/batches.ts';
+import { generate } from '../model/generate.ts';
+import { causalPlacement, inference } from '../model/llama.ts';
+import type { LlamaModel } from '../model/llama.ts';
+import type { Evaluation } from '../runs/events.ts';
+import { crossEntropy, gatherRows } from '../tensor/ops.ts';
+
+/**
+ * Mean cross-entropy over the predicted tokens of some examples, in nats.
+ * With labels on answers alone it is the answer loss; on whole texts, the language-modelling loss.
+ */
+export async function meanLoss(model: LlamaModel, examples: readonly Example[], padId: number, batchSize = 32): Promise<number> {
+  const byLength = [...examples].sort((a, b) => a.tokens.length - b.tokens.length);
+  let sum = 0;
+  let count = 0;
+  for (let start = 0; start < byLength.length; start += batchSize) {
+    const batch = makeBatch(byLength.slice(start, start + batchSize), padId);
+    const rows = [...batch.labels.keys()].filter((row) => batch.labels[row]! >= 0);
+    const loss = tf.tidy(() => {
+      const place = causalPlacement(model.config, batch.batchSize, batch.seqLength);
+      let x = model.embed(tf.tensor1d(batch.tokens, 'int32'));
+      for (let layer = 0; layer < model.config.layers; layer++) {
+        x = tf.tidy(() => model.block(layer, x, place, inference));
+      }
+      const labels = tf.tensor1d(rows.map((row) => batch.labels[row]!), 'int32');
+      return crossEntropy(model.head(gatherRows(x, tf.tensor1d(rows, 'int32'))), labels, 1);
+    });
+    sum += (await loss.data())[0]!;
+    count += rows.length;
+    loss.dispose();
+  }
+  return sum / count;
+}
+
+export interface HeldOutResult extends Evaluation {
+  /** What the model answered to each question. */
+  readonly answers: string[];
+}
+
+/**
+ * Asks the held-out questions: loss and perplexity of the true answers, and the share that greedy
+ * generation answers word for word.
+ */
+export async function evaluate(model: LlamaModel, heldOut: readonly Example[], tokenizer: Tokenizer): Promise<HeldOutResult> {
+  const loss = await meanLoss(model, heldOut, tokenizer.padId);
+  const expected = heldOut.map((example) => tokenizer.decode([...example.tokens.subarray(example.promptLength)]).trim());
+  const longest = Math.max(...heldOut.map((example) => example.tokens.length - example.promptLength));
+  const generated = await generate(
+    model, heldOut.map((example) => [...example.tokens.subarray(0, example.promptLength)]),
+    // One token more than the longest true answer is enough to tell a wrong one.
+    { maxNewTokens: longest + 1, eosId: tokenizer.eosId },
+  );
+  const answers = generated.map((ids) => tokenizer.decode(ids).trim());
+  const right = answers.filter((answer, i) => answer === expected[i]).length;
+  return { loss, perplexity: Math.exp(loss), exactMatch: right / heldOut.length, count: heldOut.length, answers };
+}

@@ -1,0 +1,139 @@
+import * as tf from '@tensorflow/tfjs';
+import type { Scalar, Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs';
+import type { Batch } from '../data/batches.ts';
+import { causalPlacement, disposePlacement } from '../model/llama.ts';
+import type { LlamaModel, Pass, Placement } from '../model/llama.ts';
+import type { Parameter } from '../model/weights.ts';
+import { crossEntropy, gatherRows } from '../tensor/ops.ts';
+import type { Trainable } from '../peft/trainable.ts';
+
+export interface GradientOptions {
+  readonly pass: Pass;
+  /** What each token's loss counts for: 1 / (answer tokens of the effective batch). */
+  readonly scale: number;
+  /** Keep only each block's input and compute the block again on the way back. */
+  readonly checkpointing: boolean;
+}
+
+export interface LossAndGradients {
+  /** The sum of the answer tokens' cross-entropies, times `scale`. */
+  readonly loss: number;
+  /** One a parameter, in the order of `parameters`; the caller disposes them. */
+  readonly gradients: Tensor[];
+  /** Bytes of block inputs kept between forward and backward; 0 without checkpointing. */
+  readonly checkpointBytes: number;
+}
+
+/** Loss of one batch and its gradient with respect to every trainable parameter. */
+export function lossAndGradients(trainable: Trainable, batch: Batch, options: GradientOptions): LossAndGradients {
+  const { config } = trainable.base;
+  const place = causalPlacement(config, batch.batchSize, batch.seqLength);
+  const ids = tf.tensor1d(batch.tokens, 'int32');
+  const targets = answerTargets(batch);
+  try {
+    const walk = options.checkpointing ? backwardByBlocks : backwardOnOneTape;
+    return walk(trainable, ids, targets, place, options);
+  } finally {
+    disposePlacement(place);
+    tf.dispose([ids, targets.rows, targets.labels]);
+  }
+}
+
+interface Targets {
+  /** int32 (n): the rows of (batch·seq) whose next token belongs to an answer, and that token. */
+  readonly rows: Tensor1D;
+  readonly labels: Tensor1D;
+}
+
+function answerTargets({ labels }: Batch): Targets {
+  const rows: number[] = [];
+  labels.forEach((label, row) => {
+    if (label >= 0) rows.push(row);
+  });
+  return { rows: tf.tensor1d(rows, 'int32'), labels: tf.tensor1d(rows.map((row) => labels[row]!), 'int32') };
+}
+
+/** Mean and head only where an answer is predicted: the prompt's logits are never computed. */
+function answerLoss(model: LlamaModel, x: Tensor2D, { rows, labels }: Targets, scale: number): Scalar {
+  return crossEntropy(model.head(gatherRows(x, rows)), labels, scale);
+}
+
+/**
+ * Gradient checkpointing (Chen et al., 2016) with a checkpoint at each block's input. The forward runs
+ * without a tape; the backward takes the blocks in reverse, and records, differentiates and frees one
+ * at a time. Dequantised weights live for one block, too.
+ */
+function backwardByBlocks(
+  { base, parameters }: Trainable, ids: Tensor1D, targets: Targets, place: Placement, { pass, scale }: GradientOptions,
+): LossAndGradients {
+  const { layers } = base.config;
+  const gradients = new Map<Parameter, Tensor>();
+  const add = (parameter: Parameter, gradient: Tensor) => {
+    const before = gradients.get(parameter);
+    gradients.set(parameter, before ? tf.tidy(() => before.add(gradient)) : gradient);
+    if (before) tf.dispose([before, gradient]); // a tied embedding gets one from the head and one from the input
+  };
+  const stage = (prefix: string) => parameters.filter(({ name }) => name.startsWith(prefix));
+  const embedding = stage('model.embed_tokens.');
+  const ending = [...stage('model.norm.'), ...(base.config.tiedHead ? embedding : stage('lm_head.'))];
+
+  const inputs: Tensor2D[] = [];
+  let x = tf.tidy(() => base.embed(ids)); // (batch·seq, hidden)
+  for (let layer = 0; layer < layers; layer++) {
+    inputs.push(x);
+    x = tf.tidy(() => base.block(layer, inputs[layer]!, place, pass));
+  }
+  const checkpointBytes = inputs.reduce((sum, input) => sum + input.size * 4, 0);
+
+  const head = differentiate([x, ...tensors(ending)], () => answerLoss(base, x, targets, scale));
+  x.dispose();
+  const loss = head.value.dataSync()[0]!;
+  head.value.dispose();
+  let [dx, ...rest] = head.gradients as [Tensor, ...Tensor[]];
+  ending.forEach((parameter, i) => add(parameter, rest[i]!));
+
+  for (let layer = layers - 1; layer >= 0; layer--) {
+    const input = inputs[layer]!;
+    const trained = stage(`model.layers.${layer}.`);
+    // Nothing below the first block learns unless the embedding does.
+    const passOn = layer > 0 || embedding.length > 0;
+    const block = differentiate(
+      [...(passOn ? [input] : []), ...tensors(trained)], () => base.block(layer, input, place, pass), dx,
+    );
+    tf.dispose([block.value, dx, input]);
+    rest = block.gradients;
+    if (passOn) dx = rest.shift()!;
+    trained.forEach((parameter, i) => add(parameter, rest[i]!));
+  }
+  if (embedding.length > 0) {
+    const input = differentiate(tensors(embedding), () => base.embed(ids), dx);
+    tf.dispose([input.value, dx]);
+    add(embedding[0]!, input.gradients[0]!);
+  }
+  return { loss, gradients: parameters.map((parameter) => gradients.get(parameter)!), checkpointBytes };
+}
+
+/** The plain way, for comparison: every intermediate of every block is alive until the backward is done. */
+function backwardOnOneTape(
+  { base, parameters }: Trainable, ids: Tensor1D, targets: Targets, place: Placement, { pass, scale }: GradientOptions,
+): LossAndGradients {
+  const { value, gradients } = differentiate(tensors(parameters), () => {
+    let x = base.embed(ids);
+    for (let layer = 0; layer < base.config.layers; layer++) x = base.block(layer, x, place, pass);
+    return answerLoss(base, x, targets, scale);
+  });
+  const loss = value.dataSync()[0]!;
+  value.dispose();
+  return { loss, gradients, checkpointBytes: 0 };
+}
+
+/** Value of `f` and its gradients with respect to tensors that `f` encloses, given the gradient `dy` of its value. */
+function differentiate(xs: Tensor[], f: () => Tensor, dy?: Tensor): { value: Tensor; gradients: Tensor[] } {
+  if (xs.length === 0) return { value: tf.tidy(f), gradients: [] };
+  const { value, grads } = tf.engine().gradients(f, xs, dy as Tensor);
+  return { value, gradients: grads };
+}
+
+function tensors(parameters: readonly Parameter[]): Tensor[] {
+  return parameters.map((parameter) => parameter.tensor());
+}

@@ -1,0 +1,94 @@
+import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+export interface PagerOptions {
+  /** Size of a page, in float32 elements. */
+  readonly pageLength: number;
+  /** How many pages may stay in memory. */
+  readonly residentPages: number;
+}
+
+export interface PagerStats {
+  readonly pages: number;
+  readonly residentBytes: number;
+  readonly totalBytes: number;
+  /** Pages read back from disk, and written out to it, so far. */
+  readonly pageIns: number;
+  readonly pageOuts: number;
+}
+
+/**
+ * Optimizer state in fixed-size host pages under a resident budget: the least recently used page
+ * goes to a file on disk when room is needed. bitsandbytes leaves this to CUDA's managed memory
+ * (QLoRA, Dettmers et al., 2023, §3); here it is explicit and counted.
+ */
+export class Pager {
+  /** Resident pages, the least recently used first (a Map keeps the order of insertion). */
+  private readonly resident = new Map<number, Float32Array>();
+  private readonly onDisk = new Set<number>();
+  private spill: { folder: string; file: number } | undefined;
+  private ins = 0;
+  private outs = 0;
+
+  constructor(readonly pages: number, private readonly options: PagerOptions) {
+    if (options.residentPages < 1) throw new RangeError('Pager: at least one page must fit in memory');
+  }
+
+  /** The page, zero when first touched. It may be changed in place until another page is asked for. */
+  page(index: number): Float32Array {
+    if (!(index >= 0 && index < this.pages)) throw new RangeError(`Pager: there is no page ${index} of ${this.pages}`);
+    const page = this.resident.get(index) ?? this.bringIn(index);
+    this.resident.delete(index); // to the end: now the most recently used
+    this.resident.set(index, page);
+    return page;
+  }
+
+  get stats(): PagerStats {
+    const bytes = this.options.pageLength * 4;
+    return {
+      pages: this.pages,
+      residentBytes: this.resident.size * bytes,
+      totalBytes: this.pages * bytes,
+      pageIns: this.ins,
+      pageOuts: this.outs,
+    };
+  }
+
+  /** Deletes the spill file. The pages are lost. */
+  close(): void {
+    if (!this.spill) return;
+    closeSync(this.spill.file);
+    rmSync(this.spill.folder, { recursive: true, force: true });
+    this.spill = undefined;
+  }
+
+  private bringIn(index: number): Float32Array {
+    const page = this.resident.size < this.options.residentPages ? new Float32Array(this.options.pageLength) : this.evict();
+    if (this.onDisk.has(index)) {
+      readSync(this.spillFile(), page, 0, page.byteLength, index * page.byteLength);
+      this.ins++;
+    } else {
+      page.fill(0);
+    }
+    return page;
+  }
+
+  /** Writes out the least recently used page and gives its memory to the next. */
+  private evict(): Float32Array {
+    const [index, page] = this.resident.entries().next().value!;
+    writeSync(this.spillFile(), page, 0, page.byteLength, index * page.byteLength);
+    this.onDisk.add(index);
+    this.resident.delete(index);
+    this.outs++;
+    return page;
+  }
+
+  private spillFile(): number {
+    if (!this.spill) {
+      const folder = mkdtempSync(join(tmpdir(), 'optimizer-pages-'));
+      this.spill = { folder, file: openSync(join(folder, 'pages'), 'w+') };
+    }
+    return this.spill.file;
+  }
+}

@@ -1,0 +1,108 @@
+import type { Batch } from '../data/batches.ts';
+import { LlamaModel } from '../model/llama.ts';
+import { weightShapes } from '../model/config.ts';
+import type { LlamaConfig } from '../model/config.ts';
+import { Parameter } from '../model/weights.ts';
+import type { Trainable } from '../peft/trainable.ts';
+import { Random } from '../random.ts';
+import type { TrainEvent } from '../runs/events.ts';
+import { AdamW, adamwDefaults } from './adamw.ts';
+import { loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
+import { lossAndGradients } from './gradients.ts';
+import { learningRate } from './schedule.ts';
+
+export interface PretrainOptions {
+  readonly steps: number;
+  readonly batchSize: number;
+  /** Tokens of a row. */
+  readonly seqLength: number;
+  readonly learningRate: number;
+  readonly warmupSteps: number;
+  readonly weightDecay: number;
+  readonly clip: number;
+  readonly seed: number;
+  readonly checkpointFile: string;
+  readonly checkpointEvery: number;
+  readonly resume: boolean;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export const pretrainDefaults: Omit<PretrainOptions, 'checkpointFile'> = {
+  steps: 3000, batchSize: 32, seqLength: 128, learningRate: 2e-3, warmupSteps: 100, weightDecay: 0.1, clip: 1, seed: 42,
+  checkpointEvery: 100, resume: false,
+};
+
+/**
+ * A model with every weight trainable: normal with σ = 0.02, the two layers that write into the residual
+ * stream divided by √(2·layers) (Radford et al., 2019), norms at 1.
+ */
+export function newModel(config: LlamaConfig, seed: number): Trainable & { parameters: Parameter[] } {
+  const random = Random.for(seed, 'weights');
+  const residual = 0.02 / Math.sqrt(2 * config.layers);
+  const parameters = [...weightShapes(config)].map(([name, shape]) => {
+    const values = new Float32Array(shape.reduce((a, b) => a * b, 1));
+    const sigma = /\.(o_proj|down_proj)\./.test(name) ? residual : 0.02;
+    for (let i = 0; i < values.length; i++) values[i] = shape.length === 1 ? 1 : sigma * random.normal();
+    return new Parameter(name, values, shape);
+  });
+  return { base: new LlamaModel(config, new Map(parameters.map((parameter) => [parameter.name, parameter]))), parameters };
+}
+
+/**
+ * Trains a whole model on an endless stream of token rows, each predicting its own next tokens.
+ * `rows(step)` gives the rows of one step, each of `seqLength` + 1 ids: a function of the step, so that a resumed run sees the same.
+ */
+export async function* pretrain(
+  trainable: Trainable, rows: (step: number) => readonly (readonly number[])[], options: PretrainOptions,
+): AsyncGenerator<TrainEvent> {
+  const { steps, batchSize, seqLength, seed, checkpointFile } = options;
+  const optimizer = new AdamW(trainable.parameters, {
+    ...adamwDefaults, beta2: 0.95, weightDecay: options.weightDecay,
+    pageBytes: 1 << 20, residentBytes: Number.MAX_SAFE_INTEGER, // a machine that pre-trains has the room
+  });
+  const fingerprint = JSON.stringify({ steps, batchSize, seqLength, learningRate: options.learningRate, weightDecay: options.weightDecay, seed });
+  const events: TrainEvent[] = options.resume ? loadCheckpoint(checkpointFile, trainable.parameters, optimizer, fingerprint) : [];
+  yield {
+    type: 'start', steps, epochs: 1, examples: steps * batchSize, batchSize, accumulation: 1, effectiveBatch: batchSize, resumedAt: optimizer.steps,
+  };
+  const secondsBefore = events.findLast((event) => event.type === 'step')?.seconds ?? 0;
+  const began = performance.now();
+  const tokens = batchSize * seqLength;
+  let before = secondsBefore;
+  for (let step = optimizer.steps + 1; step <= steps && !options.signal?.aborted; step++) {
+    const { loss, gradients } = lossAndGradients(trainable, nextTokenBatch(rows(step)), {
+      pass: { training: true, seed: step }, scale: 1 / tokens, checkpointing: false,
+    });
+    const values = gradients.map((gradient) => gradient.dataSync() as Float32Array);
+    const gradientNorm = Math.sqrt(values.reduce((sum, gradient) => gradient.reduce((s, g) => s + g * g, sum), 0));
+    const rate = learningRate(step, steps, { peak: options.learningRate, warmupSteps: options.warmupSteps, schedule: 'cosine' });
+    optimizer.step(values, rate, Math.min(1, options.clip / (gradientNorm + 1e-6)));
+    for (const gradient of gradients) gradient.dispose();
+
+    const seconds = secondsBefore + (performance.now() - began) / 1000;
+    const event: TrainEvent = {
+      type: 'step', step, epoch: step / steps, loss, learningRate: rate, gradientNorm, tokens,
+      tokensPerSecond: tokens / (seconds - before), seconds, secondsLeft: seconds / step * (steps - step),
+    };
+    before = seconds;
+    if (step === 1 || step % 10 === 0) events.push(event); // a thinned curve is enough to keep
+    yield event;
+    if (step % options.checkpointEvery === 0 || step === steps) saveCheckpoint(checkpointFile, trainable.parameters, optimizer, fingerprint, events);
+    await new Promise(setImmediate); // lets Ctrl-C be heard
+  }
+  if (options.signal?.aborted) saveCheckpoint(checkpointFile, trainable.parameters, optimizer, fingerprint, events);
+  optimizer.close();
+  yield { type: 'done', steps: optimizer.steps, seconds: before, stopped: optimizer.steps === steps ? 'finished' : 'interrupted' };
+}
+
+/** Rows of seqLength + 1 ids to inputs and their next tokens. */
+function nextTokenBatch(rows: readonly (readonly number[])[]): Batch {
+  const seqLength = rows[0]!.length - 1;
+  return {
+    tokens: Int32Array.from(rows.flatMap((row) => row.slice(0, -1))),
+    labels: Int32Array.from(rows.flatMap((row) => row.slice(1))),
+    lengths: rows.map(() => seqLength),
+    batchSize: rows.length,
+    seqLength,
+  };
+}

@@ -1,0 +1,14 @@
+export type Schedule = 'constant' | 'cosine';
+
+/**
+ * The learning rate of step `step` (from 1) of `steps`: a linear climb over the warm-up, then the
+ * peak for good, or half a cosine that would reach zero one step after the last.
+ */
+export function learningRate(
+  step: number, steps: number, { peak, warmupSteps, schedule }: { peak: number; warmupSteps: number; schedule: Schedule },
+): number {
+  if (step <= warmupSteps) return peak * step / warmupSteps;
+  if (schedule === 'constant') return peak;
+  const progress = (step - 1 - warmupSteps) / Math.max(1, steps - warmupSteps);
+  return peak * 0.5 * (1 + Math.cos(Math.PI * progress));
+}

@@ -1,0 +1,210 @@
+import type { Tensor } from '@tensorflow/tfjs';
+import { epochOrder, makeBatch } from '../data/batches.ts';
+import type { Batch, Example } from '../data/batches.ts';
+import type { Tokenizer } from '../data/tokenizer.ts';
+import { UserError } from '../errors.ts';
+import type { Trainable } from '../peft/trainable.ts';
+import { Random } from '../random.ts';
+import type { MemoryUse, TrainEvent } from '../runs/events.ts';
+import { TensorMemory } from '../tensor/memory.ts';
+import { AdamW, adamwDefaults } from './adamw.ts';
+import { loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
+import { evaluate } from './evaluate.ts';
+import type { HeldOutResult } from './evaluate.ts';
+import { lossAndGradients } from './gradients.ts';
+import { learningRate } from './schedule.ts';
+import type { Schedule } from './schedule.ts';
+
+export interface TrainOptions {
+  /** May be a fraction. */
+  readonly epochs: number;
+  readonly batchSize: number;
+  /** Micro-batches of `batchSize` summed before each update. */
+  readonly accumulation: number;
+  readonly learningRate: number;
+  /** Share of all steps in which the learning rate climbs. */
+  readonly warmup: number;
+  readonly schedule: Schedule;
+  readonly weightDecay: number;
+  /** Largest global gradient norm. */
+  readonly clip: number;
+  readonly checkpointing: boolean;
+  readonly seed: number;
+  /** Bytes of a page of optimizer states, and of all that may stay in memory. */
+  readonly pageBytes: number;
+  readonly residentBytes: number;
+  /** Where the run keeps what it needs to go on; nothing is kept without it. */
+  readonly checkpointFile?: string | undefined;
+  /** Steps between two checkpoints. */
+  readonly checkpointEvery: number;
+  /** Go on from `checkpointFile`. */
+  readonly resume: boolean;
+  /** How many before/after answers to show. */
+  readonly samples: number;
+  /** Ends the run after the current step, keeping a checkpoint. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export const trainDefaults: TrainOptions = {
+  epochs: 1, batchSize: 16, accumulation: 1, learningRate: 3e-3, warmup: 0.05, schedule: 'cosine',
+  weightDecay: 0, clip: 1, checkpointing: true, seed: 42,
+  pageBytes: adamwDefaults.pageBytes, residentBytes: adamwDefaults.residentBytes,
+  checkpointEvery: 25, resume: false, samples: 6,
+};
+
+export interface TrainData {
+  readonly tokenizer: Tokenizer;
+  readonly train: readonly Example[];
+  /** Never trained on. Empty: nothing is evaluated. */
+  readonly heldOut: readonly Example[];
+}
+
+/**
+ * Trains, and tells what happens as it happens. The parameters given are changed in place.
+ *
+ * @throws UserError when the loss stops being a number; the parameters are then those of the last good step.
+ */
+export async function* train(trainable: Trainable, data: TrainData, options: Partial<TrainOptions> = {}): AsyncGenerator<TrainEvent> {
+  const o: TrainOptions = { ...trainDefaults, ...options };
+  const effectiveBatch = o.batchSize * o.accumulation;
+  const stepsPerEpoch = Math.ceil(data.train.length / effectiveBatch);
+  const steps = Math.max(1, Math.round(o.epochs * stepsPerEpoch));
+  const fingerprint = JSON.stringify({
+    epochs: o.epochs, batchSize: o.batchSize, accumulation: o.accumulation, learningRate: o.learningRate, warmup: o.warmup,
+    schedule: o.schedule, weightDecay: o.weightDecay, clip: o.clip, seed: o.seed, examples: data.train.length,
+    parameters: trainable.parameters.reduce((sum, { values }) => sum + values.length, 0),
+  });
+  const optimizer = new AdamW(trainable.parameters, { ...adamwDefaults, ...o });
+  const memory = new TensorMemory();
+  const events: TrainEvent[] = []; // what a resumed run has already told
+  const tell = (event: TrainEvent) => (events.push(event), event);
+  let checkpointBytes = 0;
+
+  try {
+    if (o.resume) {
+      events.push(...loadCheckpoint(o.checkpointFile!, trainable.parameters, optimizer, fingerprint));
+      yield* events;
+    } else {
+      yield tell({
+        type: 'start', steps, epochs: o.epochs, examples: data.train.length, batchSize: o.batchSize,
+        accumulation: o.accumulation, effectiveBatch, resumedAt: 0,
+      });
+      yield* (await ask('before')).map(tell);
+    }
+    const secondsBefore = events.findLast((event) => event.type === 'step')?.seconds ?? 0;
+    const stepsBefore = optimizer.steps;
+    const began = performance.now();
+
+    for (let step = stepsBefore + 1; step <= steps; step++) {
+      await new Promise(setImmediate); // lets Ctrl-C be heard
+      if (o.signal?.aborted) break;
+      const rate = learningRate(step, steps, { peak: o.learningRate, warmupSteps: Math.round(o.warmup * steps), schedule: o.schedule });
+      const { loss, gradientNorm, tokens } = update(step, rate);
+      const seconds = secondsBefore + (performance.now() - began) / 1000;
+      yield tell({
+        type: 'step', step, epoch: step / stepsPerEpoch, loss, learningRate: rate, gradientNorm, tokens,
+        tokensPerSecond: tokens / Math.max(1e-9, seconds - secondsAt(events)),
+        seconds, secondsLeft: seconds / step * (steps - step),
+      });
+      if (step % o.checkpointEvery === 0 || step === steps) {
+        yield tell({ type: 'memory', step, ...memoryUse() });
+        keepCheckpoint();
+      }
+    }
+    const finished = optimizer.steps === steps;
+    if (finished) yield* (await ask('after')).map(tell);
+    else keepCheckpoint();
+    yield tell({
+      type: 'done', steps: optimizer.steps, seconds: secondsAt(events), stopped: finished ? 'finished' : 'interrupted',
+    });
+  } finally {
+    optimizer.close();
+    memory.close();
+  }
+
+  /** One optimizer step over an effective batch. */
+  function update(step: number, rate: number): { loss: number; gradientNorm: number; tokens: number } {
+    const batches = microBatches(step);
+    const answerTokens = batches.reduce((sum, { labels }) => sum + labels.reduce((n, label) => n + (label >= 0 ? 1 : 0), 0), 0);
+    let loss = 0;
+    let tokens = 0;
+    let gradients: Float32Array[] = [];
+    batches.forEach((batch, micro) => {
+      const result = lossAndGradients(trainable, batch, {
+        pass: { training: true, seed: Random.for(o.seed, 'dropout', step, micro).uint32() },
+        scale: 1 / answerTokens,
+        checkpointing: o.checkpointing,
+      });
+      loss += result.loss;
+      checkpointBytes = Math.max(checkpointBytes, result.checkpointBytes);
+      tokens += batch.lengths.reduce((sum, length) => sum + length, 0);
+      gradients = sumOnHost(gradients, result.gradients);
+    });
+    const gradientNorm = Math.sqrt(gradients.reduce((sum, gradient) => gradient.reduce((s, g) => s + g * g, sum), 0));
+    if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
+      throw new UserError(
+        `La pérdida dejó de ser un número en el paso ${step}: se detiene el entrenamiento y queda el adaptador del paso ${step - 1}. `
+        + 'Prueba con --learning-rate más bajo.',
+      );
+    }
+    optimizer.step(gradients, rate, Math.min(1, o.clip / (gradientNorm + 1e-6)));
+    return { loss, gradientNorm, tokens };
+  }
+
+  function microBatches(step: number): Batch[] {
+    const epoch = Math.floor((step - 1) / stepsPerEpoch);
+    const order = epochOrder(data.train.length, o.seed, epoch);
+    const first = ((step - 1) % stepsPerEpoch) * effectiveBatch;
+    const chosen = order.slice(first, first + effectiveBatch).map((index) => data.train[index]!);
+    const batches: Batch[] = [];
+    for (let at = 0; at < chosen.length; at += o.batchSize) {
+      batches.push(makeBatch(chosen.slice(at, at + o.batchSize), data.tokenizer.padId));
+    }
+    return batches;
+  }
+
+  async function ask(when: 'before' | 'after'): Promise<TrainEvent[]> {
+    if (data.heldOut.length === 0) return [];
+    const { answers, ...figures } = await evaluate(trainable.base, data.heldOut, data.tokenizer);
+    return [{ type: 'evaluation', step: optimizer.steps, when, ...figures }, ...samples(when, answers)];
+  }
+
+  function samples(when: 'before' | 'after', answers: HeldOutResult['answers']): TrainEvent[] {
+    const shown = Random.for(o.seed, 'samples').shuffle([...data.heldOut.keys()]).slice(0, o.samples);
+    return shown.map((index) => {
+      const { instruction, input, output } = data.heldOut[index]!.record;
+      return { type: 'sample', when, instruction, input, expected: output, answer: answers[index]! };
+    });
+  }
+
+  function memoryUse(): MemoryUse {
+    const { totalBytes, residentBytes, pageIns } = optimizer.stats;
+    return {
+      base: trainable.base.bytes,
+      adapter: trainable.parameters.reduce((sum, { bytes }) => sum + bytes, 0),
+      optimizer: totalBytes, optimizerResident: residentBytes, optimizerPageIns: pageIns,
+      checkpoints: checkpointBytes, peakTensors: memory.peak, process: process.memoryUsage().rss,
+    };
+  }
+
+  function keepCheckpoint(): void {
+    if (o.checkpointFile) saveCheckpoint(o.checkpointFile, trainable.parameters, optimizer, fingerprint, events);
+  }
+}
+
+/** Seconds of training told so far. */
+function secondsAt(events: readonly TrainEvent[]): number {
+  return events.findLast((event) => event.type === 'step')?.seconds ?? 0;
+}
+
+/** Adds a micro-batch's gradients to the sum so far, and frees the tensors. */
+function sumOnHost(sums: Float32Array[], gradients: Tensor[]): Float32Array[] {
+  const values = gradients.map((gradient) => gradient.dataSync() as Float32Array);
+  gradients.forEach((gradient) => gradient.dispose());
+  if (sums.length === 0) return values.map((value) => value.slice());
+  values.forEach((value, i) => {
+    const sum = sums[i]!;
+    for (let j = 0; j < sum.length; j++) sum[j]! += value[j]!;
+  });
+  return sums;
+}
