@@ -2,7 +2,7 @@ import { Random } from '../random.ts';
 import type { Fact } from './world/fact.ts';
 
 /** Share of the entities whose questions are kept for the examination. */
-const HELD_OUT_SHARE = 0.12;
+export const heldOutShare = 0.12;
 
 /**
  * The split, drawn on entities and not on questions. An entity is what a question is about: a
@@ -11,7 +11,7 @@ const HELD_OUT_SHARE = 0.12;
  * asked about in training, be it for its capital, its currency, its continent or its demonym.
  */
 export function isHeldOut(entity: string, seed: number): boolean {
-  return Random.for(seed, 'held-out', entity).uniform() < HELD_OUT_SHARE;
+  return Random.for(seed, 'held-out', entity).uniform() < heldOutShare;
 }
 
 /**

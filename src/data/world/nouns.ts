@@ -155,7 +155,7 @@ export function categoryFacts(): Fact[] {
 export function translationFact(word: string, english: string): Fact {
   return fact({ family: 'traducciones', entity: wordEntity(word), subject: word }, [
     `En inglés, ${word} se dice ${english}.`,
-    `${english} es ${word} en inglés.`,
+    `La palabra inglesa para ${word} es ${english}.`,
     `La palabra ${word} se dice ${english} en inglés.`,
     `En español, ${english} se dice ${word}.`,
     `La traducción de ${word} al inglés es ${english}.`,
