@@ -1,0 +1,49 @@
+import { join } from 'node:path';
+import { loadInstructions } from '../src/data/load.ts';
+import type { DataOptions } from '../src/data/load.ts';
+import { baseSize, loadModel } from '../src/model/load.ts';
+import type { BaseSize, LoadOptions } from '../src/model/load.ts';
+import { saveAdapter } from '../src/peft/folder.ts';
+import { addLora } from '../src/peft/lora.ts';
+import type { LoraOptions } from '../src/peft/lora.ts';
+import { trainableParameters } from '../src/peft/trainable.ts';
+import type { ParameterCount } from '../src/peft/trainable.ts';
+import type { TrainEvent } from '../src/runs/events.ts';
+import { train } from '../src/train/train.ts';
+import type { TrainData, TrainOptions } from '../src/train/train.ts';
+
+export interface QloraOptions {
+  readonly modelDir: string;
+  readonly outDir: string;
+  readonly quant: LoadOptions;
+  readonly lora: Partial<LoraOptions>;
+  readonly data: DataOptions;
+  readonly training: Partial<TrainOptions>;
+}
+
+/** Told what each of the four steps of the slide came to. */
+export interface QloraShow {
+  loaded(size: BaseSize): void;
+  adapted(count: ParameterCount): void;
+  data(data: TrainData): void;
+  event(event: TrainEvent): void;
+  saved(folder: string): void;
+}
+
+/** Slide 10: QLoRA on Alpaca records, from the 4-bit base to the saved adapter. */
+export async function qlora({ modelDir, outDir, ...options }: QloraOptions, show: QloraShow): Promise<void> {
+  // #region qlora
+  const base = await loadModel(modelDir, { loadIn4bit: true, ...options.quant });
+  show.loaded(baseSize(base));
+  const model = addLora(base, { r: 16, alpha: 16, dropout: 0.05, ...options.lora });
+  show.adapted(trainableParameters(model));
+  const data = loadInstructions(modelDir, options.data);
+  show.data(data);
+  try {
+    for await (const event of train(model, data, { epochs: 1, ...options.training })) show.event(event);
+  } finally {
+    saveAdapter(model, join(outDir, 'adapter'), { baseModel: modelDir }); // the last good one, whatever stopped it
+  }
+  show.saved(join(outDir, 'adapter'));
+  // #endregion
+}

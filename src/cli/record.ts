@@ -1,0 +1,64 @@
+import type { BaseSize } from '../model/load.ts';
+import type { ParameterCount } from '../peft/trainable.ts';
+import type { TrainEvent } from '../runs/events.ts';
+import type { RunRecord } from '../runs/schema.ts';
+import type { DemoFlags } from './flags.ts';
+
+/** What a run of the demo tells, as it tells it. */
+export interface QloraMeasured {
+  size?: BaseSize;
+  count?: ParameterCount;
+  readonly events: TrainEvent[];
+}
+
+type Event<Type extends TrainEvent['type']> = Extract<TrainEvent, { type: Type }>;
+
+/** The record of a finished run: the figures that slides embed, and the events that can be played back. */
+export function qloraRecord(
+  { size, count, events }: QloraMeasured,
+  { startedAt, flags, provenance }: { startedAt: Date; flags: DemoFlags; provenance: RunRecord['provenance'] },
+): RunRecord {
+  const all = <Type extends TrainEvent['type']>(type: Type) => events.filter((event): event is Event<Type> => event.type === type);
+  const figures = (when: 'before' | 'after') => {
+    const found = all('evaluation').find((event) => event.when === when);
+    return found ? { loss: found.loss, perplexity: found.perplexity, exactMatch: found.exactMatch, count: found.count } : null;
+  };
+  const steps = all('step');
+  const start = all('start')[0]!;
+  const { type: _type, step: _step, ...memory } = all('memory').at(-1)!;
+  const [before, after] = [all('sample').filter(({ when }) => when === 'before'), all('sample').filter(({ when }) => when === 'after')];
+  return {
+    format: 1,
+    id: 'qlora',
+    title: `QLoRA, ${start.examples} ejemplos, ${start.steps} pasos`,
+    startedAt: startedAt.toISOString(),
+    seconds: (Date.now() - startedAt.getTime()) / 1000,
+    command: 'npm run demo',
+    provenance,
+    parameters: {
+      quant: flags.quant, doubleQuant: flags.doubleQuant, r: flags.r, alpha: flags.alpha, dropout: flags.dropout,
+      targetModules: flags.targetModules, batchSize: flags.batchSize, accumulation: flags.accumulation,
+      learningRate: flags.learningRate ?? null, warmup: flags.warmup, schedule: flags.schedule, epochs: flags.epochs,
+      examples: start.examples, checkpointing: flags.checkpointing, seed: flags.seed,
+    },
+    results: {
+      quantization: {
+        bytesBefore: size!.bytes16, bytesAfter: size!.bytes,
+        linearBytesBefore: size!.linearBytes16, linearBytesAfter: size!.linearBytes, bitsPerParameter: size!.bitsPerParameter,
+      },
+      parameters: { ...count! },
+      training: {
+        steps: steps.length, epochs: start.epochs, examples: start.examples, effectiveBatch: start.effectiveBatch,
+        seconds: steps.at(-1)!.seconds,
+        tokensPerSecond: steps.reduce((sum, { tokens }) => sum + tokens, 0) / steps.at(-1)!.seconds,
+        firstLoss: steps[0]!.loss, finalLoss: steps.at(-1)!.loss,
+      },
+      evaluation: { before: figures('before'), after: figures('after') },
+      samples: after.map(({ instruction, input, expected, answer }, i) => ({
+        instruction, input, expected, before: before[i]?.answer ?? '', after: answer,
+      })),
+      memory,
+    },
+    events,
+  };
+}
