@@ -12,6 +12,8 @@ export interface Example {
   readonly tokens: Int32Array;
   /** How many of them, the start token included, come before the answer. */
   readonly promptLength: number;
+  /** What it was made from. */
+  readonly record: AlpacaRecord;
 }
 
 /**
@@ -30,7 +32,7 @@ export function encodeRecords(
     if (tokenizer.bosId !== undefined) prompt.unshift(tokenizer.bosId);
     if (prompt.length >= maxLength) continue;
     const tokens = [...prompt, ...tokenizer.encode(record.output), tokenizer.eosId];
-    examples.push({ tokens: Int32Array.from(tokens.slice(0, maxLength)), promptLength: prompt.length });
+    examples.push({ tokens: Int32Array.from(tokens.slice(0, maxLength)), promptLength: prompt.length, record });
   }
   return { examples, dropped: records.length - examples.length };
 }
@@ -38,7 +40,7 @@ export function encodeRecords(
 export interface Batch {
   /** (batchSize · seqLength), padded on the right. */
   readonly tokens: Int32Array;
-  /** (batchSize · seqLength): the token to predict at each position, already shifted; -100 where it is not the answer's. */
+  /** (batchSize · seqLength): the token to predict at each position, already shifted; -100 outside the answer. */
   readonly labels: Int32Array;
   /** (batchSize): tokens of each row without its padding. */
   readonly lengths: readonly number[];

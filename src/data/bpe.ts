@@ -17,9 +17,10 @@ const BYTE_CHARACTERS: string[] = (() => {
 })();
 
 /** How often each word occurs; a word keeps the space before it. */
-export function countWords(texts: Iterable<string>, weight = 1, counts = new Map<string, number>()): Map<string, number> {
+export function countWords(texts: Iterable<string>): Map<string, number> {
+  const counts = new Map<string, number>();
   for (const text of texts) {
-    for (const [word] of text.matchAll(WORD)) counts.set(word, (counts.get(word) ?? 0) + weight);
+    for (const [word] of text.matchAll(WORD)) counts.set(word, (counts.get(word) ?? 0) + 1);
   }
   return counts;
 }

@@ -89,8 +89,8 @@ ${rows.join('\n')}
 
 ## Cómo se reparten
 
-El sorteo aparta el ${heldOutShare * 100} % de las *entidades*, no de las preguntas: un país, un número, una suma, una palabra (una
-palabra con antónimo va con él). Por una entidad apartada no se pregunta en el entrenamiento en ninguna familia. En «orden»
+El sorteo aparta el ${heldOutShare * 100} % de las *entidades*, no de las preguntas: un país, un número, una suma
+(con las restas que la deshacen), una palabra (con su antónimo, si lo tiene). Por una entidad apartada no se pregunta en el entrenamiento en ninguna familia. En «orden»
 se descartan además las preguntas cuya respuesta es una entidad apartada. Hay como mucho una pregunta por hecho y
 ${HELD_OUT_PER_FAMILY} de examen por familia.
 `;

@@ -1,11 +1,13 @@
+import { UserError } from '../errors.ts';
+import { Random } from '../random.ts';
 import { readAlpaca, splitRecords } from './alpaca.ts';
 import { encodeRecords } from './batches.ts';
 import type { Example } from './batches.ts';
 import type { PromptTemplate } from './prompt.ts';
 import { loadTokenizer } from './tokenizer.ts';
 import type { Tokenizer } from './tokenizer.ts';
-import { UserError } from '../errors.ts';
-import { Random } from '../random.ts';
+
+const DRAWN_HELD_OUT = 50;
 
 export interface DataOptions {
   readonly file: string;
@@ -13,8 +15,8 @@ export interface DataOptions {
   readonly heldOutFile?: string | undefined;
   /** The most records to train on. */
   readonly examples: number;
-  /** The most records to examine with. */
-  readonly heldOut: number;
+  /** The most records to examine with; all of `heldOutFile` if not said, or 50 drawn from `file`. */
+  readonly heldOut?: number | undefined;
   readonly template: PromptTemplate;
   /** Tokens of an example; see `encodeRecords`. */
   readonly maxLength: number;
@@ -39,7 +41,7 @@ export function loadInstructions(modelDir: string, options: DataOptions): Instru
   const tokenizer = loadTokenizer(modelDir);
   const records = readAlpaca(file);
   const chosen = heldOutFile === undefined
-    ? splitRecords(records, { examples, heldOut, seed })
+    ? splitRecords(records, { examples, heldOut: heldOut ?? DRAWN_HELD_OUT, seed })
     : {
         train: Random.for(seed, 'records').shuffle(records).slice(0, examples),
         heldOut: readAlpaca(heldOutFile).slice(0, heldOut),

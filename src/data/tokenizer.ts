@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
+import * as huggingFace from '@huggingface/tokenizers';
 import { z } from 'zod';
 import { readJson } from '../checkpoint/files.ts';
 import { UserError } from '../errors.ts';
@@ -16,6 +16,16 @@ export interface Tokenizer {
   readonly eosId: number;
   readonly padId: number;
 }
+
+// What we use of the library; its own declarations do not resolve under Node's module rules.
+interface LibraryTokenizer {
+  encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] };
+  decode(ids: number[], options: { skip_special_tokens: boolean }): string;
+  token_to_id(token: string): number | undefined;
+  get_vocab(withAddedTokens: boolean): Map<string, number>;
+}
+const LibraryTokenizer = huggingFace.Tokenizer as unknown as
+  new (tokenizer: object, config: object) => LibraryTokenizer;
 
 // A special token is written as its text or as an object that holds it.
 const specialToken = z.union([z.string(), z.looseObject({ content: z.string() })]).nullish()
@@ -37,9 +47,9 @@ export function loadTokenizer(folder: string): Tokenizer {
   const configFile = join(folder, 'tokenizer_config.json');
   const contents = readJson(file, fileSchema);
   const config = readJson(configFile, configSchema);
-  let tokenizer: HuggingFaceTokenizer;
+  let tokenizer: LibraryTokenizer;
   try {
-    tokenizer = new HuggingFaceTokenizer(contents, config);
+    tokenizer = new LibraryTokenizer(contents, config);
   } catch (error) {
     throw new UserError(`No se puede usar el tokenizador «${file}» (${(error as Error).message}): `
       + 'vuelve a descargarlo o elige un modelo con un tokenizer.json de Hugging Face.');
@@ -47,7 +57,7 @@ export function loadTokenizer(folder: string): Tokenizer {
 
   const idOf = (field: 'bos_token' | 'eos_token' | 'pad_token') => {
     const token = config[field];
-    if (token == null) return undefined;
+    if (token === undefined || token === null) return undefined;
     const id = tokenizer.token_to_id(token);
     if (id === undefined) {
       throw new UserError(`El campo «${field}» de «${configFile}» nombra «${token}», que no está en «${file}»: `

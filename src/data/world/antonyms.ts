@@ -60,7 +60,7 @@ export function antonymFacts(): Fact[] {
     ], [
       `¿Cuál es el antónimo de ${word}?`,
       `¿Qué es lo contrario de ${word}?`,
-      [`Escribe el antónimo.`, `Palabra: ${word}`],
+      ['Escribe el antónimo.', `Palabra: ${word}`],
     ]));
 }
 
@@ -151,18 +151,19 @@ const SENTENCES = rows(`
 `);
 
 export function oppositeSentenceFacts(): Fact[] {
-  return SENTENCES.flatMap(([word, one, other]) => [[word, one, other], [word, other, one]] as [string, string, string][])
-    .map(([word, sentence, opposite]) =>
-      fact({ family: 'frases contrarias', entity: wordEntity(word), subject: sentence }, [
-        `Lo contrario de «${sentence}» es «${opposite}».`,
-        `«${opposite}» es lo contrario de «${sentence}».`,
-        `Decir «${opposite}» es lo contrario de decir «${sentence}».`,
-        `La frase «${sentence}» se opone a la frase «${opposite}».`,
-        `A la frase «${sentence}» se opone «${opposite}».`,
-        `La frase contraria a «${sentence}» es «${opposite}».`,
-      ], [
-        `¿Qué es lo contrario de «${sentence}»?`,
-        `Di lo contrario de «${sentence}».`,
-        [`Escribe la frase contraria.`, `Frase: «${sentence}»`],
-      ]));
+  const bothWays = SENTENCES.flatMap(([word, one, other]) =>
+    [[word, one, other], [word, other, one]] as [string, string, string][]);
+  return bothWays.map(([word, sentence, opposite]) =>
+    fact({ family: 'frases contrarias', entity: wordEntity(word), subject: sentence }, [
+      `Lo contrario de «${sentence}» es «${opposite}».`,
+      `«${opposite}» es lo contrario de «${sentence}».`,
+      `Decir «${opposite}» es lo contrario de decir «${sentence}».`,
+      `La frase «${sentence}» se opone a la frase «${opposite}».`,
+      `A la frase «${sentence}» se opone «${opposite}».`,
+      `La frase contraria a «${sentence}» es «${opposite}».`,
+    ], [
+      `¿Qué es lo contrario de «${sentence}»?`,
+      `Di lo contrario de «${sentence}».`,
+      ['Escribe la frase contraria.', `Frase: «${sentence}»`],
+    ]));
 }

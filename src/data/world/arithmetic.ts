@@ -32,7 +32,7 @@ export function sumFacts(): Fact[] {
   return facts;
 }
 
-/** Differences with a positive result; the entity is the expression. */
+/** Differences of numbers up to 25, with a positive result; the entity is the expression. */
 export function differenceFacts(): Fact[] {
   const facts = [];
   for (let a = 2; a <= LARGEST_MINUEND; a++) {

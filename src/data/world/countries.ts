@@ -187,7 +187,7 @@ export function countryFacts(): Fact[] {
       ], [
         `¿Cuál es la capital de ${country}?`,
         `Di la capital de ${country}.`,
-        [`Escribe la capital.`, `País: ${country}`],
+        ['Escribe la capital.', `País: ${country}`],
       ]));
     }
     if (continent !== '-') {
@@ -202,7 +202,7 @@ export function countryFacts(): Fact[] {
       ], [
         `¿En qué continente está ${country}?`,
         `¿Cuál es el continente de ${country}?`,
-        [`Escribe el continente.`, `País: ${country}`],
+        ['Escribe el continente.', `País: ${country}`],
       ]));
     }
     if (currency !== '-') {
@@ -217,7 +217,7 @@ export function countryFacts(): Fact[] {
       ], [
         `¿Cuál es la moneda de ${country}?`,
         `¿Con qué moneda se paga en ${country}?`,
-        [`Escribe la moneda.`, `País: ${country}`],
+        ['Escribe la moneda.', `País: ${country}`],
       ]));
     }
     if (demonym !== '-') {
@@ -232,7 +232,7 @@ export function countryFacts(): Fact[] {
       ], [
         `¿Cuál es el gentilicio de ${country}?`,
         `¿Cómo se llama a quien nace en ${country}?`,
-        [`Escribe el gentilicio.`, `País: ${country}`],
+        ['Escribe el gentilicio.', `País: ${country}`],
       ]));
     }
     return facts;

@@ -33,7 +33,7 @@ export function elementFacts(): Fact[] {
     ], [
       `¿Cuál es el símbolo químico ${of(named)}?`,
       `Di el símbolo químico ${of(named)}.`,
-      [`Escribe el símbolo químico.`, `Elemento: ${element}`],
+      ['Escribe el símbolo químico.', `Elemento: ${element}`],
     ]));
     facts.push(fact({ family: 'números atómicos', entity: element, subject: element }, [
       `El número atómico ${of(named)} es ${number}.`,
@@ -46,7 +46,7 @@ export function elementFacts(): Fact[] {
     ], [
       `¿Cuál es el número atómico ${of(named)}?`,
       `Di el número atómico ${of(named)}.`,
-      [`Escribe el número atómico.`, `Elemento: ${element}`],
+      ['Escribe el número atómico.', `Elemento: ${element}`],
     ]));
   }
   return facts;

@@ -9,7 +9,7 @@
 export interface Fact {
   family: string;
   relation: string;
-  /** The key of the split between training and held-out questions; see `split.ts`. */
+  /** What it is about. The split between training and held-out questions is drawn on it; see `split.ts`. */
   entity: string;
   /** What the question is about, as it is written in the sentences. */
   subject: string;

@@ -30,6 +30,6 @@ export function feminineFacts(): Fact[] {
     ], [
       `¿Cuál es el femenino de ${word}?`,
       `Di el femenino de ${word}.`,
-      [`Escribe el femenino.`, `Palabra: ${word}`],
+      ['Escribe el femenino.', `Palabra: ${word}`],
     ]));
 }

@@ -104,14 +104,14 @@ const BARE_VOWEL = new Map(Object.entries({ á: 'a', é: 'e', í: 'i', ó: 'o', 
 
 /**
  * The plural by the rules of Spanish spelling: -s after a vowel, -es after a consonant, -z to -ces,
- * and the accent of a final -ón, -és, -ín lost.
+ * and the accent of a final -ón, -és, -ín lost, but not that of -aís.
  */
 export function plural(word: string): string {
   const irregular = IRREGULAR_PLURALS.get(word);
   if (irregular) return irregular;
   if (/[aeiouáéóú]$/.test(word)) return `${word}s`;
   if (word.endsWith('z')) return `${word.slice(0, -1)}ces`;
-  return `${word.replace(/([áéíóú])([ns])$/, (_, vowel: string, end: string) => BARE_VOWEL.get(vowel)! + end)}es`;
+  return `${word.replace(/([áéó]|(?<![aeo])[íú])([ns])$/, (_, vowel: string, end: string) => BARE_VOWEL.get(vowel)! + end)}es`;
 }
 
 export function pluralFacts(): Fact[] {
@@ -128,7 +128,7 @@ export function pluralFacts(): Fact[] {
     ], [
       `¿Cuál es el plural de ${word}?`,
       `Di el plural de ${word}.`,
-      [`Escribe el plural.`, `Palabra: ${word}`],
+      ['Escribe el plural.', `Palabra: ${word}`],
     ]);
   });
 }
@@ -147,7 +147,7 @@ export function categoryFacts(): Fact[] {
     ], [
       `¿Qué es ${named}?`,
       `¿Qué clase de cosa es ${named}?`,
-      [`Di qué es.`, `Palabra: ${named}`],
+      ['Di qué es.', `Palabra: ${named}`],
     ]);
   });
 }
@@ -164,7 +164,7 @@ export function translationFact(word: string, english: string): Fact {
   ], [
     `¿Cómo se dice ${word} en inglés?`,
     `Traduce al inglés la palabra ${word}.`,
-    [`Traduce al inglés.`, `Palabra: ${word}`],
+    ['Traduce al inglés.', `Palabra: ${word}`],
   ]);
 }
 

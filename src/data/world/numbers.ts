@@ -28,7 +28,7 @@ export function numberFacts(): Fact[] {
     ], [
       `¿Cómo se escribe el número ${n}?`,
       `Escribe con letras el número ${n}.`,
-      [`Escribe el número con letras.`, `Número: ${n}`],
+      ['Escribe el número con letras.', `Número: ${n}`],
     ]);
   });
 }

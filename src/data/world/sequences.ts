@@ -37,7 +37,7 @@ function named(sequence: Sequence, index: number): string | undefined {
   return member === 'Tierra' ? 'la Tierra' : article + member;
 }
 
-/** What comes before and after in the days, the months, the alphabet, the zodiac, the planets, the ordinals, the numbers. */
+/** What comes before and after: days, months, letters, signs of the zodiac, planets, ordinals, numbers. */
 export function sequenceFacts(): Fact[] {
   return SEQUENCES.flatMap((sequence) => sequence.members.flatMap((member, index) => {
     const subject = named(sequence, index)!;

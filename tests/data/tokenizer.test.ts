@@ -1,0 +1,69 @@
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { alpacaPrompt } from '../../src/data/prompt.ts';
+import { checkTokenizer, loadTokenizer } from '../../src/data/tokenizer.ts';
+
+const tokenizer = loadTokenizer('assets/model');
+const golden = JSON.parse(readFileSync('tests/golden/tokenizer/ids.json', 'utf8')) as { text: string; ids: number[] }[];
+
+describe('the embedded tokenizer', () => {
+  it.each(golden)('gives the ids of the Python library: %j', ({ text, ids }) => {
+    expect(tokenizer.encode(text)).toEqual(ids);
+    expect(tokenizer.decode(ids)).toBe(text);
+  });
+
+  it('has 4,096 entries and the three special tokens', () => {
+    expect(tokenizer).toMatchObject({ vocabSize: 4096, bosId: 0, eosId: 1, padId: 2 });
+    expect(tokenizer.decode([0, ...tokenizer.encode('La B.'), 1, 2])).toBe('La B.');
+  });
+
+  it('has small numbers, quotes and the words of the prompt as single tokens', () => {
+    for (const piece of [...Array.from({ length: 61 }, (_, n) => ` ${n}`).slice(1), ' «', '»', '».', ' capital', ' Perú']) {
+      expect(tokenizer.encode(piece), piece).toHaveLength(1);
+    }
+    const prompt = alpacaPrompt({ instruction: '' });
+    expect(tokenizer.encode(prompt).length).toBe(prompt.match(/[\p{L}]+|###|[.:]|\n/gu)!.length);
+  });
+});
+
+describe('loadTokenizer', () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'tokenizer-'));
+    for (const name of ['tokenizer.json', 'tokenizer_config.json']) cpSync(join('assets/model', name), join(folder, name));
+  });
+  afterEach(() => {
+    rmSync(folder, { recursive: true });
+  });
+  const writeConfig = (config: object) => {
+    writeFileSync(join(folder, 'tokenizer_config.json'), JSON.stringify(config));
+  };
+
+  it('pads with the end token and begins with nothing where the folder says so; a token may be an object', () => {
+    writeConfig({ bos_token: null, eos_token: { content: '</s>', special: true } });
+    expect(loadTokenizer(folder)).toMatchObject({ bosId: undefined, eosId: 1, padId: 1 });
+  });
+
+  it('refuses a folder without an end token, and one that names an unknown token', () => {
+    writeConfig({});
+    expect(() => loadTokenizer(folder)).toThrow(/le falta el campo «eos_token»/);
+    writeConfig({ eos_token: '<|fin|>' });
+    expect(() => loadTokenizer(folder)).toThrow(/«eos_token».*«<\|fin\|>», que no está/);
+  });
+
+  it('refuses a missing or malformed file', () => {
+    writeFileSync(join(folder, 'tokenizer.json'), '{"model": {}}');
+    expect(() => loadTokenizer(folder)).toThrow(/tokenizer\.json/);
+    rmSync(join(folder, 'tokenizer.json'));
+    expect(() => loadTokenizer(folder)).toThrow(/No existe el archivo .*tokenizer\.json/);
+  });
+});
+
+describe('checkTokenizer', () => {
+  it('refuses ids that have no row in the embedding', () => {
+    expect(() => { checkTokenizer(tokenizer, 4096); }).not.toThrow();
+    expect(() => { checkTokenizer(tokenizer, 4095); }).toThrow('El tokenizador tiene 4096 entradas y el modelo solo 4095');
+  });
+});
