@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { loadInstructions } from '../src/data/load.ts';
-import type { DataOptions } from '../src/data/load.ts';
+import type { DataOptions, InstructionData } from '../src/data/load.ts';
 import { baseSize, loadModel } from '../src/model/load.ts';
 import type { BaseSize, LoadOptions } from '../src/model/load.ts';
 import { saveAdapter } from '../src/peft/folder.ts';
@@ -10,7 +10,7 @@ import { trainableParameters } from '../src/peft/trainable.ts';
 import type { ParameterCount } from '../src/peft/trainable.ts';
 import type { TrainEvent } from '../src/runs/events.ts';
 import { train } from '../src/train/train.ts';
-import type { TrainData, TrainOptions } from '../src/train/train.ts';
+import type { TrainOptions } from '../src/train/train.ts';
 
 export interface QloraOptions {
   readonly modelDir: string;
@@ -25,7 +25,7 @@ export interface QloraOptions {
 export interface QloraShow {
   loaded(size: BaseSize): void;
   adapted(count: ParameterCount): void;
-  data(data: TrainData): void;
+  data(data: InstructionData): void;
   event(event: TrainEvent): void;
   saved(folder: string): void;
 }
@@ -33,7 +33,7 @@ export interface QloraShow {
 /** Slide 10: QLoRA on Alpaca records, from the 4-bit base to the saved adapter. */
 export async function qlora({ modelDir, outDir, ...options }: QloraOptions, show: QloraShow): Promise<void> {
   // #region qlora
-  const base = await loadModel(modelDir, { loadIn4bit: true, ...options.quant });
+  const base = loadModel(modelDir, { loadIn4bit: true, ...options.quant });
   show.loaded(baseSize(base));
   const model = addLora(base, { r: 16, alpha: 16, dropout: 0.05, ...options.lora });
   show.adapted(trainableParameters(model));

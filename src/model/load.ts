@@ -21,9 +21,9 @@ export interface LoadOptions {
  *
  * @throws UserError when a file is missing or broken, or a weight has not the shape that `config.json` promises.
  */
-export async function loadModel(folder: string, options: LoadOptions = {}): Promise<LlamaModel> {
+export function loadModel(folder: string, options: LoadOptions = {}): LlamaModel {
   const { loadIn4bit = false, quantType = 'nf4', doubleQuant = true } = options;
-  const checkpoint = await openCheckpoint(folder);
+  const checkpoint = openCheckpoint(folder);
   const config = parseConfig(checkpoint.config, join(folder, 'config.json'));
   const present = new Set(checkpoint.names());
   const weights = new Map<string, Weight>();
@@ -31,7 +31,7 @@ export async function loadModel(folder: string, options: LoadOptions = {}): Prom
     if (!present.has(name)) {
       throw new UserError(`${folder}: falta el peso «${name}» que config.json promete; vuelve a descargar el modelo.`);
     }
-    const loaded = await checkpoint.load(name);
+    const loaded = checkpoint.load(name);
     if (loaded.shape.join('×') !== shape.join('×')) {
       throw new UserError(
         `${folder}: el peso «${name}» mide ${loaded.shape.join('×')} y config.json promete ${shape.join('×')}; los ficheros no son del mismo modelo.`,

@@ -1,0 +1,70 @@
+import { loadInstructions } from '../src/data/load.ts';
+import type { DataOptions } from '../src/data/load.ts';
+import { makeBatch } from '../src/data/batches.ts';
+import { loadModel } from '../src/model/load.ts';
+import { addLora } from '../src/peft/lora.ts';
+import { TensorMemory } from '../src/tensor/memory.ts';
+import { lossAndGradients } from '../src/train/gradients.ts';
+
+export interface CheckpointingResult {
+  /** Most tensor bytes above what was held before the step, and the median time of a step. */
+  readonly with: { readonly peakBytes: number; readonly secondsPerStep: number; readonly keptBytes: number };
+  readonly without: { readonly peakBytes: number; readonly secondsPerStep: number };
+  readonly batchSize: number;
+  readonly seqLength: number;
+  /** The largest difference between the two ways' gradients, relative to the largest gradient. */
+  readonly largestGradientDifference: number;
+}
+
+/** Slide 8: one step of the demo, with and without gradient checkpointing. */
+export async function checkpointing(modelDir: string, data: DataOptions, { batchSize = 16, repeats = 5 } = {}): Promise<CheckpointingResult> {
+  const model = addLora(loadModel(modelDir, { loadIn4bit: true }));
+  const { tokenizer, train } = loadInstructions(modelDir, data);
+  const batch = makeBatch(train.slice(0, batchSize), tokenizer.padId);
+  const answerTokens = batch.labels.filter((label) => label >= 0).length;
+  const memory = new TensorMemory();
+  const pass = { training: true, seed: 42 };
+
+  // #region checkpointing
+  const step = (checkpointing: boolean) => {
+    const before = memory.current;
+    memory.resetPeak();
+    const began = performance.now();
+    const result = lossAndGradients(model, batch, { checkpointing, pass, scale: 1 / answerTokens });
+    return { ...result, peakBytes: memory.peak - before, seconds: (performance.now() - began) / 1000 };
+  };
+  // #endregion
+
+  const runs = { with: [] as ReturnType<typeof step>[], without: [] as ReturnType<typeof step>[] };
+  for (let i = 0; i < repeats + 1; i++) { // in turn, so that a slow moment of the machine touches both
+    for (const way of ['with', 'without'] as const) {
+      const result = step(way === 'with');
+      if (i > 0) runs[way].push(result); // the first of each warms up
+      if (i < repeats) result.gradients.forEach((gradient) => gradient.dispose());
+    }
+  }
+  memory.close();
+  const median = (values: number[]) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
+  const [checkpointed, plain] = [runs.with, runs.without].map((results) => ({
+    last: results.at(-1)!,
+    peakBytes: Math.max(...results.map(({ peakBytes }) => peakBytes)),
+    secondsPerStep: median(results.map(({ seconds }) => seconds)),
+  })) as [{ last: ReturnType<typeof step>; peakBytes: number; secondsPerStep: number }, { last: ReturnType<typeof step>; peakBytes: number; secondsPerStep: number }];
+
+  let largest = 0;
+  let difference = 0;
+  checkpointed.last.gradients.forEach((gradient, i) => {
+    const [a, b] = [gradient.dataSync(), plain.last.gradients[i]!.dataSync()];
+    a.forEach((value, j) => {
+      largest = Math.max(largest, Math.abs(value));
+      difference = Math.max(difference, Math.abs(value - b[j]!));
+    });
+  });
+  return {
+    with: { peakBytes: checkpointed.peakBytes, secondsPerStep: checkpointed.secondsPerStep, keptBytes: checkpointed.last.checkpointBytes },
+    without: { peakBytes: plain.peakBytes, secondsPerStep: plain.secondsPerStep },
+    batchSize: batch.batchSize,
+    seqLength: batch.seqLength,
+    largestGradientDifference: difference / largest,
+  };
+}

@@ -1,0 +1,116 @@
+import { randomUUID } from 'node:crypto';
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { z } from 'zod';
+import { UserError } from '../errors.ts';
+
+/**
+ * Writes a file whole or not at all: beside its place first, flushed to the disk, then renamed.
+ * Missing folders are made.
+ *
+ * @param data text, bytes, or pieces written one after another
+ * @throws UserError if the disk is full or the place cannot be written; what stood there before still does
+ */
+export function writeFileAtomic(path: string, data: string | Uint8Array | Iterable<Uint8Array>): void {
+  const beside = `${path}.${randomUUID().slice(0, 8)}.tmp`;
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    const file = openSync(beside, 'wx');
+    try {
+      for (const piece of piecesOf(data)) writeWhole(file, piece);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(beside, path);
+  } catch (error) {
+    rmSync(beside, { force: true });
+    throw writeError(path, error);
+  }
+}
+
+/**
+ * A JSON file, checked.
+ *
+ * @throws UserError if the file cannot be read, is not JSON, or does not fit the schema
+ */
+export function readJson<T>(path: string, schema: z.ZodType<T>): T {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw readError(path, error);
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new UserError(`El archivo «${path}» no es JSON válido: ábrelo y corrígelo, o vuelve a descargarlo.`);
+  }
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) {
+    throw new UserError(`El archivo «${path}» no tiene la forma esperada: ${describeIssue(parsed.error)}.`);
+  }
+  return parsed.data;
+}
+
+/** The first complaint of a schema, in Spanish: the field, and what was expected of it. */
+export function describeIssue(error: z.ZodError): string {
+  const issue = z.safeParse(z.never(), undefined) && error.issues[0];
+  if (issue === undefined) return 'el contenido no es válido';
+  const field = issue.path.length > 0 ? `el campo «${issue.path.join('.')}»` : 'el contenido';
+  return `${field} no es válido (${issue.message})`;
+}
+
+/** What the system said on reading, as a sentence for the person at the keyboard. */
+export function readError(path: string, error: unknown): unknown {
+  switch (codeOf(error)) {
+    case 'ENOENT':
+    case 'ENOTDIR':
+      return new UserError(`No existe el archivo «${path}»: comprueba la ruta.`);
+    case 'EISDIR':
+      return new UserError(`«${path}» es una carpeta y se esperaba un archivo: comprueba la ruta.`);
+    case 'EACCES':
+    case 'EPERM':
+      return new UserError(`No hay permiso para leer «${path}»: cambia los permisos del archivo.`);
+    default:
+      return error;
+  }
+}
+
+function writeError(path: string, error: unknown): unknown {
+  const untouched = 'no se ha dejado nada a medio escribir';
+  switch (codeOf(error)) {
+    case 'ENOSPC':
+    case 'EDQUOT':
+    case 'EFBIG':
+      return new UserError(`No queda espacio en el disco para escribir «${path}» (${untouched}): libera espacio y repite.`);
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return new UserError(`No hay permiso para escribir «${path}» (${untouched}): elige otra carpeta de salida.`);
+    case 'EISDIR':
+    case 'ENOTDIR':
+    case 'EEXIST':
+      return new UserError(
+        `No se puede escribir «${path}» porque choca con un archivo o una carpeta (${untouched}): elige otra ruta.`);
+    default:
+      return error;
+  }
+}
+
+function piecesOf(data: string | Uint8Array | Iterable<Uint8Array>): Iterable<Uint8Array> {
+  if (typeof data === 'string') return [Buffer.from(data, 'utf8')];
+  return data instanceof Uint8Array ? [data] : data;
+}
+
+/** One call may write less than asked, and no more than 2 GiB. */
+function writeWhole(file: number, bytes: Uint8Array): void {
+  for (let offset = 0; offset < bytes.length;) {
+    offset += writeSync(file, bytes, offset, Math.min(bytes.length - offset, 2 ** 30));
+  }
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}
