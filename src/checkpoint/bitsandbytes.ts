@@ -1,47 +1,143 @@
 import { z } from 'zod';
 import { UserError } from '../errors.ts';
-import type { QuantizedTensor } from '../quant/quantize.ts';
-import type { Safetensors } from './safetensors.ts';
+import { CODEBOOKS, DYNAMIC_MAP } from '../quant/codebooks.ts';
+import { isBlockSize } from '../quant/quantize.ts';
+import type { DoubleQuantized, QuantizedTensor } from '../quant/quantize.ts';
+import { parseAs } from './files.ts';
+import { float32Of } from './safetensors.ts';
+import type { TensorData, TensorSource } from './safetensors.ts';
 
-/** What bitsandbytes' JSON says beside the packed weight; the nested fields only with double quantisation. */
-const quantState = z.object({
+/**
+ * A 4-bit weight as bitsandbytes saves it: the packed bytes under the weight's own name, and
+ * beside them its scales, its tables and a JSON text, each a tensor of the state dict.
+ */
+const SATELLITES = ['.absmax', '.quant_map', '.nested_absmax', '.nested_quant_map'];
+const STATE = '.quant_state.bitsandbytes__';
+
+const count = z.int().positive();
+const stateSchema = z.object({
   quant_type: z.enum(['nf4', 'fp4']),
-  blocksize: z.number().int().positive(),
-  shape: z.array(z.number().int().positive()),
-  nested_blocksize: z.number().int().positive().optional(),
-  nested_offset: z.number().optional(),
+  blocksize: z.int().refine(isBlockSize, 'se esperaba una potencia de dos entre 32 y 4096'),
+  /** The type that the weight had, and to which bitsandbytes casts it back. */
+  dtype: z.enum(['bfloat16', 'float16', 'float32']),
+  shape: z.array(count).min(1),
 });
+const nestedSchema = z.object({ nested_blocksize: count, nested_dtype: z.literal('float32'), nested_offset: z.number() });
 
-const marker = '.quant_state.bitsandbytes__';
-const satellites = ['.absmax', '.quant_map', '.nested_absmax', '.nested_quant_map'];
+export type OriginalDtype = z.infer<typeof stateSchema>['dtype'];
 
-/** Names of the weights in a state dict that may hold 4-bit ones: their satellites are left out. */
-export function logicalNames(names: readonly string[]): string[] {
-  const quantized = names.filter((name) => name.includes(marker)).map((name) => name.slice(0, name.indexOf(marker)));
-  const hidden = new Set(quantized.flatMap((weight) => satellites.map((suffix) => weight + suffix)));
-  return names.filter((name) => !hidden.has(name) && !name.includes(marker));
+export interface SavedWeight {
+  readonly tensor: QuantizedTensor;
+  readonly dtype: OriginalDtype;
 }
 
-/** A weight that bitsandbytes saved in 4 bits, taken as it is; undefined when the weight is not quantised. */
-export function readQuantized(file: Safetensors, path: string, weight: string): QuantizedTensor | undefined {
-  const stateName = file.names().find((name) => name.startsWith(weight + marker));
-  if (stateName === undefined) return undefined;
-  let json: unknown;
-  try {
-    json = JSON.parse(Buffer.from(file.bytes(stateName)).toString('utf8'));
-  } catch {
-    json = undefined;
-  }
-  const parsed = quantState.safeParse(json);
-  if (!parsed.success) {
-    throw new UserError(`El archivo «${path}» tiene un «${stateName}» que no es de bitsandbytes: vuelve a descargarlo o a generarlo.`);
-  }
-  const { quant_type: quantType, blocksize: blockSize, shape, nested_blocksize: nested, nested_offset: offset } = parsed.data;
-  return {
-    quantType, shape, blockSize,
-    packed: file.bytes(weight),
-    absmax: nested === undefined || offset === undefined
-      ? file.float32(`${weight}.absmax`)
-      : { codes: file.bytes(`${weight}.absmax`), nestedAbsmax: file.float32(`${weight}.nested_absmax`), offset, blockSize: nested },
+/** The weights among a state dict's names: a 4-bit one is a single name, and its satellites are left out. */
+export function weightNames(names: readonly string[]): string[] {
+  const quantized = names.filter((name) => name.includes(STATE)).map((name) => name.slice(0, name.indexOf(STATE)));
+  const hidden = new Set(quantized.flatMap((weight) => SATELLITES.map((suffix) => weight + suffix)));
+  return names.filter((name) => !hidden.has(name) && !name.includes(STATE));
+}
+
+/**
+ * A weight that was saved in 4 bits, taken as it is; undefined if it was not.
+ *
+ * @throws UserError if its parts are missing, do not fit one another, or were made with other tables
+ */
+export function readQuantized(source: TensorSource, weight: string): SavedWeight | undefined {
+  const key = ['nf4', 'fp4'].map((type) => weight + STATE + type).find((name) => source.has(name));
+  if (key === undefined) return undefined;
+  const subject = `En «${source.pathOf(key)}», «${key}»`;
+  const refuse = (why: string) => new UserError(`${subject} no casa con los datos del peso (${why}): vuelve a descargar el modelo.`);
+
+  const json = parseJson(source.bytes(key));
+  const { quant_type: quantType, blocksize: blockSize, dtype, shape } = parseAs(stateSchema, json, subject);
+  const size = shape.reduce((product, length) => product * length, 1);
+  const blocks = Math.ceil(size / blockSize);
+
+  const expectLength = (what: string, found: number, expected: number) => {
+    if (found !== expected) throw refuse(`«${what}» tiene ${found} valores y se esperaban ${expected}`);
   };
+  const expectTable = (suffix: string, table: Float32Array) => {
+    const saved = float32Of(source, weight + suffix);
+    // The last bit of a table depends on the machine that computed it.
+    const same = saved.length === table.length && table.every((code, i) => Math.abs(code - saved[i]!) < 1e-6);
+    if (!same) throw refuse(`«${weight}${suffix}» no es la tabla de bitsandbytes`);
+  };
+  const expectBytes = (name: string) => {
+    const found = source.entry(name).dtype;
+    if (found !== 'U8') throw refuse(`«${name}» es ${found} y se esperaba U8`);
+    return source.bytes(name);
+  };
+
+  const packed = source.bytes(weight); // U8, or the same bytes under the name of a wider type (quant_storage)
+  expectLength(weight, packed.length, Math.ceil(size / 2));
+  expectTable('.quant_map', CODEBOOKS[quantType]);
+
+  let absmax: Float32Array | DoubleQuantized;
+  if (source.has(`${weight}.nested_absmax`)) {
+    const nested = parseAs(nestedSchema, json, subject);
+    const codes = expectBytes(`${weight}.absmax`);
+    const nestedAbsmax = float32Of(source, `${weight}.nested_absmax`);
+    expectLength(`${weight}.nested_absmax`, nestedAbsmax.length, Math.ceil(blocks / nested.nested_blocksize));
+    expectTable('.nested_quant_map', DYNAMIC_MAP);
+    absmax = { codes, nestedAbsmax, offset: Math.fround(nested.nested_offset), blockSize: nested.nested_blocksize };
+    expectLength(`${weight}.absmax`, codes.length, blocks);
+  } else {
+    absmax = float32Of(source, `${weight}.absmax`);
+    expectLength(`${weight}.absmax`, absmax.length, blocks);
+  }
+  return { tensor: { quantType, shape, blockSize, packed, absmax }, dtype };
+}
+
+/**
+ * The state-dict entries of a 4-bit weight, as bitsandbytes writes them.
+ *
+ * @throws RangeError for int4, which bitsandbytes does not know
+ */
+export function writeQuantized(weight: string, { tensor, dtype }: SavedWeight): Record<string, TensorData> {
+  const { quantType, shape, blockSize, packed, absmax } = tensor;
+  if (quantType === 'int4') throw new RangeError('bitsandbytes has no int4: quantise to nf4 or fp4');
+  const state = { quant_type: quantType, blocksize: blockSize, dtype, shape };
+  const entries = {
+    [weight]: bytes(packed, [packed.length, 1]),
+    [`${weight}.quant_map`]: floats(CODEBOOKS[quantType]),
+  };
+  const key = `${weight}${STATE}${quantType}`;
+  if (absmax instanceof Float32Array) {
+    return { ...entries, [`${weight}.absmax`]: floats(absmax), [key]: pythonJson(state) };
+  }
+  return {
+    ...entries,
+    [`${weight}.absmax`]: bytes(absmax.codes),
+    [`${weight}.nested_absmax`]: floats(absmax.nestedAbsmax),
+    [`${weight}.nested_quant_map`]: floats(DYNAMIC_MAP),
+    [key]: pythonJson({
+      ...state, nested_blocksize: absmax.blockSize, nested_dtype: 'float32', nested_offset: absmax.offset,
+    }),
+  };
+}
+
+function parseJson(text: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(text).toString('utf8'));
+  } catch {
+    return undefined; // refused by the schema
+  }
+}
+
+/** JSON with the spaces that Python's `json.dumps` puts after commas and colons. */
+function pythonJson(value: object): TensorData {
+  const fields = Object.entries(value).map(([name, field]) => {
+    const text = Array.isArray(field) ? `[${field.join(', ')}]` : JSON.stringify(field);
+    return `${JSON.stringify(name)}: ${text}`;
+  });
+  return bytes(Buffer.from(`{${fields.join(', ')}}`, 'utf8'));
+}
+
+function bytes(data: Uint8Array, shape: readonly number[] = [data.length]): TensorData {
+  return { dtype: 'U8', shape, data };
+}
+
+function floats(data: Float32Array): TensorData {
+  return { dtype: 'F32', shape: [data.length], data };
 }

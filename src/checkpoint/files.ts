@@ -47,19 +47,21 @@ export function readJson<T>(path: string, schema: z.ZodType<T>): T {
   } catch {
     throw new UserError(`El archivo «${path}» no es JSON válido: ábrelo y corrígelo, o vuelve a descargarlo.`);
   }
-  const parsed = schema.safeParse(value);
-  if (!parsed.success) {
-    throw new UserError(`El archivo «${path}» no tiene la forma esperada: ${describeIssue(parsed.error)}.`);
-  }
-  return parsed.data;
+  return parseAs(schema, value, `El archivo «${path}»`);
 }
 
-/** The first complaint of a schema, in Spanish: the field, and what was expected of it. */
-export function describeIssue(error: z.ZodError): string {
-  const issue = z.safeParse(z.never(), undefined) && error.issues[0];
-  if (issue === undefined) return 'el contenido no es válido';
-  const field = issue.path.length > 0 ? `el campo «${issue.path.join('.')}»` : 'el contenido';
-  return `${field} no es válido (${issue.message})`;
+/**
+ * A value from outside, checked.
+ *
+ * @param subject what to call it in the sentence, such as «El archivo «config.json»»
+ * @throws UserError naming the first field at fault, and what was expected of it
+ */
+export function parseAs<T>(schema: z.ZodType<T>, value: unknown, subject: string): T {
+  const parsed = schema.safeParse(value, { error: z.locales.es().localeError });
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const field = issue !== undefined && issue.path.length > 0 ? ` en el campo «${issue.path.join('.')}»` : '';
+  throw new UserError(`${subject} no tiene la forma esperada${field}: ${issue?.message ?? 'contenido no válido'}.`);
 }
 
 /** What the system said on reading, as a sentence for the person at the keyboard. */

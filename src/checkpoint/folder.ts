@@ -3,9 +3,10 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { UserError } from '../errors.ts';
 import type { QuantizedTensor } from '../quant/quantize.ts';
-import { logicalNames, readQuantized } from './bitsandbytes.ts';
+import { readQuantized, weightNames } from './bitsandbytes.ts';
 import { readJson } from './files.ts';
-import { readSafetensors } from './safetensors.ts';
+import { float32Of, readSafetensors } from './safetensors.ts';
+import type { SafetensorsFile, TensorSource } from './safetensors.ts';
 
 export interface DenseTensor {
   readonly shape: readonly number[];
@@ -16,35 +17,66 @@ export interface DenseTensor {
 export interface Checkpoint {
   /** What `config.json` says, unchecked. */
   readonly config: unknown;
+  /** The files that the weights depend on, for provenance. */
+  readonly fileList: readonly string[];
+  /** The weights; one saved in 4 bits is one name. */
   names(): string[];
+  /** @throws UserError if there is no such weight, or its file is damaged */
   load(name: string): DenseTensor | QuantizedTensor;
 }
 
-const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) });
+/** A shard is a file in the folder itself: no path leads out of it. */
+const indexSchema = z.object({
+  weight_map: z.record(z.string(), z.string().regex(/^[^/\\]+\.safetensors$/, 'se esperaba el nombre de un archivo .safetensors')),
+});
 
 /**
- * @throws UserError when the folder, `config.json` or a weights file is missing or broken
+ * Opens `config.json` and `model.safetensors`, or the shards that `model.safetensors.index.json` names.
+ * Headers are read now, weights when asked for.
+ *
+ * @throws UserError if the folder or one of its files is missing or damaged
  */
 export function openCheckpoint(folder: string): Checkpoint {
-  if (!existsSync(folder)) throw new UserError(`--model: no existe la carpeta «${folder}»; indica una con config.json y model.safetensors.`);
-  const config = readJson(join(folder, 'config.json'), z.unknown());
-  const indexFile = join(folder, 'model.safetensors.index.json');
-  const files = existsSync(indexFile)
-    ? [...new Set(Object.values(readJson(indexFile, indexSchema).weight_map))]
-    : ['model.safetensors'];
-  const home = new Map<string, { path: string; file: ReturnType<typeof readSafetensors> }>();
-  for (const path of files.map((name) => join(folder, name))) {
-    const file = readSafetensors(path);
-    for (const name of logicalNames(file.names())) home.set(name, { path, file });
+  if (!existsSync(folder)) {
+    throw new UserError(`No existe la carpeta del modelo «${folder}»: indica una con config.json y model.safetensors.`);
   }
+  const configFile = join(folder, 'config.json');
+  const config = readJson(configFile, z.unknown());
+  const single = join(folder, 'model.safetensors');
+  const index = join(folder, 'model.safetensors.index.json');
+  const sharded = !existsSync(single) && existsSync(index);
+  const weights = sharded ? openShards(folder, index) : readSafetensors(single);
   return {
     config,
-    names: () => [...home.keys()],
-    load(name) {
-      const found = home.get(name);
-      if (!found) throw new UserError(`La carpeta «${folder}» no tiene el peso «${name}»: vuelve a descargar el modelo.`);
-      const { path, file } = found;
-      return readQuantized(file, path, name) ?? { shape: file.entry(name).shape, values: file.float32(name) };
-    },
+    fileList: sharded ? [configFile, index, ...weights.paths] : [configFile, single],
+    names: () => weightNames(weights.names()),
+    load: (name) => readQuantized(weights, name)?.tensor
+      ?? { shape: weights.entry(name).shape, values: float32Of(weights, name) },
+  };
+}
+
+/** The shards as one source: a 4-bit weight and its satellites need not lie in the same one. */
+function openShards(folder: string, index: string): TensorSource {
+  const { weight_map: weightMap } = readJson(index, indexSchema);
+  const shards = new Map<string, SafetensorsFile>();
+  for (const [name, file] of Object.entries(weightMap)) {
+    const shard = shards.get(file) ?? readSafetensors(join(folder, file));
+    shards.set(file, shard);
+    shard.entry(name); // refused now rather than in the middle of loading
+  }
+  const shardOf = (name: string): SafetensorsFile => {
+    const shard = shards.get(weightMap[name] ?? '');
+    if (shard === undefined) {
+      throw new UserError(`En «${index}» falta el tensor «${name}»: comprueba que la carpeta es del modelo esperado.`);
+    }
+    return shard;
+  };
+  return {
+    paths: [...shards.values()].flatMap(({ paths }) => paths),
+    names: () => Object.keys(weightMap),
+    has: (name) => Object.hasOwn(weightMap, name),
+    entry: (name) => shardOf(name).entry(name),
+    bytes: (name) => shardOf(name).bytes(name),
+    pathOf: (name) => shardOf(name).path,
   };
 }

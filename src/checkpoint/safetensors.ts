@@ -3,151 +3,269 @@ import { z } from 'zod';
 import { UserError } from '../errors.ts';
 import { readError, writeFileAtomic } from './files.ts';
 
-const bytesOf = { F32: 4, F16: 2, BF16: 2, U8: 1, I32: 4, I64: 8 } as const;
-export type DType = keyof typeof bytesOf;
+/**
+ * The safetensors format: eight bytes with the header's length, a JSON header, and the tensors'
+ * bytes one after another without gaps (https://huggingface.co/docs/safetensors).
+ */
+
+/** Bytes of one value, by type; in the order of the reference library, which lays out the last type first. */
+const BYTES = {
+  BOOL: 1, U8: 1, I8: 1, I16: 2, U16: 2, F16: 2, BF16: 2, I32: 4, U32: 4, F32: 4, F64: 8, I64: 8, U64: 8,
+} as const;
+
+export type Dtype = keyof typeof BYTES;
 
 export interface TensorEntry {
-  readonly dtype: DType;
-  readonly shape: number[];
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
 }
 
 export interface TensorData extends TensorEntry {
+  /** The tensor's bytes, row-major and little-endian. */
   readonly data: Uint8Array | Uint16Array | Int32Array | Float32Array;
 }
 
-/** An open safetensors file: its header is in memory, its tensors are read when asked for. */
-export interface Safetensors {
-  readonly metadata: Record<string, string>;
+/** Named tensors that are read one at a time: one file, or several that make up a model. */
+export interface TensorSource {
+  readonly paths: readonly string[];
   names(): string[];
+  has(name: string): boolean;
+  /** @throws UserError if there is no such tensor */
   entry(name: string): TensorEntry;
+  /** A fresh copy of the tensor's bytes. @throws UserError if there is no such tensor, or the file changed */
   bytes(name: string): Uint8Array;
-  /** Values widened from F32, F16 or BF16. */
+  /** Where a tensor is, for messages. */
+  pathOf(name: string): string;
+}
+
+export interface SafetensorsFile extends TensorSource {
+  readonly path: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  /** The tensor widened to float32. @throws UserError if it is not F32, F16 or BF16 */
   float32(name: string): Float32Array;
 }
 
-const headerSchema = z.record(z.string(), z.object({
-  dtype: z.enum(Object.keys(bytesOf) as [DType, ...DType[]]),
-  shape: z.array(z.number().int().nonnegative()),
-  data_offsets: z.tuple([z.number().int().nonnegative(), z.number().int().nonnegative()]),
-}));
+/** As the reference library: no header is longer. */
+const LONGEST_HEADER = 100_000_000;
+
+const dtype = z.enum(Object.keys(BYTES) as [Dtype, ...Dtype[]]);
+const metadataSchema = z.record(z.string(), z.string());
+const entrySchema = z.object({
+  dtype,
+  shape: z.array(z.int().nonnegative()),
+  data_offsets: z.tuple([z.int().nonnegative(), z.int().nonnegative()]),
+});
+
+interface Placed extends TensorEntry {
+  /** Where the bytes lie, from the beginning of the file. */
+  readonly start: number;
+  readonly end: number;
+}
 
 /**
- * Opens a file in the safetensors format (8 bytes of header length, JSON header, tensors end to end).
+ * Opens a safetensors file: the header is read and checked now, each tensor when asked for.
  *
- * @throws UserError when the file is missing, cut short, or its header does not describe it
+ * @throws UserError if the file is missing, truncated or not well formed
  */
-export function readSafetensors(path: string): Safetensors {
-  const broken = (what: string) =>
-    new UserError(`El archivo «${path}» está dañado o incompleto (${what}): vuelve a descargarlo o a generarlo.`);
-  const size = withFile(path, (file) => fstatSync(file).size);
-  if (size < 8) throw broken(`mide ${size} bytes`);
-  const headerLength = Number(Buffer.from(readAt(path, 0, 8)).readBigUInt64LE());
-  if (8 + headerLength > size) throw broken(`anuncia una cabecera de ${headerLength} bytes y mide ${size}`);
+export function readSafetensors(path: string): SafetensorsFile {
+  const { metadata, tensors } = readHeader(path);
 
-  let json: unknown;
-  try {
-    json = JSON.parse(Buffer.from(readAt(path, 8, headerLength)).toString('utf8'));
-  } catch {
-    throw broken('su cabecera no es JSON');
-  }
-  const { __metadata__, ...rest } = z.looseObject({ __metadata__: z.record(z.string(), z.string()).optional() }).catch({}).parse(json);
-  const parsed = headerSchema.safeParse(rest);
-  if (!parsed.success) throw broken(`su cabecera no es válida en «${parsed.error.issues[0]!.path.join('.')}»`);
-  const entries = new Map(Object.entries(parsed.data));
-
-  const start = 8 + headerLength;
-  let end = 0;
-  for (const [name, { dtype, shape, data_offsets: [from, to] }] of [...entries].sort((a, b) => a[1].data_offsets[0] - b[1].data_offsets[0])) {
-    if (from !== end) throw broken(`el tensor «${name}» se solapa con otro o deja un hueco`);
-    if (to - from !== bytesOf[dtype] * shape.reduce((a, b) => a * b, 1)) throw broken(`el tensor «${name}» no mide lo que dice su forma`);
-    end = to;
-  }
-  if (start + end !== size) throw broken(`debería medir ${start + end} bytes y mide ${size}`);
-
-  const entry = (name: string) => {
-    const found = entries.get(name);
-    if (!found) throw new UserError(`El archivo «${path}» no tiene el tensor «${name}»: comprueba que sea del mismo modelo.`);
-    return found;
+  const find = (name: string): Placed => {
+    const placed = tensors.get(name);
+    if (placed === undefined) {
+      throw new UserError(`En «${path}» falta el tensor «${name}»: comprueba que el archivo es del modelo esperado.`);
+    }
+    return placed;
   };
-  const bytes = (name: string) => {
-    const [from, to] = entry(name).data_offsets;
-    return readAt(path, start + from, to - from);
+  const entry = (name: string): TensorEntry => find(name);
+  const bytes = (name: string): Uint8Array => {
+    const { start, end } = find(name);
+    return withFile(path, (file) => readRange(path, file, start, end));
   };
+
   return {
-    metadata: __metadata__ ?? {},
-    names: () => [...entries.keys()],
+    path,
+    paths: [path],
+    metadata,
+    names: () => [...tensors.keys()],
+    has: (name) => tensors.has(name),
     entry,
     bytes,
-    float32: (name) => widen(bytes(name), entry(name).dtype, () => broken(`el tensor «${name}» es ${entry(name).dtype} y se esperaban números reales`)),
+    pathOf: () => path,
+    float32: (name) => float32Of({ entry, bytes, pathOf: () => path }, name),
   };
 }
 
-/** Writes tensors whole or not at all; the header is padded to 8 bytes, as the reference library does. */
-export function writeSafetensors(path: string, tensors: Record<string, TensorData>, metadata?: Record<string, string>): void {
-  const header: Record<string, unknown> = metadata ? { __metadata__: metadata } : {};
+/**
+ * Writes a safetensors file, byte for byte as the reference library lays it out: wide types first,
+ * then by name, the header padded with spaces to a multiple of eight.
+ *
+ * @throws UserError if the disk is full or the place cannot be written
+ * @throws RangeError if a tensor's bytes do not fill its shape
+ */
+export function writeSafetensors(
+  path: string,
+  tensors: Readonly<Record<string, TensorData>>,
+  metadata: Readonly<Record<string, string>> = {},
+): void {
+  const types = Object.keys(BYTES);
+  const sorted = Object.entries(tensors).sort(([nameA, a], [nameB, b]) =>
+    types.indexOf(b.dtype) - types.indexOf(a.dtype) || Buffer.compare(Buffer.from(nameA), Buffer.from(nameB)));
+
+  const fields: string[] = [];
+  if (Object.keys(metadata).length > 0) fields.push(`"__metadata__":${JSON.stringify(metadata)}`);
   const pieces: Uint8Array[] = [];
   let offset = 0;
-  for (const [name, { dtype, shape, data }] of Object.entries(tensors)) {
-    header[name] = { dtype, shape, data_offsets: [offset, offset + data.byteLength] };
-    offset += data.byteLength;
+  for (const [name, { dtype, shape, data }] of sorted) {
+    if (data.byteLength !== sizeInBytes(dtype, shape)) {
+      throw new RangeError(`writeSafetensors: «${name}» has ${data.byteLength} bytes for ${dtype} [${shape.join(', ')}]`);
+    }
+    const end = offset + data.byteLength;
+    fields.push(`${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [offset, end] })}`);
     pieces.push(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    offset = end;
   }
-  const text = Buffer.from(JSON.stringify(header));
-  const padded = Buffer.concat([text, Buffer.alloc((8 - text.length % 8) % 8, ' ')]);
-  const length = Buffer.alloc(8);
-  length.writeBigUInt64LE(BigInt(padded.length));
-  writeFileAtomic(path, [length, padded, ...pieces]);
+
+  const json = Buffer.from(`{${fields.join(',')}}`, 'utf8');
+  const header = Buffer.alloc(8 + Math.ceil(json.length / 8) * 8, ' ');
+  header.writeBigUInt64LE(BigInt(header.length - 8));
+  json.copy(header, 8);
+  writeFileAtomic(path, [header, ...pieces]);
 }
 
-/** bfloat16 bits of float32 values, rounded to the nearest, ties to even. */
+/**
+ * A tensor of any source widened to float32.
+ *
+ * @throws UserError if there is no such tensor, or it is not F32, F16 or BF16
+ */
+export function float32Of(source: Pick<TensorSource, 'entry' | 'bytes' | 'pathOf'>, name: string): Float32Array {
+  const { dtype } = source.entry(name);
+  switch (dtype) {
+    case 'F32':
+      return new Float32Array(source.bytes(name).buffer);
+    case 'BF16':
+      return fromBfloat16(new Uint16Array(source.bytes(name).buffer));
+    case 'F16':
+      return fromFloat16(new Uint16Array(source.bytes(name).buffer));
+    default:
+      throw new UserError(
+        `En «${source.pathOf(name)}», el tensor «${name}» es ${dtype} y se esperaba F32, F16 o BF16: `
+        + 'usa un modelo con los pesos en uno de esos tipos.');
+  }
+}
+
+/** bfloat16 is the upper half of float32: rounded to the nearest, ties to even; a NaN stays one. */
 export function toBfloat16(values: Float32Array): Uint16Array {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  return Uint16Array.from(bits, (x) => (x + 0x7fff + ((x >>> 16) & 1)) >>> 16);
+  return Uint16Array.from(bits, (word) => {
+    if ((word & 0x7fffffff) > 0x7f800000) return (word >>> 16) | 0x40;
+    return (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
+  });
 }
 
-function widen(bytes: Uint8Array, dtype: DType, refuse: () => Error): Float32Array {
-  // A copy of its own, so that it begins at a multiple of four bytes.
-  const { buffer } = bytes.slice();
-  if (dtype === 'F32') return new Float32Array(buffer);
-  const halves = dtype === 'BF16' || dtype === 'F16' ? new Uint16Array(buffer) : undefined;
-  if (!halves) throw refuse();
-  if (dtype === 'F16') return Float32Array.from(halves, float16);
-  return new Float32Array(Uint32Array.from(halves, (half) => half << 16).buffer);
+function fromBfloat16(halves: Uint16Array): Float32Array {
+  const bits = new Uint32Array(halves.length);
+  for (let i = 0; i < bits.length; i++) bits[i] = halves[i]! << 16;
+  return new Float32Array(bits.buffer);
 }
 
-/** IEEE 754 half precision. */
-function float16(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  if (exponent === 31) return fraction ? NaN : sign * Infinity;
-  return sign * (exponent === 0 ? fraction * 2 ** -24 : (1 + fraction / 1024) * 2 ** (exponent - 15));
+/** float16 moved into float32's fields is short of 2^112 by the difference of the exponents' biases. */
+function fromFloat16(halves: Uint16Array): Float32Array {
+  const values = new Float32Array(halves.length);
+  const bits = new Uint32Array(values.buffer);
+  for (let i = 0; i < bits.length; i++) {
+    const half = halves[i]!;
+    const magnitude = (half & 0x7fff) << 13;
+    const infiniteOrNan = (half & 0x7c00) === 0x7c00;
+    bits[i] = infiniteOrNan ? magnitude | 0x7f800000 : magnitude;
+    if (!infiniteOrNan) values[i]! *= 2 ** 112;
+    bits[i]! |= (half & 0x8000) << 16;
+  }
+  return values;
+}
+
+function readHeader(path: string): { metadata: Record<string, string>; tensors: Map<string, Placed> } {
+  return withFile(path, (file) => {
+    const { size } = fstatSync(file);
+    if (size < 8) throw broken(path, `solo tiene ${size} bytes`);
+    const length = Number(Buffer.from(readRange(path, file, 0, 8)).readBigUInt64LE());
+    if (length > LONGEST_HEADER) throw broken(path, `la cabecera dice medir ${length} bytes`);
+    const begin = 8 + length;
+    if (begin > size) throw broken(path, `la cabecera dice medir ${length} bytes y el archivo acaba antes`);
+    const text = Buffer.from(readRange(path, file, 8, begin)).toString('utf8');
+
+    const tensors = new Map<string, Placed>();
+    let metadata: Record<string, string> = {};
+    for (const [name, value] of Object.entries(parseObject(path, text))) {
+      if (name === '__metadata__') {
+        const parsed = metadataSchema.safeParse(value);
+        if (!parsed.success) throw broken(path, 'sus metadatos no son textos');
+        metadata = parsed.data;
+        continue;
+      }
+      const parsed = entrySchema.safeParse(value);
+      if (!parsed.success) throw broken(path, `la entrada «${name}» no indica un tipo conocido, una forma y un lugar`);
+      const { dtype, shape, data_offsets: [start, end] } = parsed.data;
+      if (end - start !== sizeInBytes(dtype, shape)) {
+        throw broken(path, `«${name}» ocupa ${end - start} bytes, que no son los de ${dtype} [${shape.join(', ')}]`);
+      }
+      tensors.set(name, { dtype, shape, start: begin + start, end: begin + end });
+    }
+    checkLayout(path, tensors, begin, size);
+    return { metadata, tensors };
+  });
+}
+
+function parseObject(path: string, text: string): object {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+  } catch {
+    // Refused below: whatever broke it, the file is to be fetched again.
+  }
+  throw broken(path, 'su cabecera no es un objeto JSON');
+}
+
+/** The tensors fill the file from the header to the end, without gaps and without overlapping. */
+function checkLayout(path: string, tensors: Map<string, Placed>, begin: number, size: number): void {
+  const inOrder = [...tensors].sort(([, a], [, b]) => a.start - b.start || a.end - b.end);
+  let position = begin;
+  for (const [name, { start, end }] of inOrder) {
+    if (start < position) throw broken(path, `«${name}» se solapa con otro tensor`);
+    if (start > position) throw broken(path, `hay un hueco antes de «${name}»`);
+    if (end > size) throw broken(path, `está cortado: le faltan bytes a «${name}»`);
+    position = end;
+  }
+  if (position < size) throw broken(path, `sobran ${size - position} bytes al final`);
+}
+
+function sizeInBytes(dtype: Dtype, shape: readonly number[]): number {
+  return shape.reduce((product, length) => product * length, BYTES[dtype]);
 }
 
 function withFile<T>(path: string, use: (file: number) => T): T {
-  let file: number;
+  let file: number | undefined;
   try {
     file = openSync(path, 'r');
-  } catch (error) {
-    throw readError(path, error);
-  }
-  try {
     return use(file);
   } catch (error) {
     throw readError(path, error);
   } finally {
-    closeSync(file);
+    if (file !== undefined) closeSync(file);
   }
 }
 
-function readAt(path: string, position: number, length: number): Uint8Array {
-  return withFile(path, (file) => {
-    const bytes = new Uint8Array(length);
-    for (let done = 0; done < length;) {
-      const read = readSync(file, bytes, done, length - done, position + done);
-      if (read === 0) throw new UserError(`El archivo «${path}» se ha acortado mientras se leía: vuelve a descargarlo o a generarlo.`);
-      done += read;
-    }
-    return bytes;
-  });
+/** Bytes `start` to `end` of an open file, in a buffer of their own, so that wider views may lie on it. */
+function readRange(path: string, file: number, start: number, end: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(end - start);
+  for (let offset = 0; offset < bytes.length;) {
+    const count = readSync(file, bytes, offset, Math.min(bytes.length - offset, 2 ** 30), start + offset);
+    if (count === 0) throw broken(path, 'está cortado');
+    offset += count;
+  }
+  return bytes;
+}
+
+function broken(path: string, why: string): UserError {
+  return new UserError(`El archivo «${path}» no es un safetensors válido (${why}): vuelve a descargarlo o a generarlo.`);
 }

@@ -9,7 +9,8 @@ const SMALLEST_ABSMAX = Math.fround(1e-38);
  * code; a tie goes to the lower one. All arithmetic is float32.
  *
  * @param values `[n]`, finite
- * @returns `packed` `[ceil(n / 2)]`, the first value of each pair in the high nibble, and `absmax` `[ceil(n / blockSize)]`
+ * @returns `packed` `[ceil(n / 2)]`, the first value of each pair in the high nibble, and `absmax`
+ *   `[ceil(n / blockSize)]`
  * @throws RangeError if a value is not finite
  */
 export function quantizeBlocks(
