@@ -1,0 +1,33 @@
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { float32Of, readSafetensors } from '../../src/checkpoint/safetensors.ts';
+import { CODEBOOKS, DYNAMIC_MAP } from '../../src/quant/codebooks.ts';
+
+const saved = readSafetensors(join(import.meta.dirname, '../golden/bnb-4bit-tiny/model.safetensors'));
+const weight = 'model.layers.0.mlp.down_proj.weight';
+
+describe('codebooks', () => {
+  it('has the NF4 table that bitsandbytes saves', () => {
+    expect(CODEBOOKS.nf4).toEqual(float32Of(saved, `${weight}.quant_map`));
+  });
+
+  it('has the dynamic map that bitsandbytes saves, to the last bit', () => {
+    expect(DYNAMIC_MAP).toEqual(float32Of(saved, `${weight}.nested_quant_map`));
+    expect(DYNAMIC_MAP[0]).toBeCloseTo(-0.99297, 5);
+    expect(DYNAMIC_MAP[127]).toBe(0);
+    expect(DYNAMIC_MAP[128]).toBeCloseTo(5.5e-7, 12);
+    expect(DYNAMIC_MAP[255]).toBe(1);
+  });
+
+  it('has FP4 in bit-pattern order: the upper eight nibbles mirror the lower', () => {
+    expect(Array.from(CODEBOOKS.fp4.subarray(0, 8), (code) => Math.round(code * 12 * 1e4) / 1e4))
+      .toEqual([0, 0.0625, 8, 12, 4, 6, 2, 3]);
+    for (let nibble = 0; nibble < 8; nibble++) expect(CODEBOOKS.fp4[nibble + 8]).toBe(-CODEBOOKS.fp4[nibble]!);
+  });
+
+  it('has Int4 in 15 even steps around zero', () => {
+    expect(CODEBOOKS.int4).toHaveLength(15);
+    expect(CODEBOOKS.int4[7]).toBe(0);
+    for (let i = 0; i < 15; i++) expect(CODEBOOKS.int4[i]).toBe(Math.fround((i - 7) / 7));
+  });
+});
