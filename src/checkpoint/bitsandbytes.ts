@@ -55,7 +55,7 @@ export function readQuantized(source: TensorSource, weight: string): SavedWeight
   const blocks = Math.ceil(size / blockSize);
 
   const expectLength = (what: string, found: number, expected: number) => {
-    if (found !== expected) throw refuse(`«${what}» tiene ${found} valores y se esperaban ${expected}`);
+    if (found !== expected) throw refuse(`«${what}» tiene ${found} elementos y se esperaban ${expected}`);
   };
   const expectTable = (suffix: string, table: Float32Array) => {
     const saved = float32Of(source, weight + suffix);

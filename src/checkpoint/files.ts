@@ -17,14 +17,13 @@ export function writeFileAtomic(path: string, data: string | Uint8Array | Iterab
     mkdirSync(dirname(path), { recursive: true });
     const file = openSync(beside, 'wx');
     try {
-      for (const piece of piecesOf(data)) writeWhole(file, piece);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
+      writeAndClose(file, data);
+      renameSync(beside, path);
+    } catch (error) {
+      rmSync(beside, { force: true });
+      throw error;
     }
-    renameSync(beside, path);
   } catch (error) {
-    rmSync(beside, { force: true });
     throw writeError(path, error);
   }
 }
@@ -98,6 +97,15 @@ function writeError(path: string, error: unknown): unknown {
         `No se puede escribir «${path}» porque choca con un archivo o una carpeta (${untouched}): elige otra ruta.`);
     default:
       return error;
+  }
+}
+
+function writeAndClose(file: number, data: string | Uint8Array | Iterable<Uint8Array>): void {
+  try {
+    for (const piece of piecesOf(data)) writeWhole(file, piece);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
   }
 }
 
