@@ -3,7 +3,7 @@ import { encodeRecords } from '../data/batches.ts';
 import { embeddedFiles } from '../data/embedded.ts';
 import { loadTokenizer } from '../data/tokenizer.ts';
 import { writeFileAtomic } from '../checkpoint/files.ts';
-import { formatNumber } from './format.ts';
+import { formatNumber } from '../format.ts';
 import { runCommand } from './main.ts';
 
 /** `npm run data`: writes the embedded instruction set and the tokenizer, from the project's folder. */

@@ -8,7 +8,7 @@ import { useBackend } from '../tensor/backend.ts';
 import { trainDefaults } from '../train/train.ts';
 import { demoHelp, embeddedData, embeddedModel, parseDemoFlags } from './flags.ts';
 import type { DemoFlags } from './flags.ts';
-import { formatBytes, formatCount, formatNumber, formatPercent } from './format.ts';
+import { formatBytes, formatCount, formatNumber, formatPercent } from '../format.ts';
 import { runCommand } from './main.ts';
 import { qloraRecord } from './record.ts';
 import type { QloraMeasured } from './record.ts';

@@ -3,7 +3,7 @@ import pc from 'picocolors';
 import type { Evaluation, MemoryUse, TrainEvent } from '../runs/events.ts';
 import {
   formatBytes, formatCount, formatDuration, formatNumber, formatPercent, formatSignificant,
-} from './format.ts';
+} from '../format.ts';
 
 /** What a run shows while it goes on. */
 export interface Screen {

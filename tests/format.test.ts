@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   formatBytes, formatCount, formatDuration, formatNumber, formatPercent, formatSignificant,
-} from '../../src/cli/format.ts';
+} from '../src/format.ts';
 
 const thin = '\u202f';
 

@@ -1,0 +1,17 @@
+import * as Plot from '@observablehq/plot';
+import { parseHTML } from 'linkedom';
+import { palette } from './palette.ts';
+
+/** An Observable Plot drawn without a browser, as the text of one `<svg>` with a title for those who cannot see it. */
+export function drawPlot(alt: string, options: Plot.PlotOptions): string {
+  const { document } = parseHTML('<!doctype html><html><body></body></html>');
+  const plot = Plot.plot({
+    ...options,
+    document: document as unknown as Document,
+    style: { background: 'transparent', color: palette.text, fontFamily: 'inherit', fontSize: '17px', overflow: 'visible' },
+  });
+  plot.setAttribute('xmlns', 'http://www.w3.org/2000/svg');
+  plot.setAttribute('role', 'img');
+  plot.setAttribute('aria-label', alt);
+  return plot.outerHTML;
+}
