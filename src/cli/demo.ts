@@ -10,8 +10,8 @@ import { demoHelp, embeddedData, embeddedModel, parseDemoFlags } from './flags.t
 import type { DemoFlags } from './flags.ts';
 import { formatBytes, formatCount, formatNumber, formatPercent } from '../format.ts';
 import { runCommand } from './main.ts';
-import { qloraRecord } from './record.ts';
-import type { QloraMeasured } from './record.ts';
+import { qloraRecord } from './qlora-record.ts';
+import type { QloraMeasured } from './qlora-record.ts';
 import { createScreen } from './screen.ts';
 
 /** `npm run demo`: the four steps of the last slide, told as they happen. */
