@@ -6,10 +6,16 @@ import { addLora } from '../src/peft/lora.ts';
 import { TensorMemory } from '../src/tensor/memory.ts';
 import { lossAndGradients } from '../src/train/gradients.ts';
 
+export interface StepCost {
+  /** Most tensor bytes above what was held before the step. */
+  readonly peakBytes: number;
+  /** The median. */
+  readonly secondsPerStep: number;
+}
+
 export interface CheckpointingResult {
-  /** Most tensor bytes above what was held before the step, and the median time of a step. */
-  readonly with: { readonly peakBytes: number; readonly secondsPerStep: number; readonly keptBytes: number };
-  readonly without: { readonly peakBytes: number; readonly secondsPerStep: number };
+  readonly with: StepCost & { readonly keptBytes: number };
+  readonly without: StepCost;
   readonly batchSize: number;
   readonly seqLength: number;
   /** The largest difference between the two ways' gradients, relative to the largest gradient. */
@@ -17,7 +23,9 @@ export interface CheckpointingResult {
 }
 
 /** Slide 8: one step of the demo, with and without gradient checkpointing. */
-export async function checkpointing(modelDir: string, data: DataOptions, { batchSize = 16, repeats = 5 } = {}): Promise<CheckpointingResult> {
+export async function checkpointing(
+  modelDir: string, data: DataOptions, { batchSize = 16, repeats = 5 } = {},
+): Promise<CheckpointingResult> {
   const model = addLora(loadModel(modelDir, { loadIn4bit: true }));
   const { tokenizer, train } = loadInstructions(modelDir, data);
   const batch = makeBatch(train.slice(0, batchSize), tokenizer.padId);
@@ -45,24 +53,24 @@ export async function checkpointing(modelDir: string, data: DataOptions, { batch
   }
   memory.close();
   const median = (values: number[]) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
-  const [checkpointed, plain] = [runs.with, runs.without].map((results) => ({
-    last: results.at(-1)!,
+  const cost = (results: ReturnType<typeof step>[]): StepCost => ({
     peakBytes: Math.max(...results.map(({ peakBytes }) => peakBytes)),
     secondsPerStep: median(results.map(({ seconds }) => seconds)),
-  })) as [{ last: ReturnType<typeof step>; peakBytes: number; secondsPerStep: number }, { last: ReturnType<typeof step>; peakBytes: number; secondsPerStep: number }];
+  });
 
+  const [checkpointed, plain] = [runs.with.at(-1)!, runs.without.at(-1)!];
   let largest = 0;
   let difference = 0;
-  checkpointed.last.gradients.forEach((gradient, i) => {
-    const [a, b] = [gradient.dataSync(), plain.last.gradients[i]!.dataSync()];
+  checkpointed.gradients.forEach((gradient, i) => {
+    const [a, b] = [gradient.dataSync(), plain.gradients[i]!.dataSync()];
     a.forEach((value, j) => {
       largest = Math.max(largest, Math.abs(value));
       difference = Math.max(difference, Math.abs(value - b[j]!));
     });
   });
   return {
-    with: { peakBytes: checkpointed.peakBytes, secondsPerStep: checkpointed.secondsPerStep, keptBytes: checkpointed.last.checkpointBytes },
-    without: { peakBytes: plain.peakBytes, secondsPerStep: plain.secondsPerStep },
+    with: { ...cost(runs.with), keptBytes: checkpointed.checkpointBytes },
+    without: cost(runs.without),
     batchSize: batch.batchSize,
     seqLength: batch.seqLength,
     largestGradientDifference: difference / largest,

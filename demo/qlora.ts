@@ -39,11 +39,15 @@ export async function qlora({ modelDir, outDir, ...options }: QloraOptions, show
   show.adapted(trainableParameters(model));
   const data = loadInstructions(modelDir, options.data);
   show.data(data);
+  let trained = false;
   try {
-    for await (const event of train(model, data, { epochs: 1, ...options.training })) show.event(event);
-  } finally {
-    saveAdapter(model, join(outDir, 'adapter'), { baseModel: modelDir }); // the last good one, whatever stopped it
+    for await (const event of train(model, data, { epochs: 1, ...options.training })) {
+      trained ||= event.type === 'step';
+      show.event(event);
+    }
+  } finally { // the last good adapter, whatever stopped the run; one that learnt nothing is not put over an older one
+    if (trained) saveAdapter(model, join(outDir, 'adapter'), { baseModel: modelDir });
+    if (trained) show.saved(join(outDir, 'adapter'));
   }
-  show.saved(join(outDir, 'adapter'));
   // #endregion
 }

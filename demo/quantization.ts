@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { openCheckpoint } from '../src/checkpoint/folder.ts';
+import type { DenseTensor } from '../src/checkpoint/folder.ts';
 import { loadInstructions } from '../src/data/load.ts';
 import type { DataOptions } from '../src/data/load.ts';
 import { isLinear } from '../src/model/config.ts';
@@ -17,7 +18,7 @@ export interface QuantizationError {
 
 // #region error
 /** How far the weights are from themselves after a trip through 4 bits. */
-export function quantizationError(matrices: readonly { values: Float32Array; shape: readonly number[] }[], quantType: QuantType): QuantizationError {
+export function quantizationError(matrices: readonly DenseTensor[], quantType: QuantType): QuantizationError {
   let absolute = 0;
   let square = 0;
   let count = 0;
@@ -35,9 +36,14 @@ export function quantizationError(matrices: readonly { values: Float32Array; sha
 }
 // #endregion
 
+export interface FormatResult extends QuantizationError {
+  readonly bitsPerParameter: number;
+  readonly perplexity: number;
+}
+
 export interface QuantizationResult {
   readonly bf16: { readonly perplexity: number; readonly bytes: number };
-  readonly types: Record<QuantType, QuantizationError & { readonly bitsPerParameter: number; readonly perplexity: number }>;
+  readonly types: Record<QuantType, FormatResult>;
   readonly nf4: BaseSize & { readonly bitsPerParameterWithoutDoubleQuant: number };
 }
 
@@ -45,9 +51,11 @@ export interface QuantizationResult {
  * Slide 4: what 4 bits cost. Weight error and perplexity of each format, with double quantisation, on the
  * plain statements that the base knows: the answers of every instruction, as text without a prompt.
  */
-export async function quantization(modelDir: string, data: DataOptions, show: (line: string) => void): Promise<QuantizationResult> {
+export async function quantization(
+  modelDir: string, data: DataOptions, show: (line: string) => void,
+): Promise<QuantizationResult> {
   const checkpoint = openCheckpoint(modelDir);
-  const matrices: { values: Float32Array; shape: readonly number[] }[] = [];
+  const matrices: DenseTensor[] = [];
   for (const name of checkpoint.names().filter(isLinear)) {
     const loaded = checkpoint.load(name);
     if ('values' in loaded) matrices.push(loaded);
@@ -55,7 +63,11 @@ export async function quantization(modelDir: string, data: DataOptions, show: (l
   const { tokenizer, heldOut } = loadInstructions(modelDir, data);
   // One statement a text: start token, sentence, end token; every token but the first is predicted.
   const statements = heldOut.map(({ record }) => ({
-    tokens: Int32Array.from([tokenizer.bosId ?? tokenizer.eosId, ...tokenizer.encode(record.output), tokenizer.eosId]), promptLength: 1, record,
+    tokens: Int32Array.from([
+      tokenizer.bosId ?? tokenizer.eosId, ...tokenizer.encode(record.output), tokenizer.eosId,
+    ]),
+    promptLength: 1,
+    record,
   }));
   const measure = async (options: LoadOptions) => {
     const model = loadModel(modelDir, options);
@@ -66,11 +78,12 @@ export async function quantization(modelDir: string, data: DataOptions, show: (l
   };
   const wide = await measure({});
   show(`bf16: perplejidad ${wide.perplexity.toFixed(4)}`);
-  const types = {} as { -readonly [Type in QuantType]: QuantizationResult['types'][Type] };
+  const types = {} as Record<QuantType, FormatResult>;
   const sizes = {} as Record<QuantType, BaseSize>;
   for (const quantType of ['nf4', 'fp4', 'int4'] as const) {
     const { perplexity, size } = await measure({ loadIn4bit: true, quantType });
-    types[quantType] = { ...quantizationError(matrices, quantType), perplexity, bitsPerParameter: size.bitsPerParameter };
+    const { bitsPerParameter } = size;
+    types[quantType] = { ...quantizationError(matrices, quantType), perplexity, bitsPerParameter };
     sizes[quantType] = size;
     show(`${quantType}: perplejidad ${perplexity.toFixed(4)}, error cuadrático ${types[quantType].rmse.toFixed(4)} σ`);
   }

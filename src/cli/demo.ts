@@ -1,54 +1,61 @@
 import { join } from 'node:path';
 import { qlora } from '../../demo/qlora.ts';
+import { openCheckpoint } from '../checkpoint/folder.ts';
 import { UserError } from '../errors.ts';
 import type { RunRecord } from '../runs/schema.ts';
 import { provenance } from '../runs/provenance.ts';
-import { saveRun, writeRun } from '../runs/store.ts';
+import { runsFolder, saveRun, writeRun } from '../runs/store.ts';
 import { useBackend } from '../tensor/backend.ts';
 import { trainDefaults } from '../train/train.ts';
-import { demoHelp, embeddedData, embeddedModel, parseDemoFlags } from './flags.ts';
+import { demoHelp, parseDemoFlags } from './flags.ts';
 import type { DemoFlags } from './flags.ts';
 import { formatBytes, formatCount, formatNumber, formatPercent } from '../format.ts';
 import { runCommand } from './main.ts';
 import { qloraRecord } from './qlora-record.ts';
 import type { QloraMeasured } from './qlora-record.ts';
 import { createScreen } from './screen.ts';
+import type { Screen } from './screen.ts';
 
 /** `npm run demo`: the four steps of the last slide, told as they happen. */
 await runCommand(async () => {
-  const flags = parseDemoFlags(process.argv.slice(2));
+  const argv = process.argv.slice(2);
+  const flags = parseDemoFlags(argv);
   if (flags.help) {
     process.stdout.write(`${demoHelp}\n`);
     return;
   }
   const screen = createScreen({ json: flags.json });
   try {
-    await demo(flags, screen);
+    await demo(flags, screen, commandLine('npm run demo', argv));
   } finally {
     screen.close();
   }
 });
 
-async function demo(flags: DemoFlags, screen: ReturnType<typeof createScreen>): Promise<void> {
+async function demo(flags: DemoFlags, screen: Screen, command: string): Promise<void> {
   const startedAt = new Date();
   const backend = await useBackend(flags.backend);
   screen.line(`QLoRA sobre «${flags.model}», con el backend ${backend}`);
 
   const interruption = new AbortController();
   const stop = () => {
-    screen.line('Interrumpido: termina el paso en curso y guarda…');
+    screen.line('Interrumpido: termina el paso en curso y guarda… (otro Ctrl-C sale sin guardar)');
     interruption.abort();
   };
   process.once('SIGINT', stop);
+  process.once('SIGTERM', stop);
 
+  let origin: RunRecord['provenance'] | undefined;
   const measured: QloraMeasured = { events: [] };
+  const { r, alpha, dropout, targetModules, seed } = flags;
+  const lora = { r, alpha, dropout, targetModules, seed };
   try {
     screen.heading(1, 'Carga el modelo base en 4 bits');
     await qlora({
       modelDir: flags.model,
       outDir: flags.output,
       quant: { quantType: flags.quant, doubleQuant: flags.doubleQuant },
-      lora: { r: flags.r, alpha: flags.alpha, dropout: flags.dropout, targetModules: flags.targetModules, seed: flags.seed },
+      lora,
       data: {
         file: flags.data, heldOutFile: flags.heldOut, examples: flags.examples, heldOut: flags.evaluate,
         template: flags.template, maxLength: flags.maxLength, seed: flags.seed,
@@ -58,6 +65,11 @@ async function demo(flags: DemoFlags, screen: ReturnType<typeof createScreen>): 
         learningRate: flags.learningRate ?? trainDefaults.learningRate,
         residentBytes: flags.optimizerBytes,
         checkpointFile: join(flags.output, 'checkpoint.safetensors'),
+        inputs: {
+          ...lora, model: flags.model, quant: flags.quant, doubleQuant: flags.doubleQuant,
+          data: flags.data, heldOut: flags.heldOut, eval: flags.evaluate, template: flags.template,
+          maxLength: flags.maxLength,
+        },
         signal: interruption.signal,
       },
     }, {
@@ -72,7 +84,7 @@ async function demo(flags: DemoFlags, screen: ReturnType<typeof createScreen>): 
           + `${formatBytes(size.linearBytes16)} → ${formatBytes(size.linearBytes)}, `
           + `${formatNumber(size.bitsPerParameter, 3, true)} bits por parámetro`,
         );
-        screen.heading(2, `Inserta LoRA (r = ${flags.r}, alpha = ${flags.alpha}, dropout = ${formatNumber(flags.dropout, 2)})`);
+        screen.heading(2, `Inserta LoRA (r = ${r}, alpha = ${alpha}, dropout = ${formatNumber(dropout, 2)})`);
       },
       adapted(count) {
         measured.count = count;
@@ -80,8 +92,12 @@ async function demo(flags: DemoFlags, screen: ReturnType<typeof createScreen>): 
         screen.heading(3, 'Entrena');
       },
       data(data) {
+        origin = provenance(backend, inputFiles(flags));
         if (data.dropped > 0) {
-          screen.line(`${formatCount(data.dropped, 'ejemplo', 'ejemplos')} sin sitio para la respuesta en --max-length ${flags.maxLength}: se dejan fuera.`);
+          screen.line(
+            `${formatCount(data.dropped, 'ejemplo')} sin sitio para la respuesta en --max-length ${flags.maxLength}: `
+            + 'se dejan fuera.',
+          );
         }
         if (data.heldOut.length > 0) screen.line('Pregunta primero a la base sin ajustar…');
       },
@@ -96,22 +112,32 @@ async function demo(flags: DemoFlags, screen: ReturnType<typeof createScreen>): 
     });
   } finally {
     process.off('SIGINT', stop);
+    process.off('SIGTERM', stop);
   }
-  if (interruption.signal.aborted) {
+  if (measured.events.some((event) => event.type === 'done' && event.stopped === 'interrupted')) {
     throw new UserError(`Guardado en «${flags.output}». Para seguir donde quedó: repite la orden con --resume.`);
   }
 
-  const inputs = [
-    join(flags.model, 'model.safetensors'), join(flags.model, 'tokenizer.json'), flags.data,
-    ...(flags.heldOut ? [flags.heldOut] : []),
-  ];
   const record: RunRecord = qloraRecord(measured, {
-    startedAt, flags: { ...flags, learningRate: flags.learningRate ?? trainDefaults.learningRate },
-    provenance: provenance(backend, inputs),
+    startedAt, command, provenance: origin!,
+    flags: { ...flags, learningRate: flags.learningRate ?? trainDefaults.learningRate },
   });
-  saveRun(join(flags.output, 'run.json'), record);
-  if (flags.model === embeddedModel && flags.data === embeddedData) {
+  const kept = join(flags.output, 'run.json');
+  saveRun(kept, record);
+  screen.line(`Medidas guardadas en «${kept}».`);
+  if (flags.record) {
     writeRun(record);
-    screen.line('Medidas guardadas en «assets/runs/qlora.json»: son las que muestran las diapositivas.');
+    screen.line(`También en «${join(runsFolder, record.id)}.json»: son las que muestran las diapositivas.`);
   }
+}
+
+/** As it would be typed again. */
+function commandLine(command: string, argv: readonly string[]): string {
+  const typed = argv.map((word) => (/^[\w./=,:+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`));
+  return [command, ...(typed.length > 0 ? ['--', ...typed] : [])].join(' ');
+}
+
+/** The files that the result depends on. */
+function inputFiles({ model, data, heldOut }: DemoFlags): string[] {
+  return [...openCheckpoint(model).fileList, join(model, 'tokenizer.json'), data, ...(heldOut ? [heldOut] : [])];
 }

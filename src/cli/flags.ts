@@ -70,6 +70,7 @@ const memory = {
 const output = {
   output: option('output', 'DIR', 'carpeta del adaptador y del punto de control', folder, 'out/qlora'),
   resume: toggle('resume', 'sigue desde el punto de control de --output'),
+  record: toggle('record', 'guarda las medidas para las diapositivas, en assets/runs/qlora.json'),
   json: toggle('json', 'un suceso en JSON por línea, y nada más'),
   help: toggle('help', 'esta ayuda'),
 };
@@ -94,7 +95,7 @@ export const demoHelp = helpText(
   `Uso: ${command} -- [opciones]
 
 Carga un modelo en 4 bits, le inserta LoRA, lo entrena con instrucciones y lo evalúa antes y después (QLoRA).
-Con Ctrl-C guarda lo hecho; para seguir, repita la orden con --resume.`,
+Con Ctrl-C guarda lo hecho; para seguir, repite la orden con --resume.`,
   {
     'Modelo base': { model: input.model, ...base },
     'Datos': {

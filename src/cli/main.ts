@@ -2,9 +2,16 @@ import { UserError } from '../errors.ts';
 
 /**
  * Runs a command. A mistake of the person at the keyboard is told in one sentence; anything else
- * is our mistake and shows its stack. Both exit with 1.
+ * is our mistake and shows its stack. Both exit with 1. When whoever reads the output has gone, as
+ * `head` does after its lines, the command ends in silence.
  */
 export async function runCommand(command: () => Promise<void>): Promise<void> {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+      process.exit();
+    });
+  }
   try {
     await command();
   } catch (error) {
@@ -19,9 +26,9 @@ export function explain(error: unknown): string {
   if (!(error instanceof Error)) return `Error inesperado: ${String(error)}`;
   const { code, path } = error as NodeJS.ErrnoException;
   const where = path ? ` al escribir «${path}»` : '';
-  if (code === 'ENOSPC') return `El disco está lleno${where}: libere espacio y repita la orden.`;
+  if (code === 'ENOSPC') return `El disco está lleno${where}: libera espacio y repite la orden.`;
   if (code === 'EACCES' || code === 'EROFS') {
-    return `Falta permiso${path ? ` para usar «${path}»` : ' en una carpeta'}: elija otra carpeta o cambie sus permisos.`;
+    return `Falta permiso${path ? ` para usar «${path}»` : ' en una carpeta'}: elige otra carpeta o cambia sus permisos.`;
   }
   return error.stack ?? error.message;
 }

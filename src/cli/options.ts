@@ -97,9 +97,9 @@ export function parseOptions<Table extends OptionTable>(
         `Sobra «${token.value}»: las opciones van detrás de «--» y con su nombre, como en «${command} -- --help».`);
     }
     const known = Object.values(table).find(({ name }) => token.rawName === `--${name}`);
-    if (!known) throw new UserError(`No existe la opción ${token.rawName}: véalas todas con «${command} -- --help».`);
+    if (!known) throw new UserError(`No existe la opción ${token.rawName}: mira las que hay con «${command} -- --help».`);
     if (known.placeholder === undefined) {
-      if (token.value !== undefined) throw new UserError(`La opción --${known.name} no lleva valor: quite «${token.value}».`);
+      if (token.value !== undefined) throw new UserError(`La opción --${known.name} no lleva valor: quita «${token.value}».`);
     } else if (token.value === undefined || (!token.inlineValue && token.value.startsWith('--'))) {
       throw new UserError(`A la opción --${known.name} le falta su valor: se espera ${known.kind.expected}.`);
     }

@@ -11,29 +11,42 @@ export interface QloraMeasured {
   readonly events: TrainEvent[];
 }
 
+/** How a run was started, and from what. */
+export interface RunContext {
+  readonly startedAt: Date;
+  /** The command that does it again. */
+  readonly command: string;
+  readonly flags: DemoFlags;
+  readonly provenance: RunRecord['provenance'];
+}
+
 type Event<Type extends TrainEvent['type']> = Extract<TrainEvent, { type: Type }>;
 
 /** The record of a finished run: the figures that slides embed, and the events that can be played back. */
 export function qloraRecord(
   { size, count, events }: QloraMeasured,
-  { startedAt, flags, provenance }: { startedAt: Date; flags: DemoFlags; provenance: RunRecord['provenance'] },
+  { startedAt, command, flags, provenance }: RunContext,
 ): RunRecord {
-  const all = <Type extends TrainEvent['type']>(type: Type) => events.filter((event): event is Event<Type> => event.type === type);
+  const all = <Type extends TrainEvent['type']>(type: Type) =>
+    events.filter((event): event is Event<Type> => event.type === type);
   const figures = (when: 'before' | 'after') => {
     const found = all('evaluation').find((event) => event.when === when);
-    return found ? { loss: found.loss, perplexity: found.perplexity, exactMatch: found.exactMatch, count: found.count } : null;
+    if (!found) return null;
+    const { loss, perplexity, exactMatch, count } = found;
+    return { loss, perplexity, exactMatch, count };
   };
   const steps = all('step');
   const start = all('start')[0]!;
   const { type: _type, step: _step, ...memory } = all('memory').at(-1)!;
-  const [before, after] = [all('sample').filter(({ when }) => when === 'before'), all('sample').filter(({ when }) => when === 'after')];
+  const samples = (moment: 'before' | 'after') => all('sample').filter(({ when }) => when === moment);
+  const [before, after] = [samples('before'), samples('after')];
   return {
     format: 1,
     id: 'qlora',
     title: `QLoRA, ${start.examples} ejemplos, ${start.steps} pasos`,
     startedAt: startedAt.toISOString(),
     seconds: (Date.now() - startedAt.getTime()) / 1000,
-    command: 'npm run demo',
+    command,
     provenance,
     parameters: {
       quant: flags.quant, doubleQuant: flags.doubleQuant, r: flags.r, alpha: flags.alpha, dropout: flags.dropout,
@@ -44,7 +57,8 @@ export function qloraRecord(
     results: {
       quantization: {
         bytesBefore: size!.bytes16, bytesAfter: size!.bytes,
-        linearBytesBefore: size!.linearBytes16, linearBytesAfter: size!.linearBytes, bitsPerParameter: size!.bitsPerParameter,
+        linearBytesBefore: size!.linearBytes16, linearBytesAfter: size!.linearBytes,
+        bitsPerParameter: size!.bitsPerParameter,
       },
       parameters: { ...count! },
       training: {

@@ -42,49 +42,86 @@ LoRA adapter, r = ${r}, alpha = ${alpha}, written by \`npm run demo\`.
 `);
 }
 
+const peftType = z.object({ peft_type: z.string() });
+
+/** What would change the answers and is not done here must be off: PEFT itself would read it. */
+const off = z.literal(false, { error: 'solo se admite «false»' }).optional();
 const adapterConfig = z.object({
-  peft_type: z.string(),
   r: z.number().int().positive(),
   lora_alpha: z.number(),
-  lora_dropout: z.number().default(0),
-  target_modules: z.union([z.string(), z.array(z.string())]),
+  lora_dropout: z.number().min(0).lt(1).default(0),
+  target_modules: z.union([z.string(), z.array(z.string()).min(1)]),
+  use_rslora: off,
+  use_dora: off,
+  fan_in_fan_out: off,
+  bias: z.literal('none', { error: 'solo se admite «none»' }).optional(),
 });
 
 /**
  * Puts a saved LoRA adapter on its base.
  *
- * @throws UserError when the folder is not a LoRA adapter, or does not fit the model: PEFT only warns then, and answers wrong.
+ * @throws UserError when the folder is not a LoRA adapter, or does not fit the model: PEFT only warns then, and
+ *   answers wrong.
  */
 export function loadAdapter(base: LlamaModel, folder: string): PeftModel {
   const file = join(folder, configFile);
+  const { peft_type: type } = readJson(file, peftType);
+  if (type !== 'LORA') {
+    throw new UserError(
+      `${file}: peft_type «${type}» no está soportado; se esperaba «LORA»: elige un adaptador de ese método.`,
+    );
+  }
   const config = readJson(file, adapterConfig);
-  if (config.peft_type !== 'LORA') {
-    throw new UserError(`${file}: peft_type «${config.peft_type}» no está soportado; se esperaba un adaptador «LORA».`);
-  }
-  if (typeof config.target_modules === 'string' && config.target_modules !== 'all-linear') {
-    throw new UserError(`${file}: target_modules «${config.target_modules}» no está soportado; se esperaba una lista de nombres o «all-linear».`);
-  }
+  const targetModules = targetsOf(config.target_modules, file);
   const model = addLora(base, {
-    ...loraDefaults, r: config.r, alpha: config.lora_alpha, dropout: config.lora_dropout,
-    targetModules: config.target_modules as 'all-linear' | string[],
+    ...loraDefaults, r: config.r, alpha: config.lora_alpha, dropout: config.lora_dropout, targetModules,
   });
+  try {
+    readWeights(model, folder);
+  } catch (error) {
+    base.adapter = undefined;
+    throw error;
+  }
+  return model;
+}
+
+function targetsOf(targets: string | string[], file: string): 'all-linear' | string[] {
+  if (targets === 'all-linear') return targets;
+  const known = linearNames.map((name) => name.split('.')[1]!);
+  const unknown = typeof targets === 'string' ? targets : targets.find((target) => !known.includes(target));
+  if (unknown === undefined) return targets as string[];
+  throw new UserError(
+    `${file}: no existe el módulo «${unknown}» de target_modules; los conocidos son ${known.join(', ')}, o «all-linear» `
+    + 'para todos.',
+  );
+}
+
+/** Every tensor that the adapter needs, and no other; nothing is changed before all of them are found to fit. */
+function readWeights(model: PeftModel, folder: string): void {
   const weights = join(folder, weightsFile);
   const saved = readSafetensors(weights);
   const expected = new Map(model.parameters.map((parameter) => [prefix + parameter.name, parameter]));
   const unknown = saved.names().find((name) => !expected.has(name));
-  if (unknown) throw new UserError(`${weights}: el tensor «${unknown}» no corresponde a ninguna capa de este modelo; usa la base con que se entrenó.`);
-  for (const [name, parameter] of expected) {
-    if (!saved.names().includes(name)) {
+  if (unknown !== undefined) {
+    throw new UserError(
+      `${weights}: el tensor «${unknown}» no corresponde a ninguna capa de este modelo; usa la base con que se entrenó.`,
+    );
+  }
+  const read = [...expected].map(([name, parameter]) => {
+    if (!saved.has(name)) {
       throw new UserError(`${weights}: falta el tensor «${name}»; el adaptador está incompleto o es de otro modelo.`);
     }
     const { shape } = saved.entry(name);
     if (shape.join('×') !== parameter.shape.join('×')) {
       throw new UserError(
-        `${weights}: «${name}» mide ${shape.join('×')} y este modelo espera ${parameter.shape.join('×')}; usa la base con que se entrenó.`,
+        `${weights}: «${name}» mide ${shape.join('×')} y este modelo espera ${parameter.shape.join('×')}; `
+        + 'usa la base con que se entrenó.',
       );
     }
-    parameter.values.set(saved.float32(name));
+    return { parameter, values: saved.float32(name) };
+  });
+  for (const { parameter, values } of read) {
+    parameter.values.set(values);
     parameter.upload();
   }
-  return model;
 }

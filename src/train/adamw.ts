@@ -17,13 +17,19 @@ export const adamwDefaults: AdamWOptions = {
   beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, pageBytes: 64 * 1024, residentBytes: 1024 * 1024,
 };
 
-/** AdamW on the host, its two moments in pages: half a page of m, then half a page of v, for one stretch of parameters. */
+/**
+ * AdamW on the host. Its two moments live in pages: half a page of m, then half a page of v, for one
+ * stretch of parameters.
+ */
 export class AdamW {
   private readonly pager: Pager;
   private readonly stretch: number;
   steps = 0;
 
-  constructor(private readonly parameters: readonly Parameter[], private readonly options: AdamWOptions = adamwDefaults) {
+  constructor(
+    private readonly parameters: readonly Parameter[],
+    private readonly options: AdamWOptions = adamwDefaults,
+  ) {
     const pageLength = options.pageBytes / 4;
     this.stretch = pageLength / 2;
     const total = parameters.reduce((sum, { values }) => sum + values.length, 0);
@@ -85,7 +91,9 @@ export class AdamW {
    * `at` is where they begin in the page's m and v, `position` where they begin among all parameters.
    */
   private eachStretch(
-    visit: (index: number, from: number, to: number, m: Float32Array, v: Float32Array, at: number, position: number) => void,
+    visit: (
+      index: number, from: number, to: number, m: Float32Array, v: Float32Array, at: number, position: number,
+    ) => void,
   ): void {
     let position = 0;
     this.parameters.forEach(({ values }, index) => {

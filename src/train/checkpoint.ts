@@ -7,16 +7,34 @@ import { trainEvent } from '../runs/events.ts';
 import type { TrainEvent } from '../runs/events.ts';
 import type { AdamW } from './adamw.ts';
 
+/** A field that is JSON within the file's text metadata. */
+const jsonText = z.string().transform((text, context): unknown => {
+  try {
+    return JSON.parse(text);
+  } catch {
+    context.addIssue('not JSON');
+    return z.NEVER;
+  }
+});
+
 const metadata = z.object({
   step: z.coerce.number().int().nonnegative(),
   /** What the run was started with: going on with anything else would be another run. */
-  fingerprint: z.string(),
-  events: z.string().transform((text) => z.array(trainEvent).parse(JSON.parse(text))),
+  fingerprint: jsonText.pipe(z.record(z.string(), z.json())),
+  events: jsonText.pipe(z.array(trainEvent)),
 });
 
-/** Everything an interrupted run needs to go on to the same losses, in one safetensors file. */
+/**
+ * Everything an interrupted run needs to go on to the same losses, in one safetensors file.
+ *
+ * @param fingerprint a JSON object of all that decides the losses, by the name of its option
+ */
 export function saveCheckpoint(
-  file: string, parameters: readonly Parameter[], optimizer: AdamW, fingerprint: string, events: readonly TrainEvent[],
+  file: string,
+  parameters: readonly Parameter[],
+  optimizer: AdamW,
+  fingerprint: string,
+  events: readonly TrainEvent[],
 ): void {
   const { m, v } = optimizer.exportState();
   const tensors = Object.fromEntries(
@@ -35,7 +53,9 @@ export function saveCheckpoint(
  * @returns the events emitted up to then.
  * @throws UserError when there is no checkpoint, or it belongs to another run.
  */
-export function loadCheckpoint(file: string, parameters: readonly Parameter[], optimizer: AdamW, fingerprint: string): TrainEvent[] {
+export function loadCheckpoint(
+  file: string, parameters: readonly Parameter[], optimizer: AdamW, fingerprint: string,
+): TrainEvent[] {
   if (!existsSync(file)) {
     throw new UserError(`${file}: no hay ningún punto de control que reanudar; quita --resume para empezar de cero.`);
   }
@@ -45,23 +65,38 @@ export function loadCheckpoint(file: string, parameters: readonly Parameter[], o
     throw new UserError(`${file}: no es un punto de control de este programa; quita --resume para empezar de cero.`);
   }
   const { step, fingerprint: started, events } = parsed.data;
-  if (started !== fingerprint) {
+  const differences = difference(started, JSON.parse(fingerprint) as Record<string, unknown>);
+  if (differences.length > 0) {
     throw new UserError(
-      `${file}: el punto de control es de una ejecución con otras opciones (${difference(started, fingerprint)}); `
+      `${file}: el punto de control es de una ejecución con otras opciones (${differences.join(', ')}); `
       + 'repite aquellas o quita --resume para empezar de cero.',
     );
   }
-  for (const parameter of parameters) {
-    parameter.values.set(saved.float32(parameter.name));
+  // All is read and measured before anything is put in its place.
+  const total = parameters.reduce((sum, { values }) => sum + values.length, 0);
+  const read = (name: string, length: number): Float32Array => {
+    const values = saved.float32(name);
+    if (values.length === length) return values;
+    throw new UserError(
+      `${file}: el tensor «${name}» tiene ${values.length} valores y se esperaban ${length}; `
+      + 'quita --resume para empezar de cero.',
+    );
+  };
+  const state = { m: read('optimizer.m', total), v: read('optimizer.v', total) };
+  const restored = parameters.map(({ name, values }) => read(name, values.length));
+  parameters.forEach((parameter, i) => {
+    parameter.values.set(restored[i]!);
     parameter.upload();
-  }
-  optimizer.importState({ m: saved.float32('optimizer.m'), v: saved.float32('optimizer.v') }, step);
+  });
+  optimizer.importState(state, step);
   return events;
 }
 
-/** Names the options in which two fingerprints differ. */
-function difference(before: string, now: string): string {
-  const [a, b] = [before, now].map((text) => JSON.parse(text) as Record<string, unknown>) as [Record<string, unknown>, Record<string, unknown>];
-  return Object.keys(b).filter((key) => JSON.stringify(a[key]) !== JSON.stringify(b[key]))
-    .map((key) => `${key}: ${String(a[key])} → ${String(b[key])}`).join(', ');
+/** The options in which two fingerprints differ, as «--batch-size: 16 → 8». */
+function difference(before: Record<string, unknown>, now: Record<string, unknown>): string[] {
+  const text = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value) ?? 'nada');
+  const flag = (key: string) => `--${key.replaceAll(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`)}`;
+  return [...new Set([...Object.keys(before), ...Object.keys(now)])]
+    .filter((key) => text(before[key]) !== text(now[key]))
+    .map((key) => `${flag(key)}: ${text(before[key])} → ${text(now[key])}`);
 }

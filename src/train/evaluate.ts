@@ -12,7 +12,9 @@ import { crossEntropy, gatherRows } from '../tensor/ops.ts';
  * Mean cross-entropy over the predicted tokens of some examples, in nats.
  * With labels on answers alone it is the answer loss; on whole texts, the language-modelling loss.
  */
-export async function meanLoss(model: LlamaModel, examples: readonly Example[], padId: number, batchSize = 32): Promise<number> {
+export async function meanLoss(
+  model: LlamaModel, examples: readonly Example[], padId: number, batchSize = 32,
+): Promise<number> {
   const byLength = [...examples].sort((a, b) => a.tokens.length - b.tokens.length);
   let sum = 0;
   let count = 0;
@@ -44,9 +46,12 @@ export interface HeldOutResult extends Evaluation {
  * Asks the held-out questions: loss and perplexity of the true answers, and the share that greedy
  * generation answers word for word.
  */
-export async function evaluate(model: LlamaModel, heldOut: readonly Example[], tokenizer: Tokenizer): Promise<HeldOutResult> {
+export async function evaluate(
+  model: LlamaModel, heldOut: readonly Example[], tokenizer: Tokenizer,
+): Promise<HeldOutResult> {
   const loss = await meanLoss(model, heldOut, tokenizer.padId);
-  const expected = heldOut.map((example) => tokenizer.decode([...example.tokens.subarray(example.promptLength)]).trim());
+  const expected = heldOut.map(({ tokens, promptLength }) =>
+    tokenizer.decode([...tokens.subarray(promptLength)]).trim());
   const longest = Math.max(...heldOut.map((example) => example.tokens.length - example.promptLength));
   const generated = await generate(
     model, heldOut.map((example) => [...example.tokens.subarray(0, example.promptLength)]),
@@ -55,5 +60,11 @@ export async function evaluate(model: LlamaModel, heldOut: readonly Example[], t
   );
   const answers = generated.map((ids) => tokenizer.decode(ids).trim());
   const right = answers.filter((answer, i) => answer === expected[i]).length;
-  return { loss, perplexity: Math.exp(loss), exactMatch: right / heldOut.length, count: heldOut.length, answers };
+  return {
+    loss,
+    perplexity: Math.min(Math.exp(loss), Number.MAX_VALUE), // records are JSON, which has no infinity
+    exactMatch: right / heldOut.length,
+    count: heldOut.length,
+    answers,
+  };
 }

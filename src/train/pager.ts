@@ -18,6 +18,9 @@ export interface PagerStats {
   readonly pageOuts: number;
 }
 
+/** What `readSync` and `writeSync` have in common. */
+type MoveBytes = (file: number, bytes: Uint8Array, offset: number, length: number, position: number) => number;
+
 /**
  * Optimizer state in fixed-size host pages under a resident budget: the least recently used page
  * goes to a file on disk when room is needed. bitsandbytes leaves this to CUDA's managed memory
@@ -28,6 +31,7 @@ export class Pager {
   private readonly resident = new Map<number, Float32Array>();
   private readonly onDisk = new Set<number>();
   private spill: { folder: string; file: number } | undefined;
+  private readonly closeAtExit = () => this.close();
   private ins = 0;
   private outs = 0;
 
@@ -61,12 +65,14 @@ export class Pager {
     closeSync(this.spill.file);
     rmSync(this.spill.folder, { recursive: true, force: true });
     this.spill = undefined;
+    process.off('exit', this.closeAtExit);
   }
 
   private bringIn(index: number): Float32Array {
-    const page = this.resident.size < this.options.residentPages ? new Float32Array(this.options.pageLength) : this.evict();
+    const isRoom = this.resident.size < this.options.residentPages;
+    const page = isRoom ? new Float32Array(this.options.pageLength) : this.evict();
     if (this.onDisk.has(index)) {
-      readSync(this.spillFile(), page, 0, page.byteLength, index * page.byteLength);
+      this.transfer(readSync, index, page);
       this.ins++;
     } else {
       page.fill(0);
@@ -77,17 +83,28 @@ export class Pager {
   /** Writes out the least recently used page and gives its memory to the next. */
   private evict(): Float32Array {
     const [index, page] = this.resident.entries().next().value!;
-    writeSync(this.spillFile(), page, 0, page.byteLength, index * page.byteLength);
+    this.transfer(writeSync, index, page);
     this.onDisk.add(index);
     this.resident.delete(index);
     this.outs++;
     return page;
   }
 
+  /** Moves a whole page to or from its place in the file; one call may move less than asked. */
+  private transfer(move: MoveBytes, index: number, page: Float32Array): void {
+    const bytes = new Uint8Array(page.buffer);
+    for (let done = 0; done < bytes.length;) {
+      const moved = move(this.spillFile(), bytes, done, bytes.length - done, index * bytes.length + done);
+      if (moved === 0) throw new Error(`Pager: page ${index} ends early in its file`);
+      done += moved;
+    }
+  }
+
   private spillFile(): number {
     if (!this.spill) {
       const folder = mkdtempSync(join(tmpdir(), 'optimizer-pages-'));
       this.spill = { folder, file: openSync(join(folder, 'pages'), 'w+') };
+      process.on('exit', this.closeAtExit);
     }
     return this.spill.file;
   }

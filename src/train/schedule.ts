@@ -5,7 +5,9 @@ export type Schedule = 'constant' | 'cosine';
  * peak for good, or half a cosine that would reach zero one step after the last.
  */
 export function learningRate(
-  step: number, steps: number, { peak, warmupSteps, schedule }: { peak: number; warmupSteps: number; schedule: Schedule },
+  step: number,
+  steps: number,
+  { peak, warmupSteps, schedule }: { peak: number; warmupSteps: number; schedule: Schedule },
 ): number {
   if (step <= warmupSteps) return peak * step / warmupSteps;
   if (schedule === 'constant') return peak;

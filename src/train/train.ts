@@ -1,6 +1,7 @@
 import type { Tensor } from '@tensorflow/tfjs';
 import { epochOrder, makeBatch } from '../data/batches.ts';
 import type { Batch, Example } from '../data/batches.ts';
+import { checkTokenizer } from '../data/tokenizer.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import { UserError } from '../errors.ts';
 import type { Trainable } from '../peft/trainable.ts';
@@ -37,6 +38,8 @@ export interface TrainOptions {
   readonly checkpointFile?: string | undefined;
   /** Steps between two checkpoints. */
   readonly checkpointEvery: number;
+  /** What else decides the losses, by the name of its option: a checkpoint of other inputs is refused. */
+  readonly inputs: Readonly<Record<string, unknown>>;
   /** Go on from `checkpointFile`. */
   readonly resume: boolean;
   /** How many before/after answers to show. */
@@ -49,7 +52,7 @@ export const trainDefaults: TrainOptions = {
   epochs: 1, batchSize: 16, accumulation: 1, learningRate: 3e-3, warmup: 0.05, schedule: 'cosine',
   weightDecay: 0, clip: 1, checkpointing: true, seed: 42,
   pageBytes: adamwDefaults.pageBytes, residentBytes: adamwDefaults.residentBytes,
-  checkpointEvery: 25, resume: false, samples: 6,
+  checkpointEvery: 25, inputs: {}, resume: false, samples: 6,
 };
 
 export interface TrainData {
@@ -62,27 +65,34 @@ export interface TrainData {
 /**
  * Trains, and tells what happens as it happens. The parameters given are changed in place.
  *
- * @throws UserError when the loss stops being a number; the parameters are then those of the last good step.
+ * @throws UserError when the tokenizer is not the model's, or the checkpoint not this run's; and when the loss
+ *   stops being a number: the parameters are then the last ones that gave one.
  */
-export async function* train(trainable: Trainable, data: TrainData, options: Partial<TrainOptions> = {}): AsyncGenerator<TrainEvent> {
+export async function* train(
+  trainable: Trainable, data: TrainData, options: Partial<TrainOptions> = {},
+): AsyncGenerator<TrainEvent> {
+  checkTokenizer(data.tokenizer, trainable.base.config.vocabSize);
   const o: TrainOptions = { ...trainDefaults, ...options };
   const effectiveBatch = o.batchSize * o.accumulation;
   const stepsPerEpoch = Math.ceil(data.train.length / effectiveBatch);
   const steps = Math.max(1, Math.round(o.epochs * stepsPerEpoch));
   const fingerprint = JSON.stringify({
-    epochs: o.epochs, batchSize: o.batchSize, accumulation: o.accumulation, learningRate: o.learningRate, warmup: o.warmup,
-    schedule: o.schedule, weightDecay: o.weightDecay, clip: o.clip, seed: o.seed, examples: data.train.length,
-    parameters: trainable.parameters.reduce((sum, { values }) => sum + values.length, 0),
+    epochs: o.epochs, batchSize: o.batchSize, accumulation: o.accumulation, learningRate: o.learningRate,
+    warmup: o.warmup, schedule: o.schedule, weightDecay: o.weightDecay, clip: o.clip, seed: o.seed,
+    examples: data.train.length, ...o.inputs,
   });
   const optimizer = new AdamW(trainable.parameters, { ...adamwDefaults, ...o });
   const memory = new TensorMemory();
   const events: TrainEvent[] = []; // what a resumed run has already told
   const tell = (event: TrainEvent) => (events.push(event), event);
   let checkpointBytes = 0;
+  /** The parameters that gave the last loss, and their step: a loss that is no number goes back to them. */
+  let good: { step: number; values: Float32Array[] } | undefined;
 
   try {
     if (o.resume) {
-      events.push(...loadCheckpoint(o.checkpointFile!, trainable.parameters, optimizer, fingerprint));
+      const told = loadCheckpoint(o.checkpointFile!, trainable.parameters, optimizer, fingerprint);
+      events.push(...told.map((event) => (event.type === 'start' ? { ...event, resumedAt: optimizer.steps } : event)));
       yield* events;
     } else {
       yield tell({
@@ -98,7 +108,8 @@ export async function* train(trainable: Trainable, data: TrainData, options: Par
     for (let step = stepsBefore + 1; step <= steps; step++) {
       await new Promise(setImmediate); // lets Ctrl-C be heard
       if (o.signal?.aborted) break;
-      const rate = learningRate(step, steps, { peak: o.learningRate, warmupSteps: Math.round(o.warmup * steps), schedule: o.schedule });
+      const warmupSteps = Math.round(o.warmup * steps);
+      const rate = learningRate(step, steps, { peak: o.learningRate, warmupSteps, schedule: o.schedule });
       const { loss, gradientNorm, tokens } = update(step, rate);
       const seconds = secondsBefore + (performance.now() - began) / 1000;
       yield tell({
@@ -125,7 +136,7 @@ export async function* train(trainable: Trainable, data: TrainData, options: Par
   /** One optimizer step over an effective batch. */
   function update(step: number, rate: number): { loss: number; gradientNorm: number; tokens: number } {
     const batches = microBatches(step);
-    const answerTokens = batches.reduce((sum, { labels }) => sum + labels.reduce((n, label) => n + (label >= 0 ? 1 : 0), 0), 0);
+    const answerTokens = batches.reduce((sum, { labels }) => sum + labels.filter((label) => label >= 0).length, 0);
     let loss = 0;
     let tokens = 0;
     let gradients: Float32Array[] = [];
@@ -141,12 +152,8 @@ export async function* train(trainable: Trainable, data: TrainData, options: Par
       gradients = sumOnHost(gradients, result.gradients);
     });
     const gradientNorm = Math.sqrt(gradients.reduce((sum, gradient) => gradient.reduce((s, g) => s + g * g, sum), 0));
-    if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
-      throw new UserError(
-        `La pérdida dejó de ser un número en el paso ${step}: se detiene el entrenamiento y queda el adaptador del paso ${step - 1}. `
-        + 'Prueba con --learning-rate más bajo.',
-      );
-    }
+    if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) throw diverged(`en el paso ${step}`);
+    good = { step: step - 1, values: trainable.parameters.map(({ values }) => values.slice()) };
     optimizer.step(gradients, rate, Math.min(1, o.clip / (gradientNorm + 1e-6)));
     return { loss, gradientNorm, tokens };
   }
@@ -166,6 +173,7 @@ export async function* train(trainable: Trainable, data: TrainData, options: Par
   async function ask(when: 'before' | 'after'): Promise<TrainEvent[]> {
     if (data.heldOut.length === 0) return [];
     const { answers, ...figures } = await evaluate(trainable.base, data.heldOut, data.tokenizer);
+    if (!Number.isFinite(figures.loss)) throw diverged('al evaluar');
     return [{ type: 'evaluation', step: optimizer.steps, when, ...figures }, ...samples(when, answers)];
   }
 
@@ -175,6 +183,19 @@ export async function* train(trainable: Trainable, data: TrainData, options: Par
       const { instruction, input, output } = data.heldOut[index]!.record;
       return { type: 'sample', when, instruction, input, expected: output, answer: answers[index]! };
     });
+  }
+
+  /** Puts back the parameters that gave the last loss, and says so. */
+  function diverged(when: string): UserError {
+    trainable.parameters.forEach((parameter, i) => {
+      if (!good) return;
+      parameter.values.set(good.values[i]!);
+      parameter.upload();
+    });
+    return new UserError(
+      `La pérdida dejó de ser un número ${when}: se detiene el entrenamiento y queda el adaptador del paso `
+      + `${good?.step ?? optimizer.steps}, el último bueno. Prueba con --learning-rate más bajo.`,
+    );
   }
 
   function memoryUse(): MemoryUse {

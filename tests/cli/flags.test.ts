@@ -43,6 +43,7 @@ describe('the options of the demo', () => {
       optimizerBytes: 1024 * 1024,
       output: 'out/qlora',
       resume: false,
+      record: false,
       json: false,
       help: false,
     });
@@ -98,14 +99,15 @@ describe('a mistake in an option', () => {
   });
 
   it('an option that does not exist', () => {
-    expect(messageOf('--ranks', '8')).toBe('No existe la opción --ranks: véalas todas con «npm run demo -- --help».');
+    expect(messageOf('--ranks', '8')).toBe(
+      'No existe la opción --ranks: mira las que hay con «npm run demo -- --help».');
     expect(messageOf('-r', '8')).toContain('No existe la opción -r');
   });
 
   it('an option without its value, or a switch with one', () => {
     expect(messageOf('--seed')).toBe('A la opción --seed le falta su valor: se espera un entero de 0 o más.');
     expect(messageOf('--output', '--json')).toContain('A la opción --output le falta su valor');
-    expect(messageOf('--json=yes')).toBe('La opción --json no lleva valor: quite «yes».');
+    expect(messageOf('--json=yes')).toBe('La opción --json no lleva valor: quita «yes».');
   });
 
   it('a value alone, as npm leaves it when «--» is forgotten', () => {

@@ -41,8 +41,8 @@ describe('errors of the system', () => {
 
   it('a full disk is one sentence in Spanish', () => {
     expect(explain(system('ENOSPC', 'out/qlora/x'))).toBe(
-      'El disco está lleno al escribir «out/qlora/x»: libere espacio y repita la orden.');
-    expect(explain(system('ENOSPC'))).toBe('El disco está lleno: libere espacio y repita la orden.');
+      'El disco está lleno al escribir «out/qlora/x»: libera espacio y repite la orden.');
+    expect(explain(system('ENOSPC'))).toBe('El disco está lleno: libera espacio y repite la orden.');
   });
 
   it('so is a folder where one may not write', () => {

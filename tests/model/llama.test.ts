@@ -23,7 +23,7 @@ describe.each(['cpu', 'wasm'] as const)('a checkpoint written by bitsandbytes, o
   it('gives the logits of bitsandbytes\' own dequantised weights', async () => {
     const model = loadModel(folder);
     expect([...model.weights.values()].filter((weight) => weight instanceof QuantizedWeight)).toHaveLength(14);
-    const ours = tf.tidy(() => logits(model, ids(), 1).dataSync());
+    const ours = tf.tidy(() => logits(model, ids(), 1).dataSync<'float32'>());
     const worst = ours.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i]!)), 0);
     expect(ours).toHaveLength(24 * 320);
     expect(worst).toBeLessThan(1e-4);

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { DenseWeight, Parameter } from '../../src/model/weights.ts';
+import { DenseWeight } from '../../src/model/weights.ts';
+import type { Parameter } from '../../src/model/weights.ts';
 import { LlamaModel } from '../../src/model/llama.ts';
 import { addLora } from '../../src/peft/lora.ts';
 import type { Trainable } from '../../src/peft/trainable.ts';
@@ -88,7 +89,8 @@ describe.each(['cpu', 'wasm'] as const)('gradients on %s', (backend) => {
 
   it.each([['LoRA', loraModel], ['full', fullModel]] as const)('checkpointed equal plain ones (%s)', (_name, make) => {
     const model = make();
-    const [a, b] = [true, false].map((checkpointing) => lossAndGradients(model, batch, { pass, scale: 1 / 6, checkpointing }));
+    const [a, b] = [true, false].map((checkpointing) =>
+      lossAndGradients(model, batch, { pass, scale: 1 / 6, checkpointing }));
     expect(a!.loss).toBeCloseTo(b!.loss, 6);
     a!.gradients.forEach((gradient, i) => {
       const [x, y] = [gradient.dataSync(), b!.gradients[i]!.dataSync()];
