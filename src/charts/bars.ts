@@ -1,6 +1,5 @@
-import * as Plot from '@observablehq/plot';
 import { palette } from './palette.ts';
-import { drawPlot } from './plot.ts';
+import { rect, svg, text } from './svg.ts';
 
 export interface Bar {
   readonly label: string;
@@ -10,15 +9,14 @@ export interface Bar {
   readonly color: keyof typeof palette;
 }
 
-/** Horizontal bars from zero, each with its label and its figure: no axis to read. */
+/** Horizontal bars from zero, each with its label and its figure above it: no axis to read. */
 export function barsChart(bars: readonly Bar[], alt: string): string {
-  return drawPlot(alt, {
-    width: 620, height: 24 + 58 * bars.length, marginLeft: 190, marginRight: 190, marginTop: 8, marginBottom: 8,
-    x: { axis: null, zero: true },
-    y: { label: null, domain: bars.map(({ label }) => label), tickSize: 0, padding: 0.25 },
-    marks: [
-      Plot.barX(bars, { x: 'value', y: 'label', fill: (bar: Bar) => palette[bar.color] }),
-      Plot.text(bars, { x: 'value', y: 'label', text: 'text', dx: 10, textAnchor: 'start', fill: palette.text }),
-    ],
-  });
+  const [width, row] = [540, 62];
+  const most = Math.max(...bars.map(({ value }) => value));
+  return svg(width, row * bars.length, alt, ...bars.flatMap((bar, i) => [
+    text(0, row * i + 22, bar.label, { 'text-anchor': 'start' }),
+    text(width, row * i + 22, bar.text, { 'text-anchor': 'end', 'fill': palette[bar.color] }),
+    rect(0, row * i + 32, width, 16, { fill: palette.panel, rx: 3 }),
+    rect(0, row * i + 32, (width * bar.value) / most, 16, { fill: palette[bar.color], rx: 3 }),
+  ]));
 }

@@ -1,69 +1,93 @@
 import { z } from 'zod';
+import { UserError } from '../errors.ts';
 import { formatBytes, formatNumber, formatPercent, formatSignificant } from '../format.ts';
 import type { RunRecord } from '../runs/schema.ts';
 import { barsChart } from './bars.ts';
 import { lossChart } from './loss.ts';
 import { table } from './table.ts';
+import type { Cell } from './table.ts';
 
 export type Chart = (record: RunRecord, alt: string) => string;
 
 const figures = z.object({ loss: z.number(), perplexity: z.number(), exactMatch: z.number(), count: z.number() });
-const qlora = z.object({
-  evaluation: z.object({ before: figures, after: figures }),
-  samples: z.array(z.object({ instruction: z.string(), input: z.string(), before: z.string(), after: z.string(), expected: z.string() })),
+const evaluation = z.object({ evaluation: z.object({ before: figures, after: figures }) });
+const samples = z.object({
+  samples: z.array(z.object({
+    instruction: z.string(), input: z.string(), before: z.string(), after: z.string(), expected: z.string(),
+  })),
+});
+const bytes = z.object({
+  quantization: z.object({ linearBytesBefore: z.number(), linearBytesAfter: z.number(), bitsPerParameter: z.number() }),
 });
 const format = z.object({ mae: z.number(), rmse: z.number(), bitsPerParameter: z.number(), perplexity: z.number() });
 const quantization = z.object({
-  bf16: z.object({ perplexity: z.number(), bytes: z.number() }),
+  bf16: z.object({ perplexity: z.number() }),
   types: z.object({ nf4: format, fp4: format, int4: format }),
 });
-const checkpointing = z.object({
-  with: z.object({ peakBytes: z.number(), secondsPerStep: z.number() }),
-  without: z.object({ peakBytes: z.number(), secondsPerStep: z.number() }),
-});
+const step = z.object({ peakBytes: z.number(), secondsPerStep: z.number() });
+const checkpointing = z.object({ with: step, without: step });
 
 /** Every chart and table that a slide can embed, as `run:<id>/<name>`. */
-export const charts: Record<string, Record<string, Chart>> = {
+export const charts: Readonly<Record<string, Readonly<Record<string, Chart>>>> = {
   qlora: {
     loss: lossChart,
-    evaluation({ results }, alt) {
-      const { before, after } = qlora.parse(results).evaluation;
-      return table([
-        [`${before.count} preguntas de examen`, 'antes', 'después'],
-        ['acierto exacto', formatPercent(before.exactMatch), formatPercent(after.exactMatch)],
-        ['pérdida', formatNumber(before.loss, 3, true), formatNumber(after.loss, 3, true)],
-        ['perplejidad', formatSignificant(before.perplexity), formatSignificant(after.perplexity)],
-      ], alt);
-    },
-    samples({ results }, alt) {
-      const shorten = (text: string) => (text.length > 44 ? `${text.slice(0, 43)}…` : text || '(nada)');
-      const samples = qlora.parse(results).samples.slice(0, 3);
-      return table([
-        ['pregunta', 'antes', 'después'],
-        ...samples.map(({ instruction, input, before, after }) =>
-          [`${instruction} ${input}`.trim(), shorten(before.replaceAll('\n', ' ')), after]),
-      ], alt);
-    },
+    bytes: chart(bytes, ({ quantization: { linearBytesBefore: wide, linearBytesAfter: packed, bitsPerParameter } }, alt) =>
+      barsChart([
+        { label: 'bf16', value: wide, text: `${formatBytes(wide)} · 16 bits`, color: 'quiet' },
+        {
+          label: 'NF4 + DQ', value: packed, color: 'sky',
+          text: `${formatBytes(packed)} · ${formatNumber(bitsPerParameter, 3, true)} bits`,
+        },
+      ], alt)),
+    evaluation: chart(evaluation, ({ evaluation: { before, after } }, alt) => table([
+      [`${before.count} preguntas de examen`, 'antes', 'después'],
+      ['acierto exacto', formatPercent(before.exactMatch), formatPercent(after.exactMatch)],
+      ['pérdida', formatNumber(before.loss, 3, true), formatNumber(after.loss, 3, true)],
+      ['perplejidad', formatSignificant(before.perplexity), formatSignificant(after.perplexity)],
+    ], alt)),
+    samples: chart(samples, ({ samples }, alt) => table([
+      ['pregunta', 'antes', 'después'],
+      ...samples.slice(0, 3).map(({ instruction, input, before, after }) =>
+        [`${instruction} ${input}`.trim(), shorten(before), shorten(after)]),
+    ], alt)),
   },
   quantization: {
-    errors({ results }, alt) {
-      const { bf16, types } = quantization.parse(results);
+    errors: chart(quantization, ({ bf16, types }, alt) => {
+      const names = ['nf4', 'fp4', 'int4'] as const;
+      const titles = { nf4: 'NF4', fp4: 'FP4', int4: 'Int4' };
+      /** The least of a column stands out, whichever format it is: the table says what was measured. */
+      const cell = (name: typeof names[number], figure: keyof typeof types.nf4, decimals: number): Cell => {
+        const value = types[name][figure];
+        const best = names.every((other) => types[other][figure] >= value);
+        return { text: formatNumber(value, decimals, true), best };
+      };
       return table([
-        ['formato', 'bits/parámetro', 'error medio (σ)', 'error cuadrático (σ)', 'perplejidad'],
-        ['bf16', '16', '—', '—', formatNumber(bf16.perplexity, 3, true)],
-        ...Object.entries(types).map(([name, type]) => [
-          { nf4: 'NF4', fp4: 'FP4', int4: 'Int4' }[name] ?? name, formatNumber(type.bitsPerParameter, 3, true),
-          formatNumber(type.mae, 4, true), formatNumber(type.rmse, 4, true), formatNumber(type.perplexity, 3, true),
-        ]),
+        ['formato', 'error medio', 'error cuadrático', 'perplejidad'],
+        ['bf16', '—', '—', formatNumber(bf16.perplexity, 3, true)],
+        ...names.map((name) => [titles[name], cell(name, 'mae', 4), cell(name, 'rmse', 4), cell(name, 'perplexity', 3)]),
       ], alt);
-    },
+    }),
   },
   checkpointing: {
-    peak({ results }, alt) {
-      const measured = checkpointing.parse(results);
-      const bar = (label: string, { peakBytes, secondsPerStep }: { peakBytes: number; secondsPerStep: number }, color: 'sky' | 'orange') =>
+    peak: chart(checkpointing, (measured, alt) => {
+      const bar = (label: string, { peakBytes, secondsPerStep }: z.infer<typeof step>, color: 'sky' | 'quiet') =>
         ({ label, value: peakBytes, text: `${formatBytes(peakBytes)} · ${formatNumber(secondsPerStep, 2)} s/paso`, color });
-      return barsChart([bar('con checkpointing', measured.with, 'sky'), bar('sin checkpointing', measured.without, 'orange')], alt);
-    },
+      return barsChart([bar('sin recomputar', measured.without, 'quiet'), bar('recomputando', measured.with, 'sky')], alt);
+    }),
   },
 };
+
+/** A chart of the figures that the schema names. */
+function chart<T>(schema: z.ZodType<T>, draw: (results: T, alt: string) => string): Chart {
+  return ({ id, results }, alt) => {
+    const parsed = schema.safeParse(results);
+    if (parsed.success) return draw(parsed.data, alt);
+    throw new UserError(`A la ejecución «${id}» le falta la cifra «${parsed.error.issues[0]?.path.join('.')}» `
+      + `que pide «${alt}»: vuelva a registrarla con npm run record.`);
+  };
+}
+
+function shorten(answer: string): string {
+  const line = answer.replaceAll('\n', ' ');
+  return line.length > 44 ? `${line.slice(0, 43)}…` : line || '(nada)';
+}

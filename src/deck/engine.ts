@@ -2,10 +2,14 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Marp } from '@marp-team/marp-core';
 import { readRun } from '../runs/store.ts';
+import { code } from './code.ts';
+import { diagrams } from './diagrams.ts';
 import { embed } from './embed.ts';
+import { ownHtml } from './markdown.ts';
 import { notes } from './notes.ts';
 import { numbers } from './numbers.ts';
-import type { ReadRun } from './numbers.ts';
+import { provenance } from './provenance.ts';
+import type { ReadRun } from './provenance.ts';
 
 /** Options of Marp under which the page asks nothing of the network. */
 export const marpOptions = {
@@ -18,7 +22,7 @@ export const marpOptions = {
 
 /** Adds the project's plugins and theme to a Marp. */
 export function withPlugins(marp: Marp, read: ReadRun = (id) => readRun(id)): Marp {
-  marp.use(notes).use(numbers(read)).use(embed(read));
+  marp.use(ownHtml).use(code).use(numbers(read)).use(embed(read)).use(diagrams).use(notes).use(provenance(read));
   marp.themeSet.default = marp.themeSet.add(theme());
   return marp;
 }

@@ -1,3 +1,4 @@
+import { textOf } from './markdown.ts';
 import type { MarkdownIt } from './markdown.ts';
 
 /**
@@ -11,13 +12,8 @@ export function notes(md: MarkdownIt): void {
       if (open.type !== 'paragraph_open' || !inline?.content.startsWith('^ ')) continue;
       const note = new state.Token('marpit_comment', '', 0);
       note.hidden = true;
-      note.content = plain(inline.content.slice(2).replace(/^\*\*Notas:\*\*\s*/, ''));
+      note.content = textOf(inline).replace(/^\^ (Notas:\s*)?/, '');
       state.tokens.splice(i, 3, note);
     }
   });
-}
-
-/** Markdown without its marks: presenter notes are plain text. */
-function plain(markdown: string): string {
-  return markdown.replaceAll(/\*\*(.+?)\*\*/g, '$1').replaceAll(/\*(.+?)\*/g, '$1').replaceAll('`', '');
 }

@@ -1,0 +1,15 @@
+import { adaloraDiagram, ia3Diagram } from './budget.ts';
+import { loraDiagram } from './lora.ts';
+import { mixtureDiagram } from './mixture.ts';
+import { nf4Diagram } from './nf4.ts';
+import { zeroDiagram } from './zero.ts';
+
+/** Every drawing that a slide can show as `diagrama:<name>`: they explain, or draw a paper's figures, never ours. */
+export const diagrams: Record<string, (alt: string) => string> = {
+  nf4: nf4Diagram,
+  lora: loraDiagram,
+  adalora: adaloraDiagram,
+  ia3: ia3Diagram,
+  mezcla: mixtureDiagram,
+  zero: zeroDiagram,
+};
