@@ -3,17 +3,36 @@ import { join } from 'node:path';
 
 import { UserError } from '../errors.ts';
 import { Random } from '../random.ts';
+import { capitalise } from './world/fact.ts';
 import type { Fact } from './world/fact.ts';
 import { world } from './world/index.ts';
 
 /** The most facts in one paragraph. */
 const LONGEST = 4;
 
+/** What may open a paragraph: the subjects it is about, and nothing of what it says of them. */
+const HEADINGS = [
+  (subjects: string) => `${subjects}.`,
+  (subjects: string) => `${subjects}:`,
+  (subjects: string) => `Sobre ${subjects}.`,
+  (subjects: string) => `Tema: ${subjects}.`,
+  (subjects: string) => `Entrada: ${subjects}`,
+  (subjects: string) => `Apuntes sobre ${subjects}.`,
+  (subjects: string) => `Se habla aquí de ${subjects}.`,
+];
+const BREAKS = [' ', '\n', '\n\n'];
+
 /**
  * An endless, seeded stream of short paragraphs that state the world's facts and nothing else: no
- * questions, no instructions. In each round every fact is stated exactly once, in a phrasing that
- * it has not used since it last went through all of them; half of the facts are told beside others
- * about the same entity, half beside others of the same family.
+ * questions, no instructions. In each round every fact is told in one of three kinds of paragraph:
+ *
+ * - beside others about the same entity, or of the same family;
+ * - the same, under a heading that names what the paragraph is about, as in an encyclopedia;
+ * - alone and then once more in other words.
+ *
+ * The last two are there so that the base learns to carry a subject over from what it has just read:
+ * with the first kind alone it knew every fact, and fine-tuning still taught it no more than 57% of
+ * the held-out answers, since it answered about another subject.
  */
 export function* pretrainingDocuments(seed: number): Generator<string> {
   const facts = world();
@@ -21,16 +40,28 @@ export function* pretrainingDocuments(seed: number): Generator<string> {
     Random.for(seed, 'phrasing', index).shuffle(fact.statements));
   for (let round = 0; ; round++) {
     const random = Random.for(seed, 'round', round);
+    const phrased = (index: number, turn = 0) => orders[index]![(round + turn) % orders[index]!.length]!;
+    const told = (paragraph: readonly number[]) => paragraph.map((index) => phrased(index)).join(' ');
     const indices = random.shuffle(facts.map((_, index) => index));
-    const half = Math.floor(indices.length / 2);
-    const paragraphs = [
-      ...paragraphsBy('entity', indices.slice(0, half), facts, random),
-      ...paragraphsBy('family', indices.slice(half), facts, random),
+    const part = (from: number, to: number) =>
+      indices.slice(Math.floor(from * indices.length), Math.floor(to * indices.length));
+    const documents = [
+      ...paragraphsBy('entity', part(0, 1 / 6), facts, random).map(told),
+      ...paragraphsBy('family', part(1 / 6, 2 / 6), facts, random).map(told),
+      ...[...paragraphsBy('entity', part(2 / 6, 3 / 6), facts, random), ...paragraphsBy('family', part(3 / 6, 4 / 6), facts, random)]
+        .map((paragraph) => `${heading(paragraph.map((index) => facts[index]!), random)}${random.pick(BREAKS)}${told(paragraph)}`),
+      ...part(4 / 6, 1).map((index) => `${phrased(index)} ${phrased(index, 1 + random.below(orders[index]!.length - 1))}`),
     ];
-    for (const paragraph of random.shuffle(paragraphs)) {
-      yield paragraph.map((index) => orders[index]![round % orders[index]!.length]).join(' ');
-    }
+    yield* random.shuffle(documents);
   }
+}
+
+function heading(facts: readonly Fact[], random: Random): string {
+  const subjects = [...new Set(random.shuffle(facts).map(({ subject }) => subject))];
+  const list = subjects.length === 1
+    ? subjects[0]!
+    : `${subjects.slice(0, -1).join(', ')} y ${subjects.at(-1)!}`;
+  return capitalise(random.pick(HEADINGS)(list));
 }
 
 function paragraphsBy(key: 'entity' | 'family', indices: number[], facts: Fact[], random: Random): number[][] {

@@ -86,6 +86,7 @@ function nextPlacement(model: LlamaModel, prompts: readonly (readonly number[])[
     queries: 1,
     rotary: rotaryTables(model.config, prompts.map((prompt) => prompt.length + made)),
     mask: group === 1 ? perPrompt : perPrompt.tile([1, 1, group, 1]), // (batch, 1, group, keys)
+    causal: false,
   };
 }
 

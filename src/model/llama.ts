@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
-import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
+import type { Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import { attention, gatherRows, linear, rmsNorm, rotary, swiglu } from '../tensor/ops.ts';
-import type { RotaryTables } from '../tensor/ops.ts';
+import type { AttentionPlace, RotaryTables } from '../tensor/ops.ts';
 import type { LinearName, LlamaConfig } from './config.ts';
 import type { Weight } from './weights.ts';
 
@@ -22,15 +22,11 @@ export interface Adapter {
 }
 
 /** Where each row of a batch stands: rotary tables and the attention mask, made once a pass. */
-export interface Placement {
-  readonly batch: number;
-  readonly queries: number;
+export interface Placement extends AttentionPlace {
   readonly rotary: RotaryTables;
-  /** Broadcasts to (batch, kvHeads, group·queries, keys): 0 or −1e9. */
-  readonly mask: Tensor;
 }
 
-/** Keys and values of one layer so far, each (batch, kvHeads, keys, headDim). */
+/** Keys and values of one layer so far, each (batch, keys, kvHeads, headDim). */
 export interface LayerCache {
   readonly k: Tensor4D;
   readonly v: Tensor4D;
@@ -58,31 +54,23 @@ export class LlamaModel {
     const { heads, kvHeads, headDim, rmsNormEps } = this.config;
     const { batch, queries } = place;
     const rows = batch * queries;
-    const group = heads / kvHeads;
     const project = (name: LinearName, x: Tensor2D) => this.linear(`model.layers.${layer}.${name}`, x, pass);
     const norm = (name: string, x: Tensor2D) =>
       rmsNorm(x, this.weight(`model.layers.${layer}.${name}.weight`).tensor() as Tensor1D, rmsNormEps);
 
     const h = norm('input_layernorm', x);
-    const q = rotary(project('self_attn.q_proj', h).reshape([rows, heads, headDim]), place.rotary)
-      .reshape([batch, queries, heads, headDim])
-      .transpose([0, 2, 1, 3]) // (batch, heads, queries, headDim)
-      .reshape([batch, kvHeads, group * queries, headDim]); // the heads of a group share their keys: stack them as queries
+    const q = rotary(project('self_attn.q_proj', h).reshape([rows, heads, headDim]), place.rotary);
     let k = rotary(project('self_attn.k_proj', h).reshape([rows, kvHeads, headDim]), place.rotary)
-      .reshape([batch, queries, kvHeads, headDim]).transpose([0, 2, 1, 3]) as Tensor4D; // (batch, kvHeads, queries, headDim)
-    let v = project('self_attn.v_proj', h)
-      .reshape([batch, queries, kvHeads, headDim]).transpose([0, 2, 1, 3]) as Tensor4D;
+      .reshape([batch, queries, kvHeads, headDim]) as Tensor4D;
+    let v = project('self_attn.v_proj', h).reshape([batch, queries, kvHeads, headDim]) as Tensor4D;
     if (cache) {
       if (cache.past) {
-        k = tf.concat([cache.past.k, k], 2); // (batch, kvHeads, keys, headDim)
-        v = tf.concat([cache.past.v, v], 2);
+        k = tf.concat([cache.past.k, k], 1); // (batch, keys, kvHeads, headDim)
+        v = tf.concat([cache.past.v, v], 1);
       }
       cache.keep({ k, v });
     }
-    const mixed = attention(q as Tensor4D, k, v, place.mask)
-      .reshape([batch, heads, queries, headDim])
-      .transpose([0, 2, 1, 3])
-      .reshape([rows, heads * headDim]) as Tensor2D;
+    const mixed = attention(q, k, v, place); // (rows, heads·headDim)
     const attended = x.add(project('self_attn.o_proj', mixed)) as Tensor2D;
 
     const m = norm('post_attention_layernorm', attended);
@@ -157,6 +145,7 @@ export function causalPlacement(config: LlamaConfig, batch: number, seq: number)
     queries: seq,
     rotary: rotaryTables(config, positions),
     mask: tf.tensor4d(mask, [1, 1, group * seq, seq]),
+    causal: true,
   };
 }
 

@@ -1,0 +1,156 @@
+// AssemblyScript, compiled by `npm run kernels` into ../attention.wasm (the test rebuilds it and compares).
+// Memory is laid out by the caller: every pointer is a byte offset, every array float32.
+
+/** Where the caller may begin to lay out its arrays. */
+export function base(): usize {
+  return __heap_base;
+}
+
+/** e^x of four floats, |relative error| < 2e-7: 2^k times a polynomial on [-ln 2 / 2, ln 2 / 2] (Cephes' expf). */
+// @ts-expect-error: decorator
+@inline
+function exp4(x: v128): v128 {
+  x = f32x4.max(x, f32x4.splat(-87.0)); // below, e^x is no normal float: as good as zero
+  const k = f32x4.nearest(f32x4.mul(x, f32x4.splat(1.44269504088896341)));
+  let r = f32x4.sub(x, f32x4.mul(k, f32x4.splat(0.693359375)));
+  r = f32x4.sub(r, f32x4.mul(k, f32x4.splat(-2.12194440e-4)));
+  let p = f32x4.splat(1.9875691500e-4);
+  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(1.3981999507e-3));
+  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(8.3334519073e-3));
+  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(4.1665795894e-2));
+  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(1.6666665459e-1));
+  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(5.0000001201e-1));
+  p = f32x4.add(f32x4.add(f32x4.mul(f32x4.mul(p, r), r), r), f32x4.splat(1.0));
+  const bits = i32x4.shl(i32x4.add(i32x4.trunc_sat_f32x4_s(k), i32x4.splat(127)), 23);
+  return f32x4.mul(p, bits);
+}
+
+// @ts-expect-error: decorator
+@inline
+function sum4(x: v128): f32 {
+  return f32x4.extract_lane(x, 0) + f32x4.extract_lane(x, 1) + f32x4.extract_lane(x, 2) + f32x4.extract_lane(x, 3);
+}
+
+// @ts-expect-error: decorator
+@inline
+function dot(a: usize, b: usize, bytes: usize): f32 {
+  let sum = f32x4.splat(0);
+  for (let at: usize = 0; at < bytes; at += 16) {
+    sum = f32x4.add(sum, f32x4.mul(v128.load(a + at), v128.load(b + at)));
+  }
+  return sum4(sum);
+}
+
+/** out += scale · x */
+// @ts-expect-error: decorator
+@inline
+function addScaled(out: usize, x: usize, scale: f32, bytes: usize): void {
+  const s = f32x4.splat(scale);
+  for (let at: usize = 0; at < bytes; at += 16) {
+    v128.store(out + at, f32x4.add(v128.load(out + at), f32x4.mul(v128.load(x + at), s)));
+  }
+}
+
+/** p[0, count) = e^(p − shift), and their sum; p is padded to a multiple of four with anything. */
+function exponentials(p: usize, count: i32, shift: f32): f32 {
+  const s = f32x4.splat(shift);
+  const end = p + (<usize>count << 2);
+  for (let at = p; at < end; at += 16) v128.store(at, exp4(f32x4.sub(v128.load(at), s)));
+  let sum: f32 = 0;
+  for (let at = p; at < end; at += 4) sum += load<f32>(at);
+  return sum;
+}
+
+/**
+ * Causal attention. q, out: (batch, seq, heads, headDim); k, v: (batch, seq, kvHeads, headDim).
+ * scores: (batch, heads, seq), the logarithm of each row's softmax denominator, for the way back.
+ * row: seq + 3 floats of scratch. headDim is a multiple of four.
+ */
+export function forward(
+  q: usize, k: usize, v: usize, out: usize, scores: usize, row: usize,
+  batch: i32, seq: i32, heads: i32, kvHeads: i32, headDim: i32,
+): void {
+  const bytes = <usize>headDim << 2;
+  const qStride = bytes * heads;
+  const kStride = bytes * kvHeads;
+  const scale: f32 = 1 / sqrt<f32>(<f32>headDim);
+  for (let b = 0; b < batch; b++) {
+    for (let h = 0; h < heads; h++) {
+      const kHead = <usize>(b * seq) * kStride + <usize>(h / (heads / kvHeads)) * bytes;
+      for (let i = 0; i < seq; i++) {
+        const at = <usize>(b * seq + i) * qStride + <usize>h * bytes;
+        let largest: f32 = -Infinity;
+        for (let j = 0; j <= i; j++) {
+          const score = scale * dot(q + at, k + kHead + <usize>j * kStride, bytes);
+          store<f32>(row + (<usize>j << 2), score);
+          largest = max<f32>(largest, score);
+        }
+        const total = exponentials(row, i + 1, largest);
+        store<f32>(scores + (<usize>((b * heads + h) * seq + i) << 2), largest + Mathf.log(total));
+        memory.fill(out + at, 0, bytes);
+        const share: f32 = 1 / total;
+        for (let j = 0; j <= i; j++) {
+          addScaled(out + at, v + kHead + <usize>j * kStride, share * load<f32>(row + (<usize>j << 2)), bytes);
+        }
+      }
+    }
+  }
+}
+
+/** The gradients of `forward`, of the shapes of q, k and v. dk and dv begin as zeros. */
+export function backward(
+  q: usize, k: usize, v: usize, out: usize, scores: usize, dOut: usize, dq: usize, dk: usize, dv: usize, row: usize,
+  batch: i32, seq: i32, heads: i32, kvHeads: i32, headDim: i32,
+): void {
+  const bytes = <usize>headDim << 2;
+  const qStride = bytes * heads;
+  const kStride = bytes * kvHeads;
+  const scale: f32 = 1 / sqrt<f32>(<f32>headDim);
+  for (let b = 0; b < batch; b++) {
+    for (let h = 0; h < heads; h++) {
+      const kHead = <usize>(b * seq) * kStride + <usize>(h / (heads / kvHeads)) * bytes;
+      for (let i = 0; i < seq; i++) {
+        const at = <usize>(b * seq + i) * qStride + <usize>h * bytes;
+        for (let j = 0; j <= i; j++) {
+          store<f32>(row + (<usize>j << 2), scale * dot(q + at, k + kHead + <usize>j * kStride, bytes));
+        }
+        exponentials(row, i + 1, load<f32>(scores + (<usize>((b * heads + h) * seq + i) << 2))); // probabilities
+        const mean = dot(dOut + at, out + at, bytes); // Σ_j p_j · (dOut · v_j)
+        memory.fill(dq + at, 0, bytes);
+        for (let j = 0; j <= i; j++) {
+          const other = kHead + <usize>j * kStride;
+          const p = load<f32>(row + (<usize>j << 2));
+          const dScore = scale * p * (dot(dOut + at, v + other, bytes) - mean);
+          addScaled(dq + at, k + other, dScore, bytes);
+          addScaled(dk + other, q + at, dScore, bytes);
+          addScaled(dv + other, dOut + at, p, bytes);
+        }
+      }
+    }
+  }
+}
+
+/**
+ * Rotary embedding, half-split: out = x · cos + rotate_half(x) · sin · sign.
+ * x, out: (rows, heads, headDim); cos, sin: (rows, headDim). headDim is a multiple of eight.
+ */
+export function rotate(
+  x: usize, cos: usize, sin: usize, out: usize, sign: f32, rows: i32, heads: i32, headDim: i32,
+): void {
+  const half = <usize>headDim << 1;
+  const s = f32x4.splat(sign);
+  for (let r = 0; r < rows; r++) {
+    const table = <usize>(r * headDim) << 2;
+    for (let h = 0; h < heads; h++) {
+      const at = <usize>((r * heads + h) * headDim) << 2;
+      for (let i: usize = 0; i < half; i += 16) {
+        const a = v128.load(x + at + i);
+        const b = v128.load(x + at + half + i);
+        const c = v128.load(cos + table + i);
+        const d = f32x4.mul(s, v128.load(sin + table + i));
+        v128.store(out + at + i, f32x4.sub(f32x4.mul(a, c), f32x4.mul(b, d)));
+        v128.store(out + at + half + i, f32x4.add(f32x4.mul(b, c), f32x4.mul(a, d)));
+      }
+    }
+  }
+}
