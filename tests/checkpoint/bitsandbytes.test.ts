@@ -5,7 +5,7 @@ import type { SavedWeight } from '../../src/checkpoint/bitsandbytes.ts';
 import { float32Of, readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.ts';
 import type { TensorData } from '../../src/checkpoint/safetensors.ts';
 import { bitsPerParameter, dequantize, quantize } from '../../src/quant/quantize.ts';
-import { temporaryFolder, userErrorOf } from './temporary.ts';
+import { temporaryFolder, userErrorOf } from '../temporary.ts';
 
 const at = temporaryFolder();
 const golden = readSafetensors(join(import.meta.dirname, '../golden/bnb-4bit-tiny/model.safetensors'));

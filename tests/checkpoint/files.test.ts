@@ -2,7 +2,7 @@ import * as fs from 'node:fs';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { readJson, writeFileAtomic } from '../../src/checkpoint/files.ts';
-import { temporaryFolder, userErrorOf } from './temporary.ts';
+import { temporaryFolder, userErrorOf } from '../temporary.ts';
 
 // Every call goes to the real disk, but for those that a test breaks.
 vi.mock('node:fs', { spy: true });

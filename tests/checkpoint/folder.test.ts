@@ -5,7 +5,7 @@ import { openCheckpoint } from '../../src/checkpoint/folder.ts';
 import { readSafetensors, toBfloat16, writeSafetensors } from '../../src/checkpoint/safetensors.ts';
 import type { TensorData } from '../../src/checkpoint/safetensors.ts';
 import { dequantize } from '../../src/quant/quantize.ts';
-import { temporaryFolder, userErrorOf } from './temporary.ts';
+import { temporaryFolder, userErrorOf } from '../temporary.ts';
 
 const at = temporaryFolder();
 const golden = join(import.meta.dirname, '../golden/bnb-4bit-tiny');

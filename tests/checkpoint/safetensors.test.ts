@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { readSafetensors, toBfloat16, writeSafetensors } from '../../src/checkpoint/safetensors.ts';
 import type { TensorData } from '../../src/checkpoint/safetensors.ts';
 import { Random } from '../../src/random.ts';
-import { temporaryFolder, userErrorOf } from './temporary.ts';
+import { temporaryFolder, userErrorOf } from '../temporary.ts';
 
 const at = temporaryFolder();
 const golden = join(import.meta.dirname, '../golden/bnb-4bit-tiny/model.safetensors');

@@ -2,12 +2,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect } from 'vitest';
-import { UserError } from '../../src/errors.ts';
+import { UserError } from '../src/errors.ts';
 
 /** A folder for the tests of one file, gone after them. */
 export function temporaryFolder(): (...names: string[]) => string {
   let folder = '';
-  beforeAll(() => { folder = mkdtempSync(join(tmpdir(), 'checkpoint-')); });
+  beforeAll(() => { folder = mkdtempSync(join(tmpdir(), 'test-')); });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
   return (...names) => join(folder, ...names);
 }
