@@ -31,14 +31,14 @@ const checkpointing = z.object({ with: step, without: step });
 export const charts: Readonly<Record<string, Readonly<Record<string, Chart>>>> = {
   qlora: {
     loss: lossChart,
-    bytes: chart(bytes, ({ quantization: { linearBytesBefore: wide, linearBytesAfter: packed, bitsPerParameter } }, alt) =>
-      barsChart([
-        { label: 'bf16', value: wide, text: `${formatBytes(wide)} · 16 bits`, color: 'quiet' },
-        {
-          label: 'NF4 + DQ', value: packed, color: 'sky',
-          text: `${formatBytes(packed)} · ${formatNumber(bitsPerParameter, 3, true)} bits`,
-        },
-      ], alt)),
+    bytes: chart(bytes, ({ quantization: { linearBytesBefore, linearBytesAfter, bitsPerParameter } }, alt) => {
+      const bar = (label: string, value: number, bits: string, color: 'sky' | 'quiet') =>
+        ({ label, value, text: `${formatBytes(value)} · ${bits} bits/parámetro`, color });
+      return barsChart([
+        bar('bf16', linearBytesBefore, '16', 'quiet'),
+        bar('NF4 + DQ', linearBytesAfter, formatNumber(bitsPerParameter, 3, true), 'sky'),
+      ], alt);
+    }),
     evaluation: chart(evaluation, ({ evaluation: { before, after } }, alt) => table([
       [`${before.count} preguntas de examen`, 'antes', 'después'],
       ['acierto exacto', formatPercent(before.exactMatch), formatPercent(after.exactMatch)],
@@ -62,7 +62,7 @@ export const charts: Readonly<Record<string, Readonly<Record<string, Chart>>>> =
         return { text: formatNumber(value, decimals, true), best };
       };
       return table([
-        ['formato', 'error medio', 'error cuadrático', 'perplejidad'],
+        ['formato', 'error medio (σ)', 'error cuadr. (σ)', 'perplejidad'],
         ['bf16', '—', '—', formatNumber(bf16.perplexity, 3, true)],
         ...names.map((name) => [titles[name], cell(name, 'mae', 4), cell(name, 'rmse', 4), cell(name, 'perplexity', 3)]),
       ], alt);

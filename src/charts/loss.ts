@@ -8,20 +8,20 @@ import { drawPlot } from './plot.ts';
 export function lossChart({ events }: RunRecord, alt: string): string {
   const steps = events.flatMap((event) => (event.type === 'step' ? [event] : []));
   const held = events.flatMap((event) => (event.type === 'evaluation' ? [event] : []));
-  const comma = (value: number) => formatNumber(value, 2);
+  const label = (text: string, fill: string) => ({ x: 'step', y: 'loss', text: () => text, fill });
+  const exam = (when: string, event: typeof held[number] | undefined) =>
+    label(`examen, ${when}: ${formatNumber(event?.loss ?? 0, 2, true)}`, palette.orange);
   return drawPlot(alt, {
-    width: 560, height: 300, marginLeft: 46, marginBottom: 44, marginRight: 90, marginTop: 26,
-    x: { label: 'paso', tickFormat: (n: number) => formatNumber(n), ticks: 5 },
-    y: { label: 'pérdida', tickFormat: comma, grid: true, zero: true, ticks: 5 },
+    width: 500, height: 380, marginLeft: 44, marginBottom: 58, marginRight: 14, marginTop: 16,
+    x: { label: 'paso', labelAnchor: 'center', labelArrow: 'none', tickFormat: (n: number) => formatNumber(n), ticks: 5 },
+    y: { label: null, tickFormat: (loss: number) => formatNumber(loss, 2), grid: true, zero: true, ticks: 5 },
     marks: [
       Plot.dot(steps, { x: 'step', y: 'loss', r: 2, fill: palette.quiet, fillOpacity: 0.6 }),
       Plot.lineY(steps, Plot.windowY({ k: 9 }, { x: 'step', y: 'loss', stroke: palette.sky, strokeWidth: 3 })),
-      Plot.dot(held, { x: 'step', y: 'loss', r: 7, fill: palette.orange, symbol: 'diamond' }),
-      Plot.text(held, {
-        x: 'step', y: 'loss', text: (event: typeof held[number]) => `examen: ${comma(event.loss)}`, fill: palette.orange,
-        dx: 12, dy: -14, textAnchor: 'start',
-      }),
-      Plot.text(steps.slice(-1), { x: 'step', y: 'loss', text: () => 'entreno', fill: palette.sky, dx: 12, dy: 10, textAnchor: 'start' }),
+      Plot.dot(held, { x: 'step', y: 'loss', r: 8, fill: palette.orange, symbol: 'diamond' }),
+      Plot.text(held.slice(0, 1), { ...exam('antes', held[0]), dx: 16, textAnchor: 'start' }),
+      Plot.text(held.slice(1).slice(-1), { ...exam('después', held.at(-1)), dy: -62, textAnchor: 'end' }),
+      Plot.text(steps.slice(-1), { ...label('pérdida de entreno', palette.sky), dy: -36, textAnchor: 'end' }),
     ],
   });
 }

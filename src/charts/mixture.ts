@@ -5,7 +5,7 @@ import { path, rect, svg, text } from './svg.ts';
 export function mixtureDiagram(alt: string): string {
   const box = (x: number, y: number, width: number, height: number, label: string, stroke: string, dash = '') =>
     rect(x, y, width, height, { 'fill': palette.panel, stroke, 'stroke-width': 3, 'rx': 8, ...(dash && { 'stroke-dasharray': dash }) })
-    + text(x + width / 2, y + height / 2 + 7, label);
+    + text(x + width / 2, y + height / 2 + 8, label, { 'font-size': 23 });
   const link = (points: readonly (readonly [number, number])[], stroke: string, width: number) =>
     path(points, { 'fill': 'none', stroke, 'stroke-width': width });
   const adapters = [['A · legal', palette.sky], ['B · salud', palette.orange], ['C · banca', palette.green]] as const;

@@ -8,7 +8,7 @@ export function drawPlot(alt: string, options: Plot.PlotOptions): string {
   const plot = Plot.plot({
     ...options,
     document: document as unknown as Document,
-    style: { background: 'transparent', color: palette.text, fontFamily: 'inherit', fontSize: '17px', overflow: 'visible' },
+    style: { background: 'transparent', color: palette.text, fontFamily: 'inherit', fontSize: '19px', overflow: 'visible' },
   });
   plot.setAttribute('xmlns', 'http://www.w3.org/2000/svg');
   plot.setAttribute('role', 'img');

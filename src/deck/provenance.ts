@@ -18,7 +18,7 @@ export function provenance(read: ReadRun) {
       state.tokens = state.tokens.flatMap((token) => {
         for (const id of (token.meta?.runs ?? []) as string[]) runs.add(id);
         if (token.type !== 'marpit_slide_close' || runs.size === 0) return [token];
-        const lines = [...runs].map((id) => line(read(id)!));
+        const lines = captions([...runs].map((id) => read(id)!));
         runs = new Set();
         return [htmlBlock(state, `<div class="procedencia">${lines.join('')}</div>\n`), token];
       });
@@ -26,20 +26,23 @@ export function provenance(read: ReadRun) {
   };
 }
 
-function line(record: RunRecord): string {
-  return isStale(record)
-    ? `<p class="obsoleto"><strong>OBSOLETO</strong> · ${escapeHtml(caption(record))}</p>`
-    : `<p>${escapeHtml(caption(record))}</p>`;
+/** A line for the runs that share day, machine and commit, which closes with the commands that do them again. */
+function captions(records: readonly RunRecord[]): string[] {
+  const commands = new Map<string, string[]>();
+  for (const record of records) {
+    const origin = `${isStale(record) ? '<strong>OBSOLETO</strong> · ' : ''}${escapeHtml(caption(record))}`;
+    commands.set(origin, [...commands.get(origin) ?? [], escapeHtml(record.command)]);
+  }
+  return [...commands].map(([origin, by]) => `<p>${origin} · ${[...new Set(by)].join(', ')}</p>`);
 }
 
-/** When, on what, from which commit, and the command that does it again. */
-export function caption({ provenance: { backend, machine, commit, dirty }, startedAt, command }: RunRecord): string {
+/** When, on what and from which commit. */
+function caption({ provenance: { backend, machine, commit, dirty }, startedAt }: RunRecord): string {
   const day = new Date(startedAt)
     .toLocaleDateString('es-ES', { day: 'numeric', month: 'short', year: 'numeric', timeZone: 'UTC' });
-  const from = commit === null ? [] : [`${commit}${dirty ? ' con cambios' : ''}`];
   return [
     `Medido aquí el ${day}`, `${backend}, ${machine.cores} núcleos (${machine.cpu}), Node ${machine.node.slice(1)}`,
-    ...from, command,
+    ...(commit === null ? [] : [`${commit}${dirty ? ' con cambios' : ''}`]),
   ].join(' · ');
 }
 

@@ -1,0 +1,21 @@
+import { CLIError, CLIErrorCode, marpCli as run } from '@marp-team/marp-cli';
+import { UserError } from '../errors.ts';
+
+/**
+ * marp-cli with our configuration: the player around the slides, and the printer.
+ * @throws UserError if there is no browser to print with
+ */
+export async function marpCli(...args: readonly string[]): Promise<void> {
+  const { warn, error } = console;
+  console.warn = console.error = () => {}; // it narrates in English, and throws what goes wrong as well
+  try {
+    const code = await run(['--config-file', 'marp.config.ts', ...args]);
+    if (code !== 0) throw new Error(`marp-cli terminó con el código ${code}`);
+  } catch (thrown) {
+    if (!(thrown instanceof CLIError) || thrown.errorCode !== CLIErrorCode.NOT_FOUND_BROWSER) throw thrown;
+    throw new UserError('No hay navegador con que imprimir el PDF: instale Chromium («apt-get install chromium») '
+      + 'o diga dónde está con CHROME_PATH=/ruta/a/chromium.');
+  } finally {
+    Object.assign(console, { warn, error });
+  }
+}

@@ -1,0 +1,37 @@
+import { readFileSync } from 'node:fs';
+import { Marp } from '@marp-team/marp-core';
+import { parseHTML } from 'linkedom';
+import { readError } from '../checkpoint/files.ts';
+import { marpOptions, withPlugins } from './engine.ts';
+import type { ReadRun } from './provenance.ts';
+
+export interface Slide {
+  readonly title: string;
+  /** Its presenter notes, a paragraph each. */
+  readonly notes: readonly string[];
+  readonly html: string;
+}
+
+/**
+ * The slides of a deck, drawn.
+ * @throws UserError if the file cannot be read, or a slide asks for something that does not exist
+ */
+export function readSlides(file: string, read?: ReadRun): Slide[] {
+  let markdown: string;
+  try {
+    markdown = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw readError(file, error);
+  }
+  const { html, comments } = withPlugins(new Marp(marpOptions), read).render(markdown, { htmlAsArray: true });
+  return html.map((slide, i) => ({
+    title: parseHTML(slide).document.querySelector('h1, h2')?.textContent ?? '',
+    notes: comments[i]!,
+    html: slide,
+  }));
+}
+
+/** What to say at each slide, as text to print or to keep at hand. */
+export function notesText(slides: readonly Slide[]): string {
+  return slides.map(({ title, notes }, i) => `${i + 1}. ${title}\n\n${notes.join('\n\n')}\n`).join('\n\n');
+}
