@@ -56,7 +56,7 @@ await runCommand(async () => {
   const rows = tokenRows(tokenStream(), seqLength + 1);
   let nextStep = 1;
   const rowsOf = (step: number) => {
-    const take = () => Array.from({ length: flags.batchSize }, () => rows.next().value!);
+    const take = () => Array.from({ length: flags.batchSize }, () => rows.next().value as number[]);
     for (; nextStep < step; nextStep++) take(); // a resumed run passes over what it has seen
     nextStep++;
     return take();

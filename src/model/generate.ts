@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
+import type { LlamaConfig } from './config.ts';
 import { causalPlacement, inference, rotaryTables } from './llama.ts';
 import type { LayerCache, LlamaModel, Placement } from './llama.ts';
 
@@ -13,7 +14,9 @@ export interface GenerateOptions {
  * Greedy continuations of several prompts, each up to and without the end token.
  * Keys and values are cached; the prompts of a batch may differ in length.
  */
-export async function generate(model: LlamaModel, prompts: readonly (readonly number[])[], options: GenerateOptions): Promise<number[][]> {
+export async function generate(
+  model: LlamaModel, prompts: readonly (readonly number[])[], options: GenerateOptions,
+): Promise<number[][]> {
   const { batchSize = 64 } = options;
   // Prompts of like length go together, so that little of a batch is padding.
   const order = prompts.map((_, i) => i).sort((a, b) => prompts[a]!.length - prompts[b]!.length || a - b);
@@ -60,7 +63,9 @@ async function generateBatch(
     return tokens;
   };
 
-  let tokens = await advance(ids, () => causalPlacement(config, batch, width), prompts.map((prompt, row) => row * width + prompt.length - 1));
+  const ends = prompts.map((prompt, row) => row * width + prompt.length - 1);
+  let tokens = await advance(ids, () => causalPlacement(config, batch, width), ends);
+  const everyRow = prompts.map((_, row) => row);
   for (let made = 0; ; made++) {
     tokens.forEach((token, row) => {
       if (finished.has(row)) return;
@@ -68,15 +73,17 @@ async function generateBatch(
       else answers[row]!.push(token);
     });
     if (finished.size === batch || made + 1 >= maxNewTokens) break;
-    tokens = await advance(Int32Array.from(tokens), () => nextPlacement(model, prompts, width, made), prompts.map((_, row) => row));
+    tokens = await advance(Int32Array.from(tokens), () => nextPlacement(config, prompts, width, made), everyRow);
   }
   disposeCaches(caches);
   return answers;
 }
 
-/** Where the token after `made` generated ones stands: past the padding in the cache, at its own position in the text. */
-function nextPlacement(model: LlamaModel, prompts: readonly (readonly number[])[], width: number, made: number): Placement {
-  const group = model.config.heads / model.config.kvHeads;
+/** Where the token after `made` others stands: past the padding in the cache, at its own position in the text. */
+function nextPlacement(
+  config: LlamaConfig, prompts: readonly (readonly number[])[], width: number, made: number,
+): Placement {
+  const group = config.heads / config.kvHeads;
   const keys = width + made + 1;
   const mask = new Float32Array(prompts.length * keys);
   prompts.forEach((prompt, row) => mask.fill(-1e9, row * keys + prompt.length, row * keys + width));
@@ -84,7 +91,7 @@ function nextPlacement(model: LlamaModel, prompts: readonly (readonly number[])[
   return {
     batch: prompts.length,
     queries: 1,
-    rotary: rotaryTables(model.config, prompts.map((prompt) => prompt.length + made)),
+    rotary: rotaryTables(config, prompts.map((prompt) => prompt.length + made)),
     mask: group === 1 ? perPrompt : perPrompt.tile([1, 1, group, 1]), // (batch, 1, group, keys)
     causal: false,
   };

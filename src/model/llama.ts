@@ -50,7 +50,10 @@ export class LlamaModel {
   }
 
   /** One transformer block. x: (batch·queries, hidden) → the same shape. */
-  block(layer: number, x: Tensor2D, place: Placement, pass: Pass, cache?: { past?: LayerCache; keep(now: LayerCache): void }): Tensor2D {
+  block(
+    layer: number, x: Tensor2D, place: Placement, pass: Pass,
+    cache?: { past?: LayerCache; keep(now: LayerCache): void },
+  ): Tensor2D {
     const { heads, kvHeads, headDim, rmsNormEps } = this.config;
     const { batch, queries } = place;
     const rows = batch * queries;

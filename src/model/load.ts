@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { openCheckpoint } from '../checkpoint/folder.ts';
 import { UserError } from '../errors.ts';
 import { bitsPerParameter, quantize } from '../quant/quantize.ts';
-import type { QuantizedTensor, QuantType } from '../quant/quantize.ts';
+import type { QuantType } from '../quant/quantize.ts';
 import { isLinear, parseConfig, weightShapes } from './config.ts';
 import { LlamaModel } from './llama.ts';
 import { DenseWeight, QuantizedWeight } from './weights.ts';
@@ -37,9 +37,13 @@ export function loadModel(folder: string, options: LoadOptions = {}): LlamaModel
         `${folder}: el peso «${name}» mide ${loaded.shape.join('×')} y config.json promete ${shape.join('×')}; los ficheros no son del mismo modelo.`,
       );
     }
-    if ('packed' in loaded) weights.set(name, new QuantizedWeight(loaded));
-    else if (loadIn4bit && isLinear(name)) weights.set(name, new QuantizedWeight(quantize(loaded.values, shape, { quantType, doubleQuant })));
-    else weights.set(name, new DenseWeight(loaded.values, shape));
+    if ('packed' in loaded) {
+      weights.set(name, new QuantizedWeight(loaded));
+    } else if (loadIn4bit && isLinear(name)) {
+      weights.set(name, new QuantizedWeight(quantize(loaded.values, shape, { quantType, doubleQuant })));
+    } else {
+      weights.set(name, new DenseWeight(loaded.values, shape));
+    }
   }
   return new LlamaModel(config, weights);
 }
@@ -58,7 +62,6 @@ export interface BaseSize {
 /** What the base takes, counted from the bytes held. */
 export function baseSize(model: LlamaModel): BaseSize {
   const weights = [...model.weights.values()];
-  const quantized: QuantizedTensor[] = weights.flatMap((weight) => (weight instanceof QuantizedWeight ? [weight.quantized] : []));
   const count = (items: readonly { shape: readonly number[] }[]) =>
     items.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
   const linears = weights.filter((weight) => weight instanceof QuantizedWeight);
@@ -68,6 +71,6 @@ export function baseSize(model: LlamaModel): BaseSize {
     bytes: model.bytes,
     linearBytes16: 2 * count(linears),
     linearBytes: linears.reduce((sum, { bytes }) => sum + bytes, 0),
-    bitsPerParameter: bitsPerParameter(quantized),
+    bitsPerParameter: bitsPerParameter(linears.map(({ quantized }) => quantized)),
   };
 }

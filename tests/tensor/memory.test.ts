@@ -1,0 +1,53 @@
+import * as tf from '@tensorflow/tfjs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { useBackend } from '../../src/tensor/backend.ts';
+import { TensorMemory } from '../../src/tensor/memory.ts';
+
+beforeAll(() => useBackend('cpu'));
+const kib = () => tf.zeros([256]); // float32
+
+describe('the memory of tensors', () => {
+  it('knows what is alive, and the most that ever was', () => {
+    const memory = new TensorMemory();
+    const before = memory.current;
+    const kept = kib();
+    expect(memory.current - before).toBe(1024);
+    tf.dispose([kib(), kib()]);
+    expect(memory.current - before).toBe(1024);
+    expect(memory.peak - before).toBe(3 * 1024);
+    kept.dispose();
+    expect(memory.current).toBe(before);
+    memory.close();
+  });
+
+  it('sees a peak inside a tidy and inside a gradient', () => {
+    const memory = new TensorMemory();
+    const before = memory.current;
+    tf.tidy(() => { for (let i = 0; i < 10; i++) kib(); });
+    expect(memory.peak - before).toBe(10 * 1024);
+    memory.resetPeak();
+    tf.tidy(() => tf.grad((x) => x.square().exp().sum())(kib())).dispose();
+    expect(memory.current).toBe(before);
+    expect(memory.peak - before).toBeGreaterThanOrEqual(3 * 1024);
+    memory.close();
+  });
+
+  it('forgets a peak when asked to', () => {
+    const memory = new TensorMemory();
+    kib().dispose();
+    memory.resetPeak();
+    expect(memory.peak).toBe(memory.current);
+    memory.close();
+  });
+
+  it('leaves the engine as it was', () => {
+    const { numBytes } = tf.memory();
+    const memory = new TensorMemory();
+    const kept = kib();
+    memory.close();
+    expect(tf.memory().numBytes).toBe(numBytes + 1024);
+    kept.dispose();
+    expect(tf.memory().numBytes).toBe(numBytes);
+    expect(Object.getOwnPropertyDescriptor(tf.engine().state, 'numBytes')).toMatchObject({ writable: true });
+  });
+});
