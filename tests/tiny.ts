@@ -1,6 +1,9 @@
-import type { Batch } from '../src/data/batches.ts';
+import type { Batch, Example } from '../src/data/batches.ts';
 import type { Tokenizer } from '../src/data/tokenizer.ts';
+import { weightShapes } from '../src/model/config.ts';
 import type { LlamaConfig } from '../src/model/config.ts';
+import { LlamaModel } from '../src/model/llama.ts';
+import { DenseWeight } from '../src/model/weights.ts';
 import { Random } from '../src/random.ts';
 
 /** A Llama small enough for finite differences: grouped heads, two layers, a tied head. */
@@ -26,6 +29,30 @@ export function tinyBatch(seed = 1): Batch {
 /** Letters for ids: what a run needs of a tokenizer, without files. */
 export const tinyTokenizer: Tokenizer = {
   encode: (text) => [...text].map((letter) => letter.charCodeAt(0) - 97),
-  decode: (ids) => ids.map((id) => String.fromCharCode(97 + id)).join(''),
+  decode: (ids) => ids.filter((id) => id > 2).map((id) => String.fromCharCode(97 + id)).join(''),
   vocabSize: tinyConfig.vocabSize, bosId: 0, eosId: 1, padId: 2,
 };
+
+/** The tiny model, frozen, its weights far enough from 0 to matter. */
+export function tinyBase(seed = 1): LlamaModel {
+  const random = Random.for(seed, 'tiny');
+  return new LlamaModel(tinyConfig, new Map([...weightShapes(tinyConfig)].map(([name, shape]) => {
+    const size = shape.reduce((a, b) => a * b, 1);
+    const isNorm = shape.length === 1;
+    const values = Float32Array.from({ length: size }, () => (isNorm ? 1 : random.normal() * 0.5));
+    return [name, new DenseWeight(values, shape)];
+  })));
+}
+
+/** Questions of one or two letters; the answer is the first of them, and the end. */
+export function tinyExamples(count: number, seed = 1): Example[] {
+  const random = Random.for(seed, 'examples');
+  return Array.from({ length: count }, () => {
+    const letters = Array.from({ length: 1 + random.below(2) }, () => 3 + random.below(tinyConfig.vocabSize - 3));
+    return {
+      tokens: Int32Array.from([tinyTokenizer.bosId!, ...letters, letters[0]!, tinyTokenizer.eosId]),
+      promptLength: 1 + letters.length,
+      record: { instruction: tinyTokenizer.decode(letters), input: '', output: tinyTokenizer.decode([letters[0]!]) },
+    };
+  });
+}

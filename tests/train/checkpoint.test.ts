@@ -1,0 +1,130 @@
+import { writeFileSync } from 'node:fs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.ts';
+import { Parameter } from '../../src/model/weights.ts';
+import { Random } from '../../src/random.ts';
+import type { TrainEvent } from '../../src/runs/events.ts';
+import { useBackend } from '../../src/tensor/backend.ts';
+import { AdamW } from '../../src/train/adamw.ts';
+import { loadCheckpoint, saveCheckpoint } from '../../src/train/checkpoint.ts';
+import { temporaryFolder, userErrorOf } from '../temporary.ts';
+
+beforeAll(() => useBackend('cpu'));
+const at = temporaryFolder();
+
+const fingerprint = JSON.stringify({ batchSize: 16, learningRate: 0.003, targetModules: ['q_proj', 'v_proj'] });
+const events: TrainEvent[] = [
+  {
+    type: 'step', step: 1, epoch: 0.1, loss: 0.1 + 0.2, learningRate: 1e-3, gradientNorm: 1, tokens: 10,
+    tokensPerSecond: 5, seconds: 2, secondsLeft: 18,
+  },
+  { type: 'sample', when: 'before', instruction: '¿Quién?', input: '', expected: 'Nadie.', answer: '«\u0000\n»' },
+];
+
+function parameters(seed: number): Parameter[] {
+  const random = new Random(seed);
+  return ['a', 'b'].map((name) => new Parameter(name, Float32Array.from({ length: 6 }, () => random.normal()), [2, 3]));
+}
+
+/** A file of an optimizer that has made three steps, and what it kept. */
+function saved(file: string) {
+  const model = parameters(1);
+  const optimizer = new AdamW(model);
+  for (let step = 0; step < 3; step++) optimizer.step(parameters(step + 10).map(({ values }) => values), 0.01);
+  saveCheckpoint(file, model, optimizer, fingerprint, events);
+  return { model, state: optimizer.exportState() };
+}
+
+const load = (file: string, { model = parameters(2), print = fingerprint } = {}) => {
+  const optimizer = new AdamW(model);
+  return { model, optimizer, events: loadCheckpoint(file, model, optimizer, print) };
+};
+
+/** The file with some tensors or metadata changed. */
+function altered(file: string, change: { drop?: string; shorten?: string; metadata?: Record<string, string> }): string {
+  saved(file);
+  const before = readSafetensors(file);
+  const tensors = before.names().filter((name) => name !== change.drop).map((name) => {
+    const { dtype, shape } = before.entry(name);
+    if (name !== change.shorten) return [name, { dtype, shape, data: before.bytes(name) }];
+    return [name, { dtype, shape: [1], data: before.bytes(name).slice(0, 4) }];
+  });
+  writeSafetensors(file, Object.fromEntries(tensors) as never, { ...before.metadata, ...change.metadata });
+  return file;
+}
+
+describe('a checkpoint', () => {
+  it('gives back parameters, both moments, the step and the events, bit for bit', () => {
+    const kept = saved(at('run.safetensors'));
+    const loaded = load(at('run.safetensors'));
+    expect(loaded.events).toEqual(events);
+    expect(loaded.optimizer.steps).toBe(3);
+    expect(loaded.optimizer.exportState()).toEqual(kept.state);
+    loaded.model.forEach((parameter, i) => {
+      expect(parameter.values).toEqual(kept.model[i]!.values);
+      expect(parameter.tensor().dataSync()).toEqual(parameter.values);
+    });
+  });
+
+  it('is one safetensors file', () => {
+    saved(at('file.safetensors'));
+    expect(readSafetensors(at('file.safetensors')).names().sort()).toEqual(['a', 'b', 'optimizer.m', 'optimizer.v']);
+  });
+});
+
+describe('a checkpoint is refused, and nothing is changed,', () => {
+  function refusal(file: string, print = fingerprint): string {
+    const model = parameters(2);
+    const message = userErrorOf(() => load(file, { model, print }), file);
+    expect(model.map(({ values }) => values)).toEqual(parameters(2).map(({ values }) => values));
+    expect(message).toContain('--resume');
+    return message;
+  }
+
+  it('when there is none', () => {
+    expect(refusal(at('none.safetensors'))).toContain('no hay ningún punto de control');
+  });
+
+  it('of a run with other options, each named with what it was and what it is', () => {
+    saved(at('other.safetensors'));
+    const now = { batchSize: 8, learningRate: 0.003, targetModules: ['q_proj'], template: 'en' };
+    expect(refusal(at('other.safetensors'), JSON.stringify(now))).toContain(
+      '(--batch-size: 16 → 8, --target-modules: ["q_proj","v_proj"] → ["q_proj"], --template: nada → en)');
+  });
+
+  it('of a run that had an option more', () => {
+    saved(at('more.safetensors'));
+    expect(refusal(at('more.safetensors'), JSON.stringify({ batchSize: 16, learningRate: 0.003 })))
+      .toContain('--target-modules: ["q_proj","v_proj"] → nada');
+  });
+
+  it.each([
+    ['step', { step: 'three' }],
+    ['fingerprint', { fingerprint: '{' }],
+    ['events', { events: '[{"type":"unheard-of"}]' }],
+    ['events that are not JSON', { events: 'none' }],
+  ])('without a sound %s', (_what, metadata) => {
+    expect(refusal(altered(at('bad.safetensors'), { metadata }))).toContain('no es un punto de control de este programa');
+  });
+
+  it('when it is a safetensors file of something else', () => {
+    writeSafetensors(at('weights.safetensors'), { a: { dtype: 'F32', shape: [1], data: Float32Array.of(1) } });
+    expect(refusal(at('weights.safetensors'))).toContain('no es un punto de control de este programa');
+  });
+
+  it.each(['b', 'optimizer.v'])('when «%s» has another size', (name) => {
+    expect(refusal(altered(at('short.safetensors'), { shorten: name }))).toContain(`«${name}» tiene 1 valores`);
+  });
+
+  it('when a tensor is missing', () => {
+    const model = parameters(2);
+    const file = altered(at('less.safetensors'), { drop: 'optimizer.m' });
+    expect(userErrorOf(() => load(file, { model }), file)).toContain('«optimizer.m»');
+    expect(model[0]!.values).toEqual(parameters(2)[0]!.values);
+  });
+
+  it('when it is cut', () => {
+    writeFileSync(at('cut.safetensors'), new Uint8Array(20));
+    userErrorOf(() => load(at('cut.safetensors')), at('cut.safetensors'));
+  });
+});
