@@ -12,7 +12,7 @@ export function lossChart({ events }: RunRecord, alt: string): string {
   const exam = (when: string, event: typeof held[number] | undefined) =>
     label(`examen, ${when}: ${formatNumber(event?.loss ?? 0, 2, true)}`, palette.orange);
   return drawPlot(alt, {
-    width: 500, height: 380, marginLeft: 44, marginBottom: 58, marginRight: 14, marginTop: 16,
+    width: 500, height: 350, marginLeft: 44, marginBottom: 58, marginRight: 14, marginTop: 16,
     x: { label: 'paso', labelAnchor: 'center', labelArrow: 'none', tickFormat: (n: number) => formatNumber(n), ticks: 5 },
     y: { label: null, tickFormat: (loss: number) => formatNumber(loss, 2), grid: true, zero: true, ticks: 5 },
     marks: [

@@ -2,7 +2,6 @@ import { charts } from '../charts/index.ts';
 import { UserError } from '../errors.ts';
 import { figures } from './figures.ts';
 import type { MarkdownIt } from './markdown.ts';
-import { notMeasured } from './provenance.ts';
 import type { ReadRun } from './provenance.ts';
 
 /** `![alt text](run:qlora/loss)`: the chart or table of a recorded run. */
@@ -15,7 +14,7 @@ export function embed(read: ReadRun) {
       throw new UserError(`La diapositiva pide «run:${path}», que no existe; los hay: ${known.join(', ')}.`);
     }
     const record = read(id);
-    if (!record) return { html: `<p class="sin-medir">${notMeasured(id)}</p>` };
+    if (!record) return { html: `<p class="sin-medir">Sin medir todavía: falta la ejecución ${id}, que escribe npm run record.</p>` };
     return { html: chart(record, alt), run: id };
   });
 }

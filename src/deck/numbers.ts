@@ -2,7 +2,6 @@ import { UserError } from '../errors.ts';
 import { formatBytes, formatDuration, formatNumber, formatPercent, formatSignificant } from '../format.ts';
 import type { RunRecord } from '../runs/schema.ts';
 import type { MarkdownIt, Token } from './markdown.ts';
-import { notMeasured } from './provenance.ts';
 import type { ReadRun } from './provenance.ts';
 
 const formats: Record<string, (value: number) => string> = {
@@ -31,7 +30,7 @@ function fill(inline: Token, read: ReadRun): void {
     child.content = child.content.replaceAll(/\{\{\s*([\w-]+)\.([\w.]+)\s*(?:\|\s*([\w:]+)\s*)?\}\}/g,
       (_all, id: string, path: string, format?: string) => {
         const record = read(id);
-        if (!record) return `(${notMeasured(id)})`;
+        if (!record) return '(sin medir)';
         runs.add(id);
         return figure(record, path, format);
       });

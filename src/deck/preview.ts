@@ -55,7 +55,7 @@ export async function startPreview({ render, folders, port, drawn }: PreviewOpti
     try {
       page = await render();
       drawn();
-      for (const response of open) response.write('data: \n\n');
+      for (const response of open) response.write('data: redrawn\n\n');
     } catch (error) {
       drawn(error);
     }

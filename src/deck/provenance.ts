@@ -45,6 +45,3 @@ function caption({ provenance: { backend, machine, commit, dirty }, startedAt }:
     ...(commit === null ? [] : [`${commit}${dirty ? ' con cambios' : ''}`]),
   ].join(' · ');
 }
-
-/** What stands where a figure will be. */
-export const notMeasured = (id: string): string => `sin medir todavía: falta la ejecución ${id}; npm run record`;

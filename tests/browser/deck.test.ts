@@ -1,0 +1,142 @@
+import { execFile, execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
+import { inflateSync } from 'node:zlib';
+import { Marp } from '@marp-team/marp-core';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { marpOptions, withPlugins } from '../../src/deck/engine.ts';
+import type { ReadRun } from '../../src/deck/provenance.ts';
+import { checkpointingRecord, quantizationRecord, record } from '../deck/record.ts';
+import { executable, launch, why } from './chromium.ts';
+
+const deck = 'slides/modulo-2.md';
+const folder = mkdtempSync(join(tmpdir(), 'deck-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** A PDF's objects as text, those packed in streams included. */
+function objectsOf(pdf: Buffer): string {
+  const text = pdf.toString('latin1');
+  const packed = [...text.matchAll(/\/Type\s*\/ObjStm\b.*?stream\r?\n(.*?)\r?\nendstream/gs)];
+  return text + packed.map(([, stream = '']) => inflateSync(Buffer.from(stream, 'latin1')).toString('latin1')).join('\n');
+}
+
+describe.skipIf(!executable)(`the deck in Chromium${why}`, () => {
+  let browser: Browser;
+  beforeAll(async () => { browser = await launch(); });
+  afterAll(() => browser.close());
+
+  /** Opens the slides one under another. */
+  async function open(markdown: string, read?: ReadRun, size = { width: 1280, height: 720 }): Promise<Page> {
+    const { html, css } = withPlugins(new Marp(marpOptions), read).render(markdown);
+    const file = join(folder, 'deck.html');
+    writeFileSync(file, `<!doctype html><meta charset="utf-8"><style>${css}</style>${html}`);
+    const page = await browser.newPage({ viewport: size });
+    await page.goto(pathToFileURL(file).href);
+    await page.evaluate(() => document.fonts.ready);
+    return page;
+  }
+
+  /** Slides, and boxes in them, whose contents do not fit. */
+  const overflowing = (page: Page) => page.evaluate(() => [...document.querySelectorAll('section')].flatMap((section, i) =>
+    [section, ...section.querySelectorAll('div, figure, pre, table')]
+      .filter((box) => box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight)
+      .map((box) => `${i + 1}: ${box.tagName} ${box.className}`)));
+
+  const long = 'Intel(R) Xeon(R) Platinum 8488C CPU @ 2.40GHz';
+  const stale: ReadRun = (id) => {
+    const run = [record(), quantizationRecord({ startedAt: '2026-09-30T00:00:00Z' }), checkpointingRecord()].find((one) => one.id === id)!;
+    const machine = { ...run.provenance.machine, cpu: long, cores: 128 };
+    return { ...run, provenance: { ...run.provenance, machine, dirty: true, inputs: [{ path: 'nowhere', sha256: '' }] } };
+  };
+
+  it.each<[string, ReadRun | undefined]>([
+    ['with the committed runs', undefined],
+    ['with no run', () => undefined],
+    ['with stale runs from machines with long names', stale],
+  ])('has ten slides and none overflows, %s', async (_when, read) => {
+    const page = await open(readFileSync(deck, 'utf8'), read);
+    expect(await page.locator('section').count()).toBe(10);
+    expect(await overflowing(page)).toEqual([]);
+    await page.close();
+  });
+
+  it('would see a slide overflow', async () => {
+    const page = await open(`# Una\n\n${'Un párrafo.\n\n'.repeat(30)}\n\n---\n\n# Otra`);
+    expect(await overflowing(page)).toEqual(['1: SECTION ']);
+    await page.close();
+  });
+
+  it('draws every letter with the fonts that it ships', async () => {
+    const page = await open(readFileSync(deck, 'utf8'));
+    const session = await page.context().newCDPSession(page);
+    await session.send('DOM.enable');
+    await session.send('CSS.enable');
+    const { root } = await session.send('DOM.getDocument', { depth: -1 });
+    const { nodeIds } = await session.send('DOM.querySelectorAll', { nodeId: root.nodeId, selector: 'section *' });
+    const fonts = (await Promise.all(nodeIds.map((nodeId) => session.send('CSS.getPlatformFontsForNode', { nodeId }))))
+      .flatMap((node) => node.fonts);
+    expect(new Set(fonts.map((font) => font.familyName)).size).toBeGreaterThanOrEqual(2);
+    expect(fonts.filter((font) => !font.isCustomFont)).toEqual([]);
+    await page.close();
+  });
+
+  describe('exported', () => {
+    let written: string;
+    beforeAll(async () => {
+      const args = ['--import', 'tsx', 'src/cli/export.ts', '--output', folder];
+      written = (await promisify(execFile)(process.execPath, args)).stdout;
+    }, 120_000);
+
+    it('leaves notes, HTML and PDF, and nothing beside', () => {
+      const names = ['modulo-2.html', 'modulo-2.pdf', 'notas.txt'];
+      for (const name of names) expect(written).toContain(`${join(folder, name)}: `);
+      expect(readdirSync(folder).filter((name) => name !== 'deck.html').sort()).toEqual(names);
+    });
+
+    it('asks for nothing but the page itself', async () => {
+      const page = await browser.newPage();
+      const asked: string[] = [];
+      page.on('request', (request) => { if (!request.url().startsWith('data:')) asked.push(request.url()); });
+      const file = pathToFileURL(join(folder, 'modulo-2.html')).href;
+      await page.goto(file, { waitUntil: 'networkidle' });
+      for (let i = 0; i < 9; i++) await page.keyboard.press('ArrowRight');
+      expect(page.url()).toMatch(/#10$/);
+      expect(asked).toEqual([file]);
+      await page.close();
+    });
+
+    it('shows ten notes to the presenter', async () => {
+      const page = await browser.newPage();
+      await page.goto(pathToFileURL(join(folder, 'modulo-2.html')).href);
+      const notes = await page.locator('.bespoke-marp-note').allTextContents();
+      expect(notes.map((note) => note.trim().length > 20)).toEqual(Array<boolean>(10).fill(true));
+      await page.close();
+    });
+
+    const pdf = join(folder, 'modulo-2.pdf');
+
+    it('prints ten pages, with a note on each and an outline', () => {
+      const objects = objectsOf(readFileSync(pdf));
+      expect(objects.match(/\/Type\s*\/Page\b/g)).toHaveLength(10);
+      expect(objects.match(/\/Subtype\s*\/Text\b/g)).toHaveLength(10);
+      expect(objects).toContain('/Outlines');
+    });
+
+    it('prints words that can be searched, as other programs see it', ({ skip }) => {
+      const run = (...command: [string, ...string[]]) => execFileSync(command[0], command.slice(1), { encoding: 'utf8', stdio: 'pipe' });
+      try {
+        run('pdfinfo', '-v');
+      } catch {
+        skip('sin pdfinfo ni pdftotext: instale poppler-utils');
+      }
+      expect(run('pdfinfo', pdf)).toMatch(/^Pages:\s+10$/m);
+      const pages = run('pdftotext', pdf, '-').split('\f');
+      expect(pages[2]).toContain('LoRA inserta matrices de bajo rango');
+      expect(pages[9]).toContain('Demo — QLoRA en Alpaca');
+    });
+  });
+});

@@ -1,0 +1,91 @@
+import { parseHTML } from 'linkedom';
+import { describe, expect, it } from 'vitest';
+import { barsChart } from '../../src/charts/bars.ts';
+import { diagrams } from '../../src/charts/diagrams.ts';
+import { charts } from '../../src/charts/index.ts';
+import { nf4Levels } from '../../src/charts/nf4.ts';
+import { svg, text } from '../../src/charts/svg.ts';
+import { table } from '../../src/charts/table.ts';
+import { CODEBOOKS } from '../../src/quant/codebooks.ts';
+import { checkpointingRecord, quantizationRecord, readAll, record } from '../deck/record.ts';
+
+const parse = (html: string) => parseHTML(`<html><body>${html}</body></html>`).document;
+const rows = (html: string) => [...parse(html).querySelectorAll('tr')].map((row) => [...row.children].map((cell) => cell.textContent));
+const all = [
+  ...Object.entries(charts).flatMap(([id, of]) => Object.entries(of).map(([name, draw]) =>
+    [`run:${id}/${name}`, (alt: string) => draw(readAll(id)!, alt)] as const)),
+  ...Object.entries(diagrams).map(([name, draw]) => [`diagrama:${name}`, draw] as const),
+];
+
+describe('every chart, table and diagram', () => {
+  it.each(all)('%s has a name, comes out the same twice, and fetches nothing', (_name, draw) => {
+    const html = draw('Un «nombre» & otro');
+    expect(html).toBe(draw('Un «nombre» & otro'));
+    expect(parse(html).querySelector('svg, table')!.getAttribute('aria-label')).toBe('Un «nombre» & otro');
+    expect(html.replaceAll('http://www.w3.org/2000/svg', '')).not.toMatch(/https?:|<image|href=/);
+    expect(html).not.toMatch(/NaN|undefined|Infinity/);
+  });
+});
+
+describe('tables', () => {
+  it('write figures as a Spanish reader expects them', () => {
+    expect(rows(charts.qlora!.evaluation!(record(), ''))).toEqual([
+      ['364 preguntas de examen', 'antes', 'después'],
+      ['acierto exacto', '1,4 %', '82,1 %'],
+      ['pérdida', '2,403', '0,244'],
+      ['perplejidad', '11,1', '1,28'],
+    ]);
+  });
+
+  it('set off the least of each column, whichever format it is', () => {
+    const best = [...parse(charts.quantization!.errors!(quantizationRecord(), '')).querySelectorAll('.mejor')];
+    expect(best.map((cell) => `${cell.parentElement!.firstElementChild!.textContent} ${cell.textContent}`))
+      .toEqual(['NF4 0,0727', 'NF4 0,0921', 'Int4 1,852']);
+  });
+
+  it('escape what they are given, and shorten long answers', () => {
+    expect(table([['<a>'], ['b & "c"']], 'd"')).toBe('<table class="medida" aria-label="d&quot;"><thead><tr><th>&lt;a&gt;</th></tr></thead>'
+      + '<tbody><tr><td>b &amp; &quot;c&quot;</td></tr></tbody></table>');
+    const samples = [{ instruction: 'Di', input: '', expected: '', before: '', after: 'x'.repeat(60) }];
+    expect(rows(charts.qlora!.samples!(record({ results: { samples } }), ''))[1]).toEqual(['Di', '(nada)', `${'x'.repeat(43)}…`]);
+  });
+});
+
+describe('bars', () => {
+  const widths = (html: string) => [...parse(html).querySelectorAll('rect')].map((rect) => Number(rect.getAttribute('width')));
+
+  it('are as long as their values, from zero', () => {
+    const bars = [4, 1].map((value) => ({ label: 'x', value, text: 'y', color: 'sky' as const }));
+    const [, whole, , quarter] = widths(barsChart(bars, ''));
+    expect(quarter).toBe(whole! / 4);
+  });
+
+  it('say peak and time, with and without recomputing', () => {
+    const drawn = parse(charts.checkpointing!.peak!(checkpointingRecord(), ''));
+    expect([...drawn.querySelectorAll('text')].map((one) => one.textContent))
+      .toEqual(['sin recomputar', '120 MiB · 0,93 s/paso', 'recomputando', '30 MiB · 1,21 s/paso']);
+  });
+});
+
+describe('the loss', () => {
+  it('draws a dot a step, and the held-out loss before and after', () => {
+    const drawn = charts.qlora!.loss!(record(), '');
+    expect(parse(drawn).querySelectorAll('circle')).toHaveLength(20);
+    expect(drawn).toContain('examen, antes: 2,40');
+    expect(drawn).toContain('examen, después: 0,24');
+  });
+
+  it('draws a run that has no steps', () => {
+    expect(charts.qlora!.loss!(record({ events: [] }), '')).toContain('<svg');
+  });
+});
+
+describe('drawings', () => {
+  it('know NF4 as the code does', () => {
+    expect(nf4Levels.map(Number)).toEqual([...CODEBOOKS.nf4].map((level) => Number(level.toFixed(4))));
+  });
+
+  it('escape their words', () => {
+    expect(svg(1, 1, '"', text(0, 0, '<&'))).toContain('>&lt;&amp;</text>');
+  });
+});

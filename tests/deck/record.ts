@@ -1,0 +1,66 @@
+import { Marp } from '@marp-team/marp-core';
+import { marpOptions, withPlugins } from '../../src/deck/engine.ts';
+import type { ReadRun } from '../../src/deck/provenance.ts';
+import type { RunRecord } from '../../src/runs/schema.ts';
+
+/** A record as `npm run demo` leaves it, with figures that are easy to recognise. */
+export function record(changes: Partial<RunRecord> = {}, inputs: RunRecord['provenance']['inputs'] = []): RunRecord {
+  return {
+    format: 1, id: 'qlora', title: 'QLoRA', startedAt: '2026-03-02T10:00:00.000Z', seconds: 61, command: 'npm run demo',
+    provenance: {
+      commit: 'abcdef0123', dirty: false, backend: 'wasm', inputs,
+      machine: { cpu: 'Una & otra', cores: 2, memoryBytes: 8e9, platform: 'linux x64', node: 'v20.19.0' },
+    },
+    parameters: {},
+    results: {
+      quantization: { linearBytesBefore: 5_242_880, linearBytesAfter: 1_352_432, bitsPerParameter: 4.127294921875 },
+      parameters: { trainable: 278_528, all: 3_950_848, percent: 7.0498, line: 'trainable params: 278,528 || all params: 1' },
+      training: { steps: 125, examples: 2000, seconds: 83.2 },
+      evaluation: {
+        before: { loss: 2.4031, perplexity: 11.057, exactMatch: 0.0137, count: 364 },
+        after: { loss: 0.2442, perplexity: 1.2766, exactMatch: 0.8214, count: 364 },
+      },
+      samples: [{ instruction: 'Suma', input: '2 y 3', expected: 'Son 5.', before: 'es <b>\nx', after: 'Son 5.' }],
+    },
+    events: [
+      { type: 'evaluation', step: 0, when: 'before', loss: 2.4031, perplexity: 11.057, exactMatch: 0.0137, count: 364 },
+      ...Array.from({ length: 20 }, (_, i) => ({
+        type: 'step' as const, step: i + 1, epoch: 1, loss: 2 / (i + 1), learningRate: 1e-3, gradientNorm: 1, tokens: 10,
+        tokensPerSecond: 10, seconds: i, secondsLeft: 1,
+      })),
+      { type: 'evaluation', step: 20, when: 'after', loss: 0.2442, perplexity: 1.2766, exactMatch: 0.8214, count: 364 },
+    ],
+    ...changes,
+  };
+}
+
+export const quantizationRecord = (changes: Partial<RunRecord> = {}): RunRecord => record({
+  id: 'quantization', command: 'npm run record', events: [],
+  results: {
+    bf16: { perplexity: 1.834, bytes: 7_344_640 },
+    types: {
+      nf4: { mae: 0.0727, rmse: 0.0921, bitsPerParameter: 4.127, perplexity: 1.861 },
+      fp4: { mae: 0.0966, rmse: 0.122, bitsPerParameter: 4.127, perplexity: 1.902 },
+      int4: { mae: 0.0932, rmse: 0.1107, bitsPerParameter: 4.127, perplexity: 1.852 },
+    },
+  },
+  ...changes,
+});
+
+export const checkpointingRecord = (changes: Partial<RunRecord> = {}): RunRecord => record({
+  id: 'checkpointing', command: 'npm run record', events: [],
+  results: {
+    with: { peakBytes: 31_457_280, secondsPerStep: 1.21, keptBytes: 1 },
+    without: { peakBytes: 125_829_120, secondsPerStep: 0.93 },
+  },
+  ...changes,
+});
+
+/** All three runs that the deck embeds. */
+export const readAll: ReadRun = (id) =>
+  [record(), quantizationRecord(), checkpointingRecord()].find((run) => run.id === id);
+
+/** The HTML of each slide, without Marp's own script, and its notes. */
+export function render(markdown: string, read: ReadRun = readAll): { html: string[]; comments: string[][] } {
+  return withPlugins(new Marp({ ...marpOptions, script: false }), read).render(markdown, { htmlAsArray: true });
+}
