@@ -14,8 +14,8 @@ export function barsChart(bars: readonly Bar[], alt: string): string {
   const [width, row] = [540, 62];
   const most = Math.max(...bars.map(({ value }) => value));
   return svg(width, row * bars.length, alt, ...bars.flatMap((bar, i) => [
-    text(0, row * i + 22, bar.label, { 'text-anchor': 'start' }),
-    text(width, row * i + 22, bar.text, { 'text-anchor': 'end', 'fill': palette[bar.color] }),
+    text(0, row * i + 22, bar.label, { 'text-anchor': 'start', 'font-size': 22 }),
+    text(width, row * i + 22, bar.text, { 'text-anchor': 'end', 'font-size': 22, 'fill': palette[bar.color] }),
     rect(0, row * i + 32, width, 16, { fill: palette.panel, rx: 3 }),
     rect(0, row * i + 32, (width * bar.value) / most, 16, { fill: palette[bar.color], rx: 3 }),
   ]));

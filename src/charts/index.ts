@@ -3,9 +3,9 @@ import { UserError } from '../errors.ts';
 import { formatBytes, formatNumber, formatPercent, formatSignificant } from '../format.ts';
 import type { RunRecord } from '../runs/schema.ts';
 import { barsChart } from './bars.ts';
+import { errorsTable, quantization } from './errors.ts';
 import { lossChart } from './loss.ts';
 import { table } from './table.ts';
-import type { Cell } from './table.ts';
 
 export type Chart = (record: RunRecord, alt: string) => string;
 
@@ -18,11 +18,6 @@ const samples = z.object({
 });
 const bytes = z.object({
   quantization: z.object({ linearBytesBefore: z.number(), linearBytesAfter: z.number(), bitsPerParameter: z.number() }),
-});
-const format = z.object({ mae: z.number(), rmse: z.number(), bitsPerParameter: z.number(), perplexity: z.number() });
-const quantization = z.object({
-  bf16: z.object({ perplexity: z.number() }),
-  types: z.object({ nf4: format, fp4: format, int4: format }),
 });
 const step = z.object({ peakBytes: z.number(), secondsPerStep: z.number() });
 const checkpointing = z.object({ with: step, without: step });
@@ -52,21 +47,7 @@ export const charts: Readonly<Record<string, Readonly<Record<string, Chart>>>> =
     ], alt)),
   },
   quantization: {
-    errors: chart(quantization, ({ bf16, types }, alt) => {
-      const names = ['nf4', 'fp4', 'int4'] as const;
-      const titles = { nf4: 'NF4', fp4: 'FP4', int4: 'Int4' };
-      /** The least of a column stands out, whichever format it is: the table says what was measured. */
-      const cell = (name: typeof names[number], figure: keyof typeof types.nf4, decimals: number): Cell => {
-        const value = types[name][figure];
-        const best = names.every((other) => types[other][figure] >= value);
-        return { text: formatNumber(value, decimals, true), best };
-      };
-      return table([
-        ['formato', 'error medio (σ)', 'error cuadr. (σ)', 'perplejidad'],
-        ['bf16', '—', '—', formatNumber(bf16.perplexity, 3, true)],
-        ...names.map((name) => [titles[name], cell(name, 'mae', 4), cell(name, 'rmse', 4), cell(name, 'perplexity', 3)]),
-      ], alt);
-    }),
+    errors: chart(quantization, errorsTable),
   },
   checkpointing: {
     peak: chart(checkpointing, (measured, alt) => {

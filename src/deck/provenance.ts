@@ -40,8 +40,7 @@ function captions(records: readonly RunRecord[]): string[] {
 function caption({ provenance: { backend, machine, commit, dirty }, startedAt }: RunRecord): string {
   const day = new Date(startedAt)
     .toLocaleDateString('es-ES', { day: 'numeric', month: 'short', year: 'numeric', timeZone: 'UTC' });
-  return [
-    `Medido aquí el ${day}`, `${backend}, ${machine.cores} núcleos (${machine.cpu}), Node ${machine.node.slice(1)}`,
-    ...(commit === null ? [] : [`${commit}${dirty ? ' con cambios' : ''}`]),
-  ].join(' · ');
+  const cpu = machine.cpu.replaceAll(/\((R|TM)\)| CPU| @.*$/g, ''); // «Intel(R) Xeon(R) Gold 6148 CPU @ 2.40GHz»
+  const from = commit === null ? [] : [`${commit}${dirty ? ' con cambios' : ''}`];
+  return [`Medido aquí el ${day}`, `${backend}, ${machine.cores} núcleos (${cpu})`, ...from].join(' · ');
 }

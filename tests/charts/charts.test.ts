@@ -7,6 +7,7 @@ import { nf4Levels } from '../../src/charts/nf4.ts';
 import { svg, text } from '../../src/charts/svg.ts';
 import { table } from '../../src/charts/table.ts';
 import { CODEBOOKS } from '../../src/quant/codebooks.ts';
+import type { RunRecord } from '../../src/runs/schema.ts';
 import { checkpointingRecord, quantizationRecord, readAll, record } from '../deck/record.ts';
 
 const parse = (html: string) => parseHTML(`<html><body>${html}</body></html>`).document;
@@ -41,6 +42,16 @@ describe('tables', () => {
     const best = [...parse(charts.quantization!.errors!(quantizationRecord(), '')).querySelectorAll('.mejor')];
     expect(best.map((cell) => `${cell.parentElement!.firstElementChild!.textContent} ${cell.textContent}`))
       .toEqual(['NF4 0,0727', 'NF4 0,0921', 'Int4 1,852']);
+  });
+
+  it('say in words which format came out best, whatever the papers say', () => {
+    const said = (type: Record<string, number>) => {
+      const { bf16, types } = quantizationRecord().results as { bf16: object; types: { nf4: object } };
+      const results = { bf16, types: { ...types, nf4: { ...types.nf4, ...type } } } as RunRecord['results'];
+      return parse(charts.quantization!.errors!(quantizationRecord({ results }), '')).querySelector('figcaption')!.textContent;
+    };
+    expect(said({})).toBe('Menor error: NF4. Menor perplejidad: Int4; ninguna se aparta de la de bf16 más de un 3,8 %.');
+    expect(said({ rmse: 1, perplexity: 1.84 })).toMatch(/^Menor error: Int4. Menor perplejidad: NF4;/);
   });
 
   it('escape what they are given, and shorten long answers', () => {
