@@ -1,4 +1,5 @@
-import { join } from 'node:path';
+import { accessSync, constants, existsSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { qlora } from '../../demo/qlora.ts';
 import { openCheckpoint } from '../checkpoint/folder.ts';
 import { UserError } from '../errors.ts';
@@ -33,6 +34,7 @@ await runCommand(async () => {
 });
 
 async function demo(flags: DemoFlags, screen: Screen, command: string): Promise<void> {
+  checkOutput(flags.output);
   const startedAt = new Date();
   const backend = await useBackend(flags.backend);
   screen.line(`QLoRA sobre «${flags.model}», con el backend ${backend}`);
@@ -128,6 +130,20 @@ async function demo(flags: DemoFlags, screen: Screen, command: string): Promise<
   if (flags.record) {
     writeRun(record);
     screen.line(`También en «${join(runsFolder, record.id)}.json»: son las que muestran las diapositivas.`);
+  }
+}
+
+/** Asked before the training, not after it: whether the folder, or the nearest there is above it, can be written. */
+function checkOutput(folder: string): void {
+  let nearest = resolve(folder);
+  while (!existsSync(nearest)) nearest = dirname(nearest);
+  if (!statSync(nearest).isDirectory()) {
+    throw new UserError(`--output: «${nearest}» es un archivo y se esperaba una carpeta; elige otra.`);
+  }
+  try {
+    accessSync(nearest, constants.W_OK);
+  } catch {
+    throw new UserError(`--output: no hay permiso para escribir en «${nearest}»; elige otra carpeta.`);
   }
 }
 

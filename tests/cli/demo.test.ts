@@ -1,0 +1,183 @@
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { readSafetensors } from '../../src/checkpoint/safetensors.ts';
+import { trainEvent } from '../../src/runs/events.ts';
+import { readRun } from '../../src/runs/store.ts';
+import { writeSmallModel } from '../small-model.ts';
+import { temporaryFolder } from '../temporary.ts';
+
+const root = join(import.meta.dirname, '../..');
+const at = temporaryFolder();
+const limit = { timeout: 120_000 };
+
+beforeAll(() => {
+  writeSmallModel(at('model'));
+  const words = 'alto bajo gordo flaco largo corto ancho fino viejo nuevo limpio sucio'.split(' ');
+  const records = words.map((word) => ({ instruction: `Repite la palabra ${word}.`, output: `La palabra es ${word}.` }));
+  writeFileSync(at('data.json'), JSON.stringify(records));
+});
+
+interface Outcome {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  stdout: string;
+  stderr: string;
+}
+
+interface Around {
+  /** Hears each line of the output, and may interrupt the run or read no more of it. */
+  onLine?: (line: string, interrupt: () => void, hangUp: () => void) => void;
+  /** Shell commands that set the scene. */
+  shell?: string;
+}
+
+/** The command itself on the small model: 8 examples by 2 are 4 steps an epoch. */
+function demo(args: string[], { onLine, shell }: Around = {}): Promise<Outcome> {
+  const command = ['--import', 'tsx', 'src/cli/demo.ts', '--model', at('model'), '--data', at('data.json'),
+    '--examples', '8', '--eval', '4', '--batch-size', '2', '--r', '4', '--backend', 'wasm', ...args];
+  const child = shell === undefined
+    ? spawn(process.execPath, command, { cwd: root })
+    : spawn('bash', ['-c', `${shell}; exec "$0" "$@"`, process.execPath, ...command], { cwd: root });
+  const outcome = { stdout: '', stderr: '' };
+  let pending = '';
+  child.stdout.on('data', (bytes: Buffer) => {
+    outcome.stdout += String(bytes);
+    const lines = (pending + String(bytes)).split('\n');
+    pending = lines.pop()!;
+    for (const line of lines) onLine?.(line, () => child.kill('SIGINT'), () => child.stdout.destroy());
+  });
+  child.stderr.on('data', (bytes: Buffer) => (outcome.stderr += String(bytes)));
+  return new Promise((done) => child.on('close', (code, signal) => done({ ...outcome, code, signal })));
+}
+
+function lossesOf(run: string): number[] {
+  return readRun('run', run)!.events.flatMap((event) => (event.type === 'step' ? [event.loss] : []));
+}
+
+/** Names in a folder and below, to see that nothing half-written is left. */
+const filesIn = (folder: string) =>
+  (existsSync(folder) ? readdirSync(folder, { recursive: true, withFileTypes: true }) : [])
+    .filter((entry) => entry.isFile()).map(({ name }) => name).sort();
+
+const adapterFiles = ['README.md', 'adapter_config.json', 'adapter_model.safetensors'];
+
+describe('npm run demo', () => {
+  const whole = ['--epochs', '2'];
+
+  it('goes through the four steps and leaves adapter, checkpoint and measures', limit, async () => {
+    const forSlides = join(root, 'assets/runs/qlora.json');
+    const written = () => (existsSync(forSlides) ? statSync(forSlides).mtimeMs : 0);
+    const before = written();
+    const { code, stdout, stderr } = await demo([...whole, '--output', at('whole')]);
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+    for (const title of ['1/4', '2/4', '3/4', '4/4']) expect(stdout).toContain(`\n${title} · `);
+    expect(stdout).toMatch(/trainable params: [\d,]+ \|\| all params: [\d,]+ \|\| trainable%: \d+\.\d{4}\n/);
+    expect(stdout).toMatch(/bits por parámetro/);
+    expect(stdout).toMatch(/\n +antes +después\n/);
+    expect(stdout).not.toMatch(/[^\P{Cc}\n]/u); // no terminal, no control characters
+    expect(filesIn(at('whole'))).toEqual([...adapterFiles, 'checkpoint.safetensors', 'run.json']);
+    const record = readRun('run', at('whole'))!;
+    expect(record.command).toMatch(/^npm run demo -- .*--epochs 2/);
+    expect(record.provenance.inputs.map(({ path }) => path)).toEqual([
+      at('model', 'config.json'), at('model', 'model.safetensors'), at('model', 'tokenizer.json'), at('data.json'),
+    ]);
+    expect(written()).toBe(before); // only with --record
+  });
+
+  it('with --json writes events, one a line; interrupted it saves, and --resume goes on as if it had not', limit, async () => {
+    const interrupted = await demo([...whole, '--json', '--output', at('resumed')], {
+      onLine: (line, interrupt) => {
+        const event = trainEvent.parse(JSON.parse(line));
+        if (event.type === 'step' && event.step === 3) interrupt();
+      },
+    });
+    expect(interrupted.code).toBe(1);
+    expect(interrupted.stderr).toBe(
+      `Guardado en «${at('resumed')}». Para seguir donde quedó: repite la orden con --resume.\n`);
+    const events = interrupted.stdout.trimEnd().split('\n').map((line) => trainEvent.parse(JSON.parse(line)));
+    expect(events.at(-1)).toMatchObject({ type: 'done', stopped: 'interrupted' });
+    expect(events.filter(({ type }) => type === 'step').length).toBeLessThan(8);
+    expect(filesIn(at('resumed'))).toEqual([...adapterFiles, 'checkpoint.safetensors']);
+
+    const resumed = await demo([...whole, '--resume', '--output', at('resumed')]);
+    expect(resumed.stderr).toBe('');
+    expect(resumed.code).toBe(0);
+    expect(resumed.stdout).toMatch(/Sigue desde el paso \d/);
+    expect(lossesOf(at('resumed'))).toEqual(lossesOf(at('whole')));
+    const adapter = (run: string) => readFileSync(at(run, 'adapter', 'adapter_model.safetensors'));
+    expect(adapter('resumed').equals(adapter('whole'))).toBe(true);
+  });
+
+  it('ends in silence when nobody reads on', limit, async () => {
+    const { stderr, signal } = await demo(['--json', '--output', at('unread')], {
+      onLine: (_line, _interrupt, hangUp) => hangUp(),
+    });
+    expect(stderr).toBe('');
+    expect(signal).toBeNull();
+  });
+
+  it('with --help tells its options, and does nothing', limit, async () => {
+    const { code, stdout } = await demo(['--help', '--output', at('helped')]);
+    expect(code).toBe(0);
+    expect(stdout).toContain('Uso: npm run demo -- [opciones]');
+    expect(existsSync(at('helped'))).toBe(false);
+  });
+});
+
+describe('a run that cannot go on says so in one sentence, exits with 1 and leaves nothing half-written:', () => {
+  async function refusal(args: string[], output: string, options?: Parameters<typeof demo>[1]): Promise<string> {
+    const { code, stderr } = await demo([...args, '--output', output], options);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^[^\n]+\.\n$/);
+    expect(filesIn(output).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+    return stderr;
+  }
+
+  it('a mistaken option', limit, async () => {
+    expect(await refusal(['--r', '0'], at('option'))).toContain('La opción --r espera un entero de 1 o más');
+    expect(existsSync(at('option'))).toBe(false);
+  });
+
+  it('a truncated model', limit, async () => {
+    writeSmallModel(at('cut'));
+    const file = at('cut', 'model.safetensors');
+    writeFileSync(file, readFileSync(file).subarray(0, -100));
+    expect(await refusal(['--model', at('cut')], at('truncated'))).toContain(`«${file}»`);
+    expect(existsSync(at('truncated'))).toBe(false);
+  });
+
+  it('a loss that is no number: the last good adapter is kept', limit, async () => {
+    const message = await refusal(['--learning-rate', '1e30', '--warmup', '0'], at('nan'));
+    expect(message).toContain('La pérdida dejó de ser un número');
+    expect(message).toContain('--learning-rate');
+    expect(filesIn(at('nan'))).toEqual(adapterFiles);
+    const adapter = readSafetensors(at('nan', 'adapter', 'adapter_model.safetensors'));
+    for (const name of adapter.names()) {
+      expect(adapter.float32(name).every((value) => Math.abs(value) < 10), name).toBe(true);
+    }
+  });
+
+  it.skipIf(process.platform === 'win32')('a disk that fills up [Windows has no ulimit]', limit, async () => {
+    const message = await refusal([], at('full'), { shell: 'trap "" XFSZ; ulimit -f 8' });
+    expect(message).toContain('No queda espacio en el disco');
+    expect(message).toContain(at('full'));
+    expect(filesIn(at('full'))).toEqual([]);
+  });
+
+  it('an output that is a file', limit, async () => {
+    writeFileSync(at('file'), 'kept');
+    expect(await refusal([], at('file', 'run'))).toContain(`«${at('file')}» es un archivo`);
+    expect(readFileSync(at('file'), 'utf8')).toBe('kept');
+  });
+
+  it('nothing to resume: an adapter that was there stays as it was', limit, async () => {
+    const adapter = at('whole', 'adapter', 'adapter_model.safetensors');
+    const before = readFileSync(adapter);
+    const message = await refusal(['--epochs', '3', '--resume'], at('whole'));
+    expect(message).toContain('--epochs: 2 → 3');
+    expect(readFileSync(adapter).equals(before)).toBe(true);
+  });
+});
