@@ -4,8 +4,14 @@ import { writeFileAtomic } from '../checkpoint/files.ts';
 import { marpCli } from './marp-cli.ts';
 import { notesText, readSlides } from './slides.ts';
 
+/** The PDF last, because it needs a browser; which, on a busy machine, may take its time. */
+const formats = [
+  ['html'],
+  ['pdf', '--pdf', '--pdf-notes', '--pdf-outlines', '--browser-timeout', '120'],
+] as const;
+
 /**
- * Writes the deck's notes, HTML and PDF, each whole or not at all: the PDF last, because it needs a browser.
+ * Writes the deck's notes, HTML and PDF, each whole or not at all.
  * @param show told the path of each file as it is written
  * @throws UserError if a slide asks for something that does not exist, or there is no browser
  */
@@ -13,7 +19,7 @@ export async function exportDeck(deck: string, folder: string, show: (path: stri
   const notes = join(folder, 'notas.txt');
   writeFileAtomic(notes, notesText(readSlides(deck)));
   show(notes);
-  for (const [extension, ...flags] of [['html'], ['pdf', '--pdf', '--pdf-notes', '--pdf-outlines']] as const) {
+  for (const [extension, ...flags] of formats) {
     const path = join(folder, `${basename(deck, '.md')}.${extension}`);
     await convert(deck, path, flags);
     show(path);

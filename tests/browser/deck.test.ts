@@ -7,11 +7,13 @@ import { promisify } from 'node:util';
 import { inflateSync } from 'node:zlib';
 import { Marp } from '@marp-team/marp-core';
 import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { marpOptions, withPlugins } from '../../src/deck/engine.ts';
 import type { ReadRun } from '../../src/deck/provenance.ts';
 import { checkpointingRecord, quantizationRecord, record } from '../deck/record.ts';
 import { executable, launch, why } from './chromium.ts';
+
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 }); // a browser on a busy machine
 
 const deck = 'slides/modulo-2.md';
 const folder = mkdtempSync(join(tmpdir(), 'deck-'));
@@ -89,7 +91,7 @@ describe.skipIf(!executable)(`the deck in Chromium${why}`, () => {
     beforeAll(async () => {
       const args = ['--import', 'tsx', 'src/cli/export.ts', '--output', folder];
       written = (await promisify(execFile)(process.execPath, args)).stdout;
-    }, 120_000);
+    }, 300_000);
 
     it('leaves notes, HTML and PDF, and nothing beside', () => {
       const names = ['modulo-2.html', 'modulo-2.pdf', 'notas.txt'];
@@ -103,8 +105,10 @@ describe.skipIf(!executable)(`the deck in Chromium${why}`, () => {
       page.on('request', (request) => { if (!request.url().startsWith('data:')) asked.push(request.url()); });
       const file = pathToFileURL(join(folder, 'modulo-2.html')).href;
       await page.goto(file, { waitUntil: 'networkidle' });
-      for (let i = 0; i < 9; i++) await page.keyboard.press('ArrowRight');
-      expect(page.url()).toMatch(/#10$/);
+      for (let slide = 2; slide <= 10; slide++) {
+        await page.keyboard.press('ArrowRight');
+        await page.waitForURL(`${file}#${slide}`);
+      }
       expect(asked).toEqual([file]);
       await page.close();
     });

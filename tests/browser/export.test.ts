@@ -23,7 +23,7 @@ describe.skipIf(process.platform !== 'linux')(`npm run export${process.platform 
     expect(stderr).toMatch(/^No hay navegador .* instale Chromium .* CHROME_PATH=\S+\n$/);
     expect(status).toBe(1);
     expect(readdirSync(output).sort()).toEqual(['modulo-2.html', 'notas.txt']);
-  }, 60_000);
+  }, 180_000);
 
   it('writes nothing of a deck that asks for what does not exist', () => {
     const [deck, output] = [join(folder, 'mala.md'), join(folder, 'mala')];
@@ -32,5 +32,5 @@ describe.skipIf(process.platform !== 'linux')(`npm run export${process.platform 
     expect(stderr).toMatch(/^La diapositiva pide «run:qlora\/nada», que no existe; .*\n$/);
     expect(status).toBe(1);
     expect(existsSync(output)).toBe(false);
-  }, 60_000);
+  }, 180_000);
 });
