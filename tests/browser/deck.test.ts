@@ -105,10 +105,10 @@ describe.skipIf(!executable)(`the deck in Chromium${why}`, () => {
       page.on('request', (request) => { if (!request.url().startsWith('data:')) asked.push(request.url()); });
       const file = pathToFileURL(join(folder, 'modulo-2.html')).href;
       await page.goto(file, { waitUntil: 'networkidle' });
-      for (let slide = 2; slide <= 10; slide++) {
-        await page.keyboard.press('ArrowRight');
-        await page.waitForURL(`${file}#${slide}`);
-      }
+      await expect.poll(async () => { // the player hears no key until it has started
+        await page.keyboard.press('End');
+        return page.url();
+      }, { timeout: 60_000, interval: 500 }).toBe(`${file}#10`);
       expect(asked).toEqual([file]);
       await page.close();
     });
