@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseAs } from '../checkpoint/files.ts';
 import { UserError } from '../errors.ts';
 
 /** The shape of a Llama-family decoder, in the names of the field. */
@@ -38,7 +39,9 @@ const huggingFaceConfig = z.object({
   // transformers 5 writes rope_parameters; older files rope_theta and rope_scaling.
   rope_theta: z.number().positive().nullish(),
   rope_scaling: z.object({ rope_type: z.string().optional(), type: z.string().optional() }).nullish(),
-  rope_parameters: z.object({ rope_type: z.string().default('default'), rope_theta: z.number().positive().nullish() }).nullish(),
+  rope_parameters: z.object({
+    rope_type: z.string().default('default'), rope_theta: z.number().positive().nullish(),
+  }).nullish(),
 });
 
 /**
@@ -55,15 +58,7 @@ export function parseConfig(json: unknown, file: string): LlamaConfig {
       + 'Elige un modelo de la familia Llama.',
     );
   }
-  const parsed = huggingFaceConfig.safeParse(json);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0]!;
-    throw new UserError(
-      `${file}: el campo «${issue.path.join('.') || '(raíz)'}» falta o no es válido (${issue.message}); `
-      + 'se esperaba el config.json de un modelo Llama de Hugging Face.',
-    );
-  }
-  const c = parsed.data;
+  const c = parseAs(huggingFaceConfig, json, `El archivo «${file}»`);
   const ropeType = c.rope_parameters?.rope_type ?? c.rope_scaling?.rope_type ?? c.rope_scaling?.type ?? 'default';
   refuseUnless(ropeType === 'default', file, 'rope_type', ropeType, 'default');
   refuseUnless(c.hidden_act === 'silu', file, 'hidden_act', c.hidden_act, 'silu');
@@ -75,6 +70,13 @@ export function parseConfig(json: unknown, file: string): LlamaConfig {
       `${file}: num_attention_heads (${c.num_attention_heads}) debe ser múltiplo de num_key_value_heads (${kvHeads}); corrige el fichero.`,
     );
   }
+  const headDim = c.head_dim ?? c.hidden_size / c.num_attention_heads;
+  if (headDim % 2 !== 0) {
+    throw new UserError(
+      `${file}: cada cabeza mide ${headDim} y se esperaba un número par (head_dim, o hidden_size entre `
+      + 'num_attention_heads); corrige el fichero.',
+    );
+  }
   return {
     vocabSize: c.vocab_size,
     hiddenSize: c.hidden_size,
@@ -82,7 +84,7 @@ export function parseConfig(json: unknown, file: string): LlamaConfig {
     layers: c.num_hidden_layers,
     heads: c.num_attention_heads,
     kvHeads,
-    headDim: c.head_dim ?? c.hidden_size / c.num_attention_heads,
+    headDim,
     maxPositions: c.max_position_embeddings,
     rmsNormEps: c.rms_norm_eps,
     ropeTheta: c.rope_parameters?.rope_theta ?? c.rope_theta ?? 10000,

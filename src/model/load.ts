@@ -34,12 +34,18 @@ export function loadModel(folder: string, options: LoadOptions = {}): LlamaModel
     const loaded = checkpoint.load(name);
     if (loaded.shape.join('×') !== shape.join('×')) {
       throw new UserError(
-        `${folder}: el peso «${name}» mide ${loaded.shape.join('×')} y config.json promete ${shape.join('×')}; los ficheros no son del mismo modelo.`,
+        `${folder}: el peso «${name}» mide ${loaded.shape.join('×')} y config.json promete ${shape.join('×')}; `
+        + 'los ficheros no son del mismo modelo.',
       );
     }
     if ('packed' in loaded) {
       weights.set(name, new QuantizedWeight(loaded));
-    } else if (loadIn4bit && isLinear(name)) {
+      continue;
+    }
+    if (!loaded.values.every(Number.isFinite)) {
+      throw new UserError(`${folder}: el peso «${name}» tiene valores que no son números; vuelve a descargar el modelo.`);
+    }
+    if (loadIn4bit && isLinear(name)) {
       weights.set(name, new QuantizedWeight(quantize(loaded.values, shape, { quantType, doubleQuant })));
     } else {
       weights.set(name, new DenseWeight(loaded.values, shape));

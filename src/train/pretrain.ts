@@ -45,25 +45,31 @@ export function newModel(config: LlamaConfig, seed: number): Trainable & { param
     for (let i = 0; i < values.length; i++) values[i] = shape.length === 1 ? 1 : sigma * random.normal();
     return new Parameter(name, values, shape);
   });
-  return { base: new LlamaModel(config, new Map(parameters.map((parameter) => [parameter.name, parameter]))), parameters };
+  const weights = new Map(parameters.map((parameter) => [parameter.name, parameter]));
+  return { base: new LlamaModel(config, weights), parameters };
 }
 
 /**
  * Trains a whole model on an endless stream of token rows, each predicting its own next tokens.
- * `rows(step)` gives the rows of one step, each of `seqLength` + 1 ids: a function of the step, so that a resumed run sees the same.
+ * `rows(step)` gives the rows of one step, each of `seqLength` + 1 ids: a function of the step, so that a resumed
+ * run sees the same.
  */
 export async function* pretrain(
   trainable: Trainable, rows: (step: number) => readonly (readonly number[])[], options: PretrainOptions,
 ): AsyncGenerator<TrainEvent> {
-  const { steps, batchSize, seqLength, seed, checkpointFile } = options;
+  const { steps, batchSize, seqLength, learningRate: peak, warmupSteps, weightDecay, seed, checkpointFile } = options;
   const optimizer = new AdamW(trainable.parameters, {
-    ...adamwDefaults, beta2: 0.95, weightDecay: options.weightDecay,
+    ...adamwDefaults, beta2: 0.95, weightDecay,
     pageBytes: 1 << 20, residentBytes: Number.MAX_SAFE_INTEGER, // a machine that pre-trains has the room
   });
-  const fingerprint = JSON.stringify({ steps, batchSize, seqLength, learningRate: options.learningRate, weightDecay: options.weightDecay, seed });
-  const events: TrainEvent[] = options.resume ? loadCheckpoint(checkpointFile, trainable.parameters, optimizer, fingerprint) : [];
+  const fingerprint = JSON.stringify({ steps, batchSize, seqLength, learningRate: peak, weightDecay, seed });
+  const events: TrainEvent[] = options.resume
+    ? loadCheckpoint(checkpointFile, trainable.parameters, optimizer, fingerprint)
+    : [];
+  const keep = () => saveCheckpoint(checkpointFile, trainable.parameters, optimizer, fingerprint, events);
   yield {
-    type: 'start', steps, epochs: 1, examples: steps * batchSize, batchSize, accumulation: 1, effectiveBatch: batchSize, resumedAt: optimizer.steps,
+    type: 'start', steps, epochs: 1, examples: steps * batchSize, batchSize, accumulation: 1,
+    effectiveBatch: batchSize, resumedAt: optimizer.steps,
   };
   const secondsBefore = events.findLast((event) => event.type === 'step')?.seconds ?? 0;
   const began = performance.now();
@@ -75,7 +81,7 @@ export async function* pretrain(
     });
     const values = gradients.map((gradient) => gradient.dataSync() as Float32Array);
     const gradientNorm = Math.sqrt(values.reduce((sum, gradient) => gradient.reduce((s, g) => s + g * g, sum), 0));
-    const rate = learningRate(step, steps, { peak: options.learningRate, warmupSteps: options.warmupSteps, schedule: 'cosine' });
+    const rate = learningRate(step, steps, { peak, warmupSteps, schedule: 'cosine' });
     optimizer.step(values, rate, Math.min(1, options.clip / (gradientNorm + 1e-6)));
     for (const gradient of gradients) gradient.dispose();
 
@@ -87,12 +93,13 @@ export async function* pretrain(
     before = seconds;
     if (step === 1 || step % 10 === 0) events.push(event); // a thinned curve is enough to keep
     yield event;
-    if (step % options.checkpointEvery === 0 || step === steps) saveCheckpoint(checkpointFile, trainable.parameters, optimizer, fingerprint, events);
+    if (step % options.checkpointEvery === 0 || step === steps) keep();
     await new Promise(setImmediate); // lets Ctrl-C be heard
   }
-  if (options.signal?.aborted) saveCheckpoint(checkpointFile, trainable.parameters, optimizer, fingerprint, events);
+  if (options.signal?.aborted) keep();
   optimizer.close();
-  yield { type: 'done', steps: optimizer.steps, seconds: before, stopped: optimizer.steps === steps ? 'finished' : 'interrupted' };
+  const stopped = optimizer.steps === steps ? 'finished' : 'interrupted';
+  yield { type: 'done', steps: optimizer.steps, seconds: before, stopped };
 }
 
 /** Rows of seqLength + 1 ids to inputs and their next tokens. */
