@@ -16,7 +16,7 @@ export function dropout(x: Tensor2D, rate: number, seed: number): Tensor2D {
     threshold: Math.round(rate * 2 ** 32), scale: 1 / (1 - rate), states: [state(), state(), state(), state()],
   };
   const drop = (x: Tensor): Tensor => (tf.getBackend() === 'wasm'
-    ? tf.tensor(kernel.dropout(x.dataSync<'float32'>(), draw), x.shape)
+    ? kernel.dropout(x, draw)
     : x.mul(tf.tensor(dropoutMask(x.size, draw), x.shape)));
   return tf.customGrad((x) => ({ value: drop(x as Tensor), gradFunc: drop }))(x) as Tensor2D;
 }

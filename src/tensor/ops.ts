@@ -103,8 +103,7 @@ function rotateByTensors(x: Tensor3D, { cos, sin, turn }: RotaryTables, sign: 1 
 }
 
 function rotateByKernel(x: Tensor3D, { cos, sin }: RotaryTables, sign: 1 | -1): Tensor {
-  const [, heads, headDim] = x.shape;
-  return tf.tensor(kernel.rotate(floats(x), floats(cos), floats(sin), sign, heads, headDim), x.shape);
+  return kernel.rotate(x, cos, sin, sign);
 }
 
 /** Rows of a matrix by index; the gradient adds rows that were taken twice. table: (n, width), ids: int32 (rows). */
@@ -157,8 +156,7 @@ export interface AttentionPlace {
  * q: (batch·queries, heads, headDim), k and v: (batch, keys, kvHeads, headDim) → (batch·queries, heads·headDim).
  */
 export function attention(q: Tensor3D, k: Tensor4D, v: Tensor4D, place: AttentionPlace): Tensor2D {
-  const compute = place.causal && hasKernels(q.shape[2]) ? attentionByKernel : attentionByTensors;
-  return compute(q, k, v, place);
+  return place.causal && hasKernels(q.shape[2]) ? attentionByKernel(q, k, v) : attentionByTensors(q, k, v, place);
 }
 
 function attentionByTensors(q: Tensor3D, k: Tensor4D, v: Tensor4D, { batch, queries, mask }: AttentionPlace): Tensor2D {
@@ -177,22 +175,16 @@ function attentionByTensors(q: Tensor3D, k: Tensor4D, v: Tensor4D, { batch, quer
     .reshape([rows, heads * headDim]);
 }
 
-function attentionByKernel(q: Tensor3D, k: Tensor4D, v: Tensor4D, { batch, queries }: AttentionPlace): Tensor2D {
-  const [rows, heads, headDim] = q.shape;
-  const shape = { batch, seq: queries, heads, kvHeads: k.shape[2], headDim };
-  const op = tf.customGrad((q, k, v, save) => {
-    const [qs, ks, vs] = [q, k, v].map((x) => floats(x as Tensor)) as [Float32Array, Float32Array, Float32Array];
-    const { out, logSums } = kernel.causalAttention(qs, ks, vs, shape);
-    const value = tf.tensor2d(out, [rows, heads * headDim]);
-    (save as tf.GradSaveFunc)([q as Tensor, k as Tensor, v as Tensor, value, tf.tensor1d(logSums)]);
+function attentionByKernel(q: Tensor3D, k: Tensor4D, v: Tensor4D): Tensor2D {
+  const op = tf.customGrad((...args) => {
+    const [q, k, v, save] = args as unknown as [Tensor3D, Tensor4D, Tensor4D, tf.GradSaveFunc];
+    const { out, sums } = kernel.causalAttention(q, k, v);
+    save([q, k, v, out, sums]);
     return {
-      value,
+      value: out,
       gradFunc: (dy: Tensor, saved: Tensor[]) => {
-        const [q, k, v, out, logSums] = saved.map(floats);
-        const { dq, dk, dv } = kernel.causalAttentionGradients(
-          { q: q!, k: k!, v: v!, out: out!, logSums: logSums!, dOut: floats(dy) }, shape,
-        );
-        return [tf.tensor(dq, saved[0]!.shape), tf.tensor(dk, saved[1]!.shape), tf.tensor(dv, saved[2]!.shape)];
+        const [q, k, v, out, sums] = saved as [Tensor3D, Tensor4D, Tensor4D, Tensor2D, Tensor4D];
+        return kernel.causalAttentionGradients(q, k, v, out, sums, dy as Tensor2D);
       },
     };
   });
@@ -205,8 +197,4 @@ function attentionByKernel(q: Tensor3D, k: Tensor4D, v: Tensor4D, { batch, queri
  */
 function hasKernels(headDim: number): boolean {
   return tf.getBackend() === 'wasm' && headDim % 8 === 0;
-}
-
-function floats(x: Tensor): Float32Array {
-  return x.dataSync() as Float32Array;
 }

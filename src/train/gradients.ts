@@ -60,8 +60,8 @@ function answerLoss(model: LlamaModel, x: Tensor2D, { rows, labels }: Targets, s
 
 /**
  * Gradient checkpointing (Chen et al., 2016) with a checkpoint at each block's input. The forward runs
- * without a tape; the backward takes the blocks in reverse, and records, differentiates and frees one
- * at a time. Dequantised weights live for one block, too.
+ * without a tape up to the last block; the backward takes the blocks in reverse, and records, differentiates and
+ * frees one at a time. Dequantised weights live for one block, too.
  */
 function backwardByBlocks(
   { base, parameters }: Trainable, ids: Tensor1D, targets: Targets, place: Placement, { pass, scale }: GradientOptions,
@@ -77,37 +77,33 @@ function backwardByBlocks(
   const embedding = stage('model.embed_tokens.');
   const ending = [...stage('model.norm.'), ...(base.config.tiedHead ? embedding : stage('lm_head.'))];
 
-  const inputs: Tensor2D[] = [];
-  let x = tf.tidy(() => base.embed(ids)); // (batch·seq, hidden)
-  for (let layer = 0; layer < layers; layer++) {
-    inputs.push(x);
-    x = tf.tidy(() => base.block(layer, inputs[layer]!, place, pass));
+  const last = layers - 1;
+  const inputs = [tf.tidy(() => base.embed(ids))]; // each (batch·seq, hidden)
+  for (let layer = 0; layer < last; layer++) {
+    inputs.push(tf.tidy(() => base.block(layer, inputs[layer]!, place, pass)));
   }
   const checkpointBytes = inputs.reduce((sum, input) => sum + input.size * 4, 0);
 
-  const head = differentiate([x, ...tensors(ending)], () => answerLoss(base, x, targets, scale));
-  x.dispose();
-  const loss = head.value.dataSync()[0]!;
-  head.value.dispose();
-  let [dx, ...rest] = head.gradients as [Tensor, ...Tensor[]];
-  ending.forEach((parameter, i) => add(parameter, rest[i]!));
-
-  for (let layer = layers - 1; layer >= 0; layer--) {
+  let loss = NaN;
+  let dx: Tensor | undefined;
+  for (let layer = last; layer >= 0; layer--) {
     const input = inputs[layer]!;
-    const trained = stage(`model.layers.${layer}.`);
+    // The last block runs on into the head: to compute it once before and once again here would be in vain.
+    const trained = [...stage(`model.layers.${layer}.`), ...(layer === last ? ending : [])];
     // Nothing below the first block learns unless the embedding does.
     const passOn = layer > 0 || embedding.length > 0;
-    const block = differentiate(
-      [...(passOn ? [input] : []), ...tensors(trained)], () => base.block(layer, input, place, pass), dx,
-    );
-    tf.dispose([block.value, dx, input]);
-    rest = block.gradients;
-    if (passOn) dx = rest.shift()!;
-    trained.forEach((parameter, i) => add(parameter, rest[i]!));
+    const { value, gradients: found } = differentiate([...(passOn ? [input] : []), ...tensors(trained)], () => {
+      const output = base.block(layer, input, place, pass);
+      return layer === last ? answerLoss(base, output, targets, scale) : output;
+    }, dx);
+    if (layer === last) loss = value.dataSync()[0]!;
+    tf.dispose([value, input, ...(dx ? [dx] : [])]);
+    dx = passOn ? found.shift() : undefined;
+    trained.forEach((parameter, i) => add(parameter, found[i]!));
   }
   if (embedding.length > 0) {
     const input = differentiate(tensors(embedding), () => base.embed(ids), dx);
-    tf.dispose([input.value, dx]);
+    tf.dispose([input.value, dx!]);
     add(embedding[0]!, input.gradients[0]!);
   }
   return { loss, gradients: parameters.map((parameter) => gradients.get(parameter)!), checkpointBytes };

@@ -1,11 +1,5 @@
-import { kernels, layOut } from './memory.ts';
-
-/** `dropoutMask` times x, by WASM SIMD and without the mask. */
-export function dropout(x: Float32Array, { threshold, scale, states }: DropoutDraw): Float32Array {
-  const { pointers: [at], read } = layOut([x]);
-  kernels().dropout(at!, x.length, threshold, scale, ...states);
-  return read(0);
-}
+import type { Tensor } from '@tensorflow/tfjs';
+import { kernels, pointer, uninitialized } from './memory.ts';
 
 /** What decides which elements are dropped; see `dropout` in `../dropout.ts`. */
 export interface DropoutDraw {
@@ -14,4 +8,11 @@ export interface DropoutDraw {
   readonly scale: number;
   /** The four generators, none of them zero. */
   readonly states: readonly [number, number, number, number];
+}
+
+/** x times its dropout mask, by WASM SIMD and without the mask. */
+export function dropout(x: Tensor, { threshold, scale, states }: DropoutDraw): Tensor {
+  const out = uninitialized(x.shape);
+  kernels().dropout(pointer(x), pointer(out), x.size, threshold, scale, ...states);
+  return out;
 }

@@ -55,11 +55,11 @@ function exponentials(p: usize, count: i32, shift: f32): f32 {
 
 /**
  * Causal attention. q, out: (batch, seq, heads, headDim); k, v: (batch, seq, kvHeads, headDim).
- * scores: (batch, heads, seq), the logarithm of each row's softmax denominator, for the way back.
+ * sums: (batch, heads, seq, 2), each row's largest score and the reciprocal of its softmax denominator, for the way back.
  * row: seq + 3 floats of scratch. headDim is a multiple of four.
  */
 export function attention(
-  q: usize, k: usize, v: usize, out: usize, scores: usize, row: usize,
+  q: usize, k: usize, v: usize, out: usize, sums: usize, row: usize,
   batch: i32, seq: i32, heads: i32, kvHeads: i32, headDim: i32,
 ): void {
   const bytes = <usize>headDim << 2;
@@ -78,9 +78,11 @@ export function attention(
           largest = max<f32>(largest, score);
         }
         const total = exponentials(row, i + 1, largest);
-        store<f32>(scores + (<usize>((b * heads + h) * seq + i) << 2), largest + Mathf.log(total));
-        memory.fill(out + at, 0, bytes);
         const share: f32 = 1 / total;
+        const sum = sums + (<usize>((b * heads + h) * seq + i) << 3);
+        store<f32>(sum, largest);
+        store<f32>(sum, share, 4);
+        memory.fill(out + at, 0, bytes);
         for (let j = 0; j <= i; j++) {
           addScaled(out + at, v + kHead + <usize>j * kStride, share * load<f32>(row + (<usize>j << 2)), bytes);
         }
@@ -89,15 +91,17 @@ export function attention(
   }
 }
 
-/** The gradients of `attention`, of the shapes of q, k and v. dk and dv begin as zeros. */
+/** The gradients of `attention`, of the shapes of q, k and v. */
 export function attentionGradients(
-  q: usize, k: usize, v: usize, out: usize, scores: usize, dOut: usize, dq: usize, dk: usize, dv: usize, row: usize,
+  q: usize, k: usize, v: usize, out: usize, sums: usize, dOut: usize, dq: usize, dk: usize, dv: usize, row: usize,
   batch: i32, seq: i32, heads: i32, kvHeads: i32, headDim: i32,
 ): void {
   const bytes = <usize>headDim << 2;
   const qStride = bytes * heads;
   const kStride = bytes * kvHeads;
   const scale: f32 = 1 / sqrt<f32>(<f32>headDim);
+  memory.fill(dk, 0, kStride * seq * batch);
+  memory.fill(dv, 0, kStride * seq * batch);
   for (let b = 0; b < batch; b++) {
     for (let h = 0; h < heads; h++) {
       const kHead = <usize>(b * seq) * kStride + <usize>(h / (heads / kvHeads)) * bytes;
@@ -106,12 +110,14 @@ export function attentionGradients(
         for (let j = 0; j <= i; j++) {
           store<f32>(row + (<usize>j << 2), scale * dot(q + at, k + kHead + <usize>j * kStride, bytes));
         }
-        exponentials(row, i + 1, load<f32>(scores + (<usize>((b * heads + h) * seq + i) << 2))); // probabilities
+        const sum = sums + (<usize>((b * heads + h) * seq + i) << 3);
+        exponentials(row, i + 1, load<f32>(sum));
+        const share = load<f32>(sum, 4);
         const mean = dot(dOut + at, out + at, bytes); // Σ_j p_j · (dOut · v_j)
         memory.fill(dq + at, 0, bytes);
         for (let j = 0; j <= i; j++) {
           const other = kHead + <usize>j * kStride;
-          const p = load<f32>(row + (<usize>j << 2));
+          const p = share * load<f32>(row + (<usize>j << 2));
           const dScore = scale * p * (dot(dOut + at, v + other, bytes) - mean);
           addScaled(dq + at, k + other, dScore, bytes);
           addScaled(dk + other, q + at, dScore, bytes);

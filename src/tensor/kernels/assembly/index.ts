@@ -1,10 +1,6 @@
 // AssemblyScript, compiled by `npm run kernels` into ../kernels.wasm (a test rebuilds it and compares).
-// Memory is laid out by the caller: every pointer is a byte offset, every array float32.
+// The memory is that of the wasm backend: every pointer is the byte offset of a tensor's float32 values. Nothing here
+// may need memory of its own (static data, the heap), which would lie over the backend's.
 
 export { attention, attentionGradients, rotate } from './attention';
 export { dropout } from './dropout';
-
-/** Where the caller may begin to lay out its arrays. */
-export function base(): usize {
-  return __heap_base;
-}
