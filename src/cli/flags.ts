@@ -30,7 +30,7 @@ const input = {
   data: option('data', 'FICHERO', 'instrucciones en formato Alpaca', alpacaFile, embeddedData),
   heldOut: optional('held-out', 'FICHERO', 'preguntas reservadas para evaluar', alpacaFile,
     'las suyas; con otro --data, se apartan'),
-  examples: option('examples', 'N', 'ejemplos de entrenamiento, como mucho', integer(1), '2000'),
+  examples: option('examples', 'N', 'ejemplos de entrenamiento, como mucho', integer(1), '1000'),
   evaluate: optional('eval', 'N', 'preguntas reservadas que se hacen', integer(1), 'todas; con otro --data, 50'),
   template: option('template', 'IDIOMA', 'plantilla de Alpaca: es o en', choice('es', 'en'), 'es'),
   maxLength: option('max-length', 'N', 'tokens por ejemplo, como mucho', integer(8), '256'),
@@ -51,7 +51,7 @@ const adapter = {
 
 const training = {
   epochs: option('epochs', 'N', 'vueltas a los ejemplos; puede ser 0.5', positive, '1'),
-  batchSize: option('batch-size', 'N', 'ejemplos por paso de gradiente', integer(1), '16'),
+  batchSize: option('batch-size', 'N', 'ejemplos por paso de gradiente', integer(1), '8'),
   accumulation: option('accumulation', 'N', 'pasos de gradiente por paso de optimizador', integer(1), '1'),
   learningRate: optional('learning-rate', 'X', 'tasa de aprendizaje', positive, '3e-3'),
   warmup: option('warmup', 'X', 'parte de los pasos en que la tasa sube desde 0', share, '0.05'),

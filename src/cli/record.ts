@@ -15,7 +15,7 @@ const options = {
 };
 
 const data: DataOptions = {
-  file: embeddedData, heldOutFile: embeddedHeldOut, examples: 2000, template: 'es', maxLength: 256, seed: 42,
+  file: embeddedData, heldOutFile: embeddedHeldOut, examples: 1000, template: 'es', maxLength: 256, seed: 42,
 };
 
 /**

@@ -192,7 +192,7 @@ function describeMemory(memory: MemoryUse): string[] {
     `Memoria: base ${formatBytes(memory.base)}, adaptador ${formatBytes(memory.adapter)}, optimizador ` +
     `${formatBytes(memory.optimizer)} (${formatBytes(memory.optimizerResident)} residentes, ` +
     `${formatCount(memory.optimizerPageIns, 'página traída', 'páginas traídas')})`,
-    `         entradas de bloque ${formatBytes(memory.checkpoints)}, pico de tensores ` +
+    `         entradas de bloque ${formatBytes(memory.checkpoints)}, pico de tensores al entrenar ` +
     `${formatBytes(memory.peakTensors)}, proceso ${formatBytes(memory.process)}`,
   ];
 }

@@ -17,7 +17,7 @@ export interface GenerateOptions {
 export async function generate(
   model: LlamaModel, prompts: readonly (readonly number[])[], options: GenerateOptions,
 ): Promise<number[][]> {
-  const { batchSize = 64 } = options;
+  const { batchSize = 128 } = options;
   // Prompts of like length go together, so that little of a batch is padding.
   const order = prompts.map((_, i) => i).sort((a, b) => prompts[a]!.length - prompts[b]!.length || a - b);
   const answers: number[][] = new Array<number[]>(prompts.length);

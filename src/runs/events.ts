@@ -24,7 +24,7 @@ const memory = z.object({
   optimizerPageIns: z.number().int(),
   /** Block inputs kept by gradient checkpointing during one step. */
   checkpoints: z.number(),
-  /** The most bytes that tensors held at any moment so far. */
+  /** The most bytes that tensors held at any moment of training so far. */
   peakTensors: z.number(),
   /** Resident memory of the process. */
   process: z.number(),

@@ -49,7 +49,7 @@ export interface TrainOptions {
 }
 
 export const trainDefaults: TrainOptions = {
-  epochs: 1, batchSize: 16, accumulation: 1, learningRate: 3e-3, warmup: 0.05, schedule: 'cosine',
+  epochs: 1, batchSize: 8, accumulation: 1, learningRate: 3e-3, warmup: 0.05, schedule: 'cosine',
   weightDecay: 0, clip: 1, checkpointing: true, seed: 42,
   pageBytes: adamwDefaults.pageBytes, residentBytes: adamwDefaults.residentBytes,
   checkpointEvery: 25, inputs: {}, resume: false, samples: 6,
@@ -104,6 +104,7 @@ export async function* train(
     const secondsBefore = events.findLast((event) => event.type === 'step')?.seconds ?? 0;
     const stepsBefore = optimizer.steps;
     const began = performance.now();
+    memory.resetPeak(); // the peak of training: the examination may take larger batches
 
     for (let step = stepsBefore + 1; step <= steps; step++) {
       await new Promise(setImmediate); // lets Ctrl-C be heard

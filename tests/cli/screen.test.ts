@@ -94,7 +94,7 @@ describe('without a terminal', () => {
 
   it('shows where the memory went, and the end', () => {
     expect(text).toContain('base 2,5 MiB, adaptador 1 MiB, optimizador 2 MiB (1 MiB residentes, 1234 páginas traídas)');
-    expect(text).toContain('entradas de bloque 3 MiB, pico de tensores 48 MiB, proceso 300 MiB');
+    expect(text).toContain('entradas de bloque 3 MiB, pico de tensores al entrenar 48 MiB, proceso 300 MiB');
     expect(lines).toContain('Entrenado: 25 pasos en 1 min 23 s');
   });
 
