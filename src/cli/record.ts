@@ -54,6 +54,6 @@ await runCommand(async () => {
   );
   await record(
     'checkpointing', 'Un paso con y sin gradient checkpointing', [`${embeddedModel}/config.json`, embeddedData],
-    { model: embeddedModel, batchSize: 16 }, async () => checkpointing(embeddedModel, data),
+    { model: embeddedModel, batchSize: 8 }, async () => checkpointing(embeddedModel, data),
   );
 });

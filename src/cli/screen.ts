@@ -23,6 +23,9 @@ type Colors = ReturnType<typeof pc.createColors>;
 /** Without a terminal, one step in so many is a line. */
 const stepsPerLine = 10;
 
+/** Of a question or an answer no more than so many characters are shown. */
+const longestLine = 200;
+
 /**
  * On a terminal, colours and a progress bar; into a pipe or a file, plain lines without control
  * characters; with `json`, the events alone, one a line.
@@ -216,7 +219,8 @@ function alignColumns(rows: readonly (readonly string[])[]): string[] {
     .trimEnd());
 }
 
-/** A model's text on one line; an untrained one also writes control characters, which a terminal would obey. */
+/** A text on one line, cut where it is long, without the control characters that a terminal would obey. */
 function oneLine(text: string): string {
-  return text.trim().replaceAll(/\s*\n\s*/g, ' ⏎ ').replaceAll(/\p{Cc}/gu, '·') || '(nada)';
+  const line = text.trim().replaceAll(/\s*\n\s*/g, ' ⏎ ').replaceAll(/\p{Cc}/gu, '·') || '(nada)';
+  return line.length > longestLine ? `${line.slice(0, longestLine)}…` : line;
 }

@@ -92,6 +92,12 @@ describe('without a terminal', () => {
     ].join('\n'));
   });
 
+  it('cuts a long answer short', () => {
+    const sample = { type: 'sample', when: 'before', instruction: '¿Qué?', input: '', expected: '' } as const;
+    const text = shown((screen) => screen.show({ ...sample, answer: 'ba'.repeat(500) }));
+    expect(text).toContain(`Respuesta: ${'ba'.repeat(100)}…\n`);
+  });
+
   it('shows where the memory went, and the end', () => {
     expect(text).toContain('base 2,5 MiB, adaptador 1 MiB, optimizador 2 MiB (1 MiB residentes, 1234 páginas traídas)');
     expect(text).toContain('entradas de bloque 3 MiB, pico de tensores al entrenar 48 MiB, proceso 300 MiB');
