@@ -1,6 +1,9 @@
 import type { Config } from '@marp-team/marp-cli';
 import type { Marp } from '@marp-team/marp-core';
-import { marpOptions, withPlugins } from './src/deck/engine.ts';
+import { register } from 'tsx/esm/api';
+
+register(); // Marp compiles this file alone, and Node 20 knows no TypeScript
+const { marpOptions, withPlugins } = await import('./src/deck/engine.ts');
 
 const config: Config = {
   lang: 'es',

@@ -64,7 +64,7 @@ function chart<T>(schema: z.ZodType<T>, draw: (results: T, alt: string) => strin
     const parsed = schema.safeParse(results);
     if (parsed.success) return draw(parsed.data, alt);
     throw new UserError(`A la ejecución «${id}» le falta la cifra «${parsed.error.issues[0]?.path.join('.')}» `
-      + `que pide «${alt}»: vuelva a registrarla con npm run record.`);
+      + `que pide «${alt}»: vuelve a registrarla con npm run record.`);
   };
 }
 

@@ -13,8 +13,8 @@ export async function marpCli(...args: readonly string[]): Promise<void> {
     if (code !== 0) throw new Error(`marp-cli terminó con el código ${code}`);
   } catch (thrown) {
     if (!(thrown instanceof CLIError) || thrown.errorCode !== CLIErrorCode.NOT_FOUND_BROWSER) throw thrown;
-    throw new UserError('No hay navegador con que imprimir el PDF: instale Chromium («apt-get install chromium») '
-      + 'o diga dónde está con CHROME_PATH=/ruta/a/chromium.');
+    throw new UserError('No hay navegador con que imprimir el PDF: instala Chromium («apt-get install chromium») '
+      + 'o di dónde está con CHROME_PATH=/ruta/a/chromium.');
   } finally {
     Object.assign(console, { warn, error });
   }

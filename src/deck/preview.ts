@@ -46,7 +46,7 @@ export async function startPreview({ render, folders, port, drawn }: PreviewOpti
   });
   await new Promise<void>((resolve, reject) => {
     server.on('error', (error: NodeJS.ErrnoException) => reject(error.code === 'EADDRINUSE'
-      ? new UserError(`El puerto ${port} está ocupado: elija otro con --port.`)
+      ? new UserError(`El puerto ${port} está ocupado: elige otro con --port.`)
       : error));
     server.listen(port, '127.0.0.1', resolve);
   });

@@ -7,7 +7,7 @@ export const executable = [process.env.CHROME_PATH, '/usr/bin/chromium', '/usr/b
   .find((path) => path !== undefined && existsSync(path));
 
 /** What ends the title of tests that need it: the reporter tells it as the reason for skipping. */
-export const why = executable ? '' : ' [sin Chromium: instálelo o diga dónde está con CHROME_PATH]';
+export const why = executable ? '' : ' [sin Chromium: instálalo o di dónde está con CHROME_PATH]';
 
 /** Without a word to the network of its own. */
 export const launch = (): Promise<Browser> => chromium.launch({

@@ -135,7 +135,7 @@ describe.skipIf(!executable)(`the deck in Chromium${why}`, () => {
       try {
         run('pdfinfo', '-v');
       } catch {
-        skip('sin pdfinfo ni pdftotext: instale poppler-utils');
+        skip('sin pdfinfo ni pdftotext: instala poppler-utils');
       }
       expect(run('pdfinfo', pdf)).toMatch(/^Pages:\s+10$/m);
       const pages = run('pdftotext', pdf, '-').split('\f');

@@ -20,7 +20,7 @@ describe.skipIf(process.platform !== 'linux')(`npm run export${process.platform 
   it('without a browser says what is missing, and leaves notes and HTML whole', () => {
     const output = join(folder, 'dist');
     const { status, stderr } = exportWithoutBrowser(output);
-    expect(stderr).toMatch(/^No hay navegador .* instale Chromium .* CHROME_PATH=\S+\n$/);
+    expect(stderr).toMatch(/^No hay navegador .* instala Chromium .* CHROME_PATH=\S+\n$/);
     expect(status).toBe(1);
     expect(readdirSync(output).sort()).toEqual(['modulo-2.html', 'notas.txt']);
   }, 180_000);
