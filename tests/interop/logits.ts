@@ -7,7 +7,7 @@ import { logits } from '../../src/model/llama.ts';
 import { loadAdapter } from '../../src/peft/folder.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
 
-/** Our logits of one text, by the base and by base and adapter, for `compare.py`: node --import tsx … BASE ADAPTER OUT */
+/** Our logits of one text, by the base alone and with the adapter, for `compare.py`. Arguments: BASE ADAPTER OUT. */
 const [base, adapter, out] = process.argv.slice(2) as [string, string, string];
 await useBackend('wasm');
 const tokenizer = loadTokenizer(base);
