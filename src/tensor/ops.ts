@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor1D, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs';
 import * as kernel from './kernels/attention.ts';
+import { transpose } from './kernels/transpose.ts';
 
 /**
  * The few operations of a Llama that TensorFlow.js lacks, or whose tape would hold more than
@@ -33,8 +34,9 @@ export function linear(x: Tensor2D, w: Tensor2D, trainable: boolean): Tensor2D {
 
 /** a · b of two matrices. The wasm backend is six times faster on plain products: there a transpose is made first. */
 function product(a: Tensor, b: Tensor, { transposeA = false, transposeB = false } = {}): Tensor2D {
-  if (tf.getBackend() !== 'wasm') return tf.matMul(a as Tensor2D, b as Tensor2D, transposeA, transposeB);
-  return tf.matMul((transposeA ? a.transpose() : a) as Tensor2D, (transposeB ? b.transpose() : b) as Tensor2D);
+  const [left, right] = [a as Tensor2D, b as Tensor2D];
+  if (tf.getBackend() !== 'wasm') return tf.matMul(left, right, transposeA, transposeB);
+  return tf.matMul(transposeA ? transpose(left) : left, transposeB ? transpose(right) : right);
 }
 
 /** RMSNorm (Zhang and Sennrich, 2019): y = w · x / √(mean(x²) + ε). x: (rows, hidden), w: (hidden). */

@@ -8,6 +8,7 @@ interface Exports {
   readonly attentionGradients: (...args: number[]) => void;
   readonly rotate: (...args: number[]) => void;
   readonly dropout: (...args: number[]) => void;
+  readonly transpose: (...args: number[]) => void;
 }
 
 /** What we need of the backend's insides, as its own kernels use them. */
