@@ -97,8 +97,8 @@ async function demo(flags: DemoFlags, screen: Screen, command: string): Promise<
         origin = provenance(backend, inputFiles(flags));
         if (data.dropped > 0) {
           screen.line(
-            `${formatCount(data.dropped, 'ejemplo')} sin sitio para la respuesta en --max-length ${flags.maxLength}: `
-            + 'se dejan fuera.',
+            `Quedan fuera, sin sitio para la respuesta en --max-length ${flags.maxLength}: `
+            + `${formatCount(data.dropped, 'ejemplo')}.`,
           );
         }
         if (data.heldOut.length > 0) screen.line('Pregunta primero a la base sin ajustar…');
