@@ -24,7 +24,7 @@ export interface CheckpointingResult {
 
 /** Slide 8: one step of the demo, with and without gradient checkpointing. */
 export async function checkpointing(
-  modelDir: string, data: DataOptions, { batchSize = 8, repeats = 5 } = {},
+  modelDir: string, data: DataOptions, { batchSize, repeats = 5 }: { batchSize: number; repeats?: number },
 ): Promise<CheckpointingResult> {
   const model = addLora(loadModel(modelDir, { loadIn4bit: true }));
   const { tokenizer, train } = loadInstructions(modelDir, data);

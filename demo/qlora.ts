@@ -46,8 +46,10 @@ export async function qlora({ modelDir, outDir, ...options }: QloraOptions, show
       show.event(event);
     }
   } finally { // the last good adapter, whatever stopped the run; one that learnt nothing is not put over an older one
-    if (trained) saveAdapter(model, join(outDir, 'adapter'), { baseModel: modelDir });
-    if (trained) show.saved(join(outDir, 'adapter'));
+    if (trained) {
+      saveAdapter(model, join(outDir, 'adapter'), { baseModel: modelDir });
+      show.saved(join(outDir, 'adapter'));
+    }
   }
   // #endregion
 }

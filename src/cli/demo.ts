@@ -8,7 +8,7 @@ import { provenance } from '../runs/provenance.ts';
 import { runsFolder, saveRun, writeRun } from '../runs/store.ts';
 import { useBackend } from '../tensor/backend.ts';
 import { trainDefaults } from '../train/train.ts';
-import { demoHelp, parseDemoFlags } from './flags.ts';
+import { dataOptions, demoHelp, parseDemoFlags } from './flags.ts';
 import type { DemoFlags } from './flags.ts';
 import { formatBytes, formatCount, formatNumber, formatPercent } from '../format.ts';
 import { runCommand } from './main.ts';
@@ -58,10 +58,7 @@ async function demo(flags: DemoFlags, screen: Screen, command: string): Promise<
       outDir: flags.output,
       quant: { quantType: flags.quant, doubleQuant: flags.doubleQuant },
       lora,
-      data: {
-        file: flags.data, heldOutFile: flags.heldOut, examples: flags.examples, heldOut: flags.evaluate,
-        template: flags.template, maxLength: flags.maxLength, seed: flags.seed,
-      },
+      data: dataOptions(flags),
       training: {
         ...flags,
         learningRate: flags.learningRate ?? trainDefaults.learningRate,

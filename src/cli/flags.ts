@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import type { DataOptions } from '../data/load.ts';
+import { backendNames } from '../tensor/backend.ts';
 import {
   choice, helpText, integer, notNegative, option, optional, parseOptions, positive, share, text, toggle,
 } from './options.ts';
@@ -36,8 +38,13 @@ const input = {
   maxLength: option('max-length', 'N', 'tokens por ejemplo, como mucho', integer(8), '256'),
 };
 
+/** Where tensors are computed, for every command that computes. */
+export const backendOption = optional(
+  'backend', 'NOMBRE', 'tensorflow, wasm o cpu', choice(...backendNames), 'el mejor que haya',
+);
+
 const base = {
-  backend: optional('backend', 'NOMBRE', 'tensorflow, wasm o cpu', choice('tensorflow', 'wasm', 'cpu'), 'el mejor que haya'),
+  backend: backendOption,
   quant: option('quant', 'TIPO', 'pesos de la base: nf4, fp4 o int4', choice('nf4', 'fp4', 'int4'), 'nf4'),
   doubleQuant: toggle('no-double-quant', 'no cuantiza las escalas por segunda vez', false),
 };
@@ -89,6 +96,12 @@ export function parseDemoFlags(argv: readonly string[]): DemoFlags {
   const flags = parseOptions(table, argv, command);
   if (flags.data === embeddedData) flags.heldOut ??= embeddedHeldOut;
   return flags;
+}
+
+/** The data that the options ask for, as the loader takes them. */
+export function dataOptions(flags: DemoFlags): DataOptions {
+  const { data, heldOut, examples, evaluate, template, maxLength, seed } = flags;
+  return { file: data, heldOutFile: heldOut, examples, heldOut: evaluate, template, maxLength, seed };
 }
 
 export const demoHelp = helpText(

@@ -9,9 +9,9 @@ import { toHuggingFace } from '../model/config.ts';
 import type { LlamaConfig } from '../model/config.ts';
 import { useBackend } from '../tensor/backend.ts';
 import { newModel, pretrain, pretrainDefaults } from '../train/pretrain.ts';
-import { embeddedModel } from './flags.ts';
+import { backendOption, embeddedModel } from './flags.ts';
 import { runCommand } from './main.ts';
-import { choice, helpText, integer, notNegative, option, optional, parseOptions, positive, text, toggle } from './options.ts';
+import { helpText, integer, notNegative, option, optional, parseOptions, positive, text, toggle } from './options.ts';
 import { createScreen } from './screen.ts';
 
 /**
@@ -31,7 +31,7 @@ const options = {
   seed: option('seed', 'N', 'semilla', integer(0), String(pretrainDefaults.seed)),
   prose: optional('prose', 'DIR', 'carpeta de textos que se mezclan con los enunciados', text('una carpeta'), 'ninguna'),
   proseShare: option('prose-share', 'X', 'parte del texto que es prosa', notNegative, '0.2'),
-  backend: optional('backend', 'NOMBRE', 'tensorflow, wasm o cpu', choice('tensorflow', 'wasm', 'cpu'), 'el mejor que haya'),
+  backend: backendOption,
   output: option('output', 'DIR', 'carpeta del modelo', text('una carpeta'), embeddedModel),
   work: option('work', 'DIR', 'carpeta del punto de control', text('una carpeta'), 'out/pretrain'),
   resume: toggle('resume', 'sigue desde el punto de control de --work'),

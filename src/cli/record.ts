@@ -1,26 +1,26 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
 import { checkpointing } from '../../demo/checkpointing.ts';
 import { quantization, quantizationInputs } from '../../demo/quantization.ts';
-import type { DataOptions } from '../data/load.ts';
 import { provenance } from '../runs/provenance.ts';
 import type { RunRecord } from '../runs/schema.ts';
-import { writeRun } from '../runs/store.ts';
+import { runsFolder, writeRun } from '../runs/store.ts';
 import { useBackend } from '../tensor/backend.ts';
-import { embeddedData, embeddedHeldOut, embeddedModel } from './flags.ts';
+import { backendOption, dataOptions, parseDemoFlags } from './flags.ts';
 import { runCommand } from './main.ts';
-import { choice, helpText, optional, parseOptions, toggle } from './options.ts';
+import { helpText, parseOptions, toggle } from './options.ts';
 
 const options = {
-  backend: optional('backend', 'NOMBRE', 'tensorflow, wasm o cpu', choice('tensorflow', 'wasm', 'cpu'), 'el mejor que haya'),
+  backend: backendOption,
   help: toggle('help', 'esta ayuda'),
 };
 
-const data: DataOptions = {
-  file: embeddedData, heldOutFile: embeddedHeldOut, examples: 1000, template: 'es', maxLength: 256, seed: 42,
-};
+// What the demo does when it is told nothing.
+const demo = parseDemoFlags([]);
+const data = dataOptions(demo);
 
 /**
- * `npm run record`: measures what the slides show besides the demo (which the same command runs next),
- * and leaves the records in `assets/runs/`.
+ * `npm run record`: measures what the slides show, the demo last, and leaves the records in `assets/runs/`.
  */
 await runCommand(async () => {
   const flags = parseOptions(options, process.argv.slice(2), 'npm run record');
@@ -45,15 +45,21 @@ await runCommand(async () => {
       format: 1, id, title, startedAt: startedAt.toISOString(), seconds, command: 'npm run record', provenance: origin,
       parameters, results, events: [],
     });
-    show(`  guardado en «assets/runs/${id}.json»`);
+    show(`  guardado en «${join(runsFolder, id)}.json»`);
   };
 
   await record(
-    'quantization', 'Error y perplejidad de NF4, FP4 e Int4', quantizationInputs(embeddedModel, data),
-    { model: embeddedModel, doubleQuant: true }, async () => quantization(embeddedModel, data, show),
+    'quantization', 'Error y perplejidad de NF4, FP4 e Int4', quantizationInputs(demo.model, data),
+    { model: demo.model, doubleQuant: true }, async () => quantization(demo.model, data, show),
   );
   await record(
-    'checkpointing', 'Un paso con y sin gradient checkpointing', [`${embeddedModel}/config.json`, embeddedData],
-    { model: embeddedModel, batchSize: 8 }, async () => checkpointing(embeddedModel, data),
+    'checkpointing', 'Un paso con y sin gradient checkpointing', [`${demo.model}/config.json`, demo.data],
+    { model: demo.model, batchSize: demo.batchSize },
+    async () => checkpointing(demo.model, data, { batchSize: demo.batchSize }),
   );
+  // A program of its own, as anyone would run it: its memory is not ours.
+  const { status } = spawnSync(
+    process.execPath, ['--import', 'tsx', 'src/cli/demo.ts', '--record', ...process.argv.slice(2)], { stdio: 'inherit' },
+  );
+  process.exitCode = status ?? 1;
 });

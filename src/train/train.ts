@@ -101,7 +101,7 @@ export async function* train(
       });
       yield* (await ask('before')).map(tell);
     }
-    const secondsBefore = events.findLast((event) => event.type === 'step')?.seconds ?? 0;
+    const secondsBefore = secondsAt(events);
     const stepsBefore = optimizer.steps;
     const began = performance.now();
     memory.resetPeak(); // the peak of training: the examination may take larger batches
@@ -188,9 +188,9 @@ export async function* train(
 
   /** Puts back the parameters that gave the last loss, and says so. */
   function diverged(when: string): UserError {
-    trainable.parameters.forEach((parameter, i) => {
-      if (!good) return;
-      parameter.values.set(good.values[i]!);
+    good?.values.forEach((values, i) => {
+      const parameter = trainable.parameters[i]!;
+      parameter.values.set(values);
       parameter.upload();
     });
     return new UserError(
