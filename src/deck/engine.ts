@@ -10,6 +10,7 @@ import { notes } from './notes.ts';
 import { numbers } from './numbers.ts';
 import { provenance } from './provenance.ts';
 import type { ReadRun } from './provenance.ts';
+import { time } from './time.ts';
 
 /** Options of Marp under which the page asks nothing of the network. */
 export const marpOptions = {
@@ -22,7 +23,8 @@ export const marpOptions = {
 
 /** Adds the project's plugins and theme to a Marp. */
 export function withPlugins(marp: Marp, read: ReadRun = (id) => readRun(id)): Marp {
-  marp.use(ownHtml).use(code).use(numbers(read)).use(embed(read)).use(diagrams).use(notes).use(provenance(read));
+  marp.use(ownHtml).use(code).use(numbers(read)).use(embed(read)).use(diagrams)
+    .use(notes).use(time).use(provenance(read));
   marp.themeSet.default = marp.themeSet.add(theme());
   return marp;
 }

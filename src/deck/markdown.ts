@@ -11,6 +11,7 @@ export interface Token {
   /** Of an inline token: its text, emphasis, images. */
   children: Token[] | null;
   attrGet(name: string): string | null;
+  attrSet(name: string, value: string): void;
 }
 
 export interface State {

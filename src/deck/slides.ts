@@ -9,6 +9,8 @@ export interface Slide {
   readonly title: string;
   /** Its presenter notes, a paragraph each. */
   readonly notes: readonly string[];
+  /** Its share of the talk, in seconds. */
+  readonly seconds?: number;
   readonly html: string;
 }
 
@@ -24,11 +26,16 @@ export function readSlides(file: string, read?: ReadRun): Slide[] {
     throw readError(file, error);
   }
   const { html, comments } = withPlugins(new Marp(marpOptions), read).render(markdown, { htmlAsArray: true });
-  return html.map((slide, i) => ({
-    title: parseHTML(slide).document.querySelector('h1, h2')?.textContent ?? '',
-    notes: comments[i]!,
-    html: slide,
-  }));
+  return html.map((slide, i) => {
+    const { document } = parseHTML(slide);
+    const time = document.querySelector('section')!.getAttribute('data-tiempo');
+    return {
+      title: document.querySelector('h1, h2')?.textContent ?? '',
+      notes: comments[i]!,
+      seconds: time === null ? undefined : Number(time),
+      html: slide,
+    };
+  });
 }
 
 /** What to say at each slide, as text to print or to keep at hand. */

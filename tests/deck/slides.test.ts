@@ -129,6 +129,13 @@ describe('the talk', () => {
     expect(slides.map(({ notes }) => notes)).toEqual(talk.map(({ note }) => [note]));
   });
 
+  it('gives the talk its 20 minutes and the demo its 10', () => {
+    const seconds = slides.map((slide) => slide.seconds ?? 0);
+    expect(seconds.every((time) => time >= 60)).toBe(true);
+    expect(seconds.slice(0, -1).reduce((sum, time) => sum + time, 0)).toBe(20 * 60);
+    expect(seconds.at(-1)).toBe(10 * 60);
+  });
+
   it('would miss a word', () => {
     expect(words(slides[8]!.html)).not.toContain('Ajusta r y lora_beta con validación');
   });
