@@ -16,9 +16,100 @@ export interface LlamaConfig {
   readonly ropeTheta: number;
   /** Whether the output head is the embedding matrix. */
   readonly tiedHead: boolean;
+
+  // What Llama 2 has not, and some of the others have.
+
+  /** How the rotary frequencies are stretched for longer texts. */
+  readonly ropeScaling?: RopeScaling;
+  /** The linear layers of a block that add a bias. */
+  readonly biases?: readonly LinearName[];
+  /** Whether each head's query and key pass through an RMSNorm of their own, before they are rotated. */
+  readonly headNorms?: boolean;
+  /** How many keys a query sees, its own included, in the layers where `slides` says so. */
+  readonly slidingWindow?: number;
+  /** Of each layer, whether its attention is limited to the window. */
+  readonly slides?: readonly boolean[];
+}
+
+/** Rotary scalings by the names of transformers; `rotaryFrequencies` has their formulas. */
+export type RopeScaling =
+  | { readonly type: 'linear' | 'dynamic'; readonly factor: number }
+  | {
+    readonly type: 'llama3'; readonly factor: number; readonly lowFreqFactor: number; readonly highFreqFactor: number;
+    readonly originalMaxPositions: number;
+  };
+
+/** The linear layers of a block, by their path inside it. */
+export const linearNames = [
+  'self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj', 'self_attn.o_proj',
+  'mlp.gate_proj', 'mlp.up_proj', 'mlp.down_proj',
+] as const;
+export type LinearName = (typeof linearNames)[number];
+
+const queryKeyValue: readonly LinearName[] = linearNames.slice(0, 3);
+const ofAttention: readonly LinearName[] = linearNames.slice(0, 4);
+const ofFeedForward: readonly LinearName[] = linearNames.slice(4);
+
+interface Family {
+  /** Of transformers' configuration class, for fields that `config.json` leaves out. */
+  readonly defaults: { readonly kvHeads?: number; readonly headDim?: number; readonly maxPositions: number };
+  readonly biases: (c: HuggingFaceConfig) => readonly LinearName[];
+  readonly headNorms: boolean;
+  /** Whether a layer's attention is limited to the window, if there is one. */
+  readonly slides: (c: HuggingFaceConfig, layer: number) => boolean;
+}
+
+/** All that tells the families apart, by `model_type`. */
+const families: Record<string, Family> = {
+  // Llama 1 to 3, TinyLlama, SmolLM2.
+  llama: {
+    defaults: { maxPositions: 2048 },
+    biases: (c) => [...(c.attention_bias ? ofAttention : []), ...(c.mlp_bias ? ofFeedForward : [])],
+    headNorms: false,
+    slides: () => false,
+  },
+  mistral: {
+    defaults: { kvHeads: 8, maxPositions: 131072 },
+    biases: () => [],
+    headNorms: false,
+    slides: () => true,
+  },
+  // Qwen 2 and 2.5.
+  qwen2: {
+    defaults: { kvHeads: 32, maxPositions: 32768 },
+    biases: () => queryKeyValue,
+    headNorms: false,
+    slides: qwenSlides,
+  },
+  qwen3: {
+    defaults: { kvHeads: 32, headDim: 128, maxPositions: 32768 },
+    biases: (c) => (c.attention_bias ? ofAttention : []),
+    headNorms: true,
+    slides: qwenSlides,
+  },
+};
+
+function qwenSlides(c: HuggingFaceConfig, layer: number): boolean {
+  if (!c.use_sliding_window) return false;
+  return c.layer_types ? c.layer_types[layer] === 'sliding_attention' : layer >= c.max_window_layers;
 }
 
 const size = z.number().int().positive();
+
+const rope = z.object({
+  rope_type: z.string().nullish(),
+  type: z.string().nullish(), // what rope_type was called first
+  rope_theta: z.number().positive().nullish(),
+  partial_rotary_factor: z.number().nullish(),
+});
+const scaled = z.object({ factor: z.number().positive() });
+const llama3 = scaled.extend({
+  low_freq_factor: z.number().positive(),
+  high_freq_factor: z.number().positive(),
+  original_max_position_embeddings: size.nullish(),
+}).refine((c) => c.high_freq_factor > c.low_freq_factor, {
+  path: ['high_freq_factor'], error: 'se esperaba un número mayor que low_freq_factor',
+});
 
 /** What is read of a Hugging Face `config.json`. */
 const huggingFaceConfig = z.object({
@@ -30,53 +121,66 @@ const huggingFaceConfig = z.object({
   num_attention_heads: size,
   num_key_value_heads: size.nullish(),
   head_dim: size.nullish(),
-  max_position_embeddings: size.default(2048),
+  max_position_embeddings: size.nullish(),
+  original_max_position_embeddings: size.nullish(),
   rms_norm_eps: z.number().positive().default(1e-6),
   hidden_act: z.string().default('silu'),
   attention_bias: z.boolean().default(false),
   mlp_bias: z.boolean().default(false),
   tie_word_embeddings: z.boolean().default(false),
+  sliding_window: size.nullable().default(4096),
+  use_sliding_window: z.boolean().default(false),
+  max_window_layers: z.number().int().nonnegative().default(28),
+  layer_types: z.array(z.enum(['full_attention', 'sliding_attention'])).nullish(),
   // transformers 5 writes rope_parameters; older files rope_theta and rope_scaling.
   rope_theta: z.number().positive().nullish(),
-  rope_scaling: z.object({ rope_type: z.string().optional(), type: z.string().optional() }).nullish(),
-  rope_parameters: z.object({
-    rope_type: z.string().default('default'), rope_theta: z.number().positive().nullish(),
-  }).nullish(),
+  rope_scaling: rope.loose().nullish(),
+  rope_parameters: rope.loose().nullish(),
 });
+type HuggingFaceConfig = z.infer<typeof huggingFaceConfig>;
 
 /**
- * Reads the parsed text of a Hugging Face `config.json`.
+ * Reads the parsed text of a Hugging Face `config.json`, as transformers' configuration classes do.
  *
  * @param file its path, for messages.
  * @throws UserError for another architecture, another rotary embedding, or a field that is missing or makes no sense.
  */
 export function parseConfig(json: unknown, file: string): LlamaConfig {
-  const type = z.object({ model_type: z.string() }).safeParse(json);
-  if (type.success && type.data.model_type !== 'llama') {
+  const type = z.object({ model_type: z.string() }).safeParse(json).data?.model_type;
+  if (type !== undefined && !Object.hasOwn(families, type)) {
     throw new UserError(
-      `${file}: la arquitectura «${type.data.model_type}» no está soportada; se esperaba model_type «llama». `
-      + 'Elige un modelo de la familia Llama.',
+      `${file}: la arquitectura «${type}» no está soportada; se esperaba un model_type de `
+      + `${Object.keys(families).map((name) => `«${name}»`).join(', ')}. Elige un modelo de una de esas familias.`,
     );
   }
   const c = parseAs(huggingFaceConfig, json, `El archivo «${file}»`);
-  const ropeType = c.rope_parameters?.rope_type ?? c.rope_scaling?.rope_type ?? c.rope_scaling?.type ?? 'default';
-  refuseUnless(ropeType === 'default', file, 'rope_type', ropeType, 'default');
-  refuseUnless(c.hidden_act === 'silu', file, 'hidden_act', c.hidden_act, 'silu');
-  refuseUnless(!c.attention_bias, file, 'attention_bias', 'true', 'false');
-  refuseUnless(!c.mlp_bias, file, 'mlp_bias', 'true', 'false');
-  const kvHeads = c.num_key_value_heads ?? c.num_attention_heads;
+  const { defaults, headNorms, ...family } = families[c.model_type]!;
+  if (c.hidden_act !== 'silu') throw unsupported(file, 'hidden_act', c.hidden_act, '«silu»');
+  // Written as null it means one for every head; left out, what the family has.
+  const { num_key_value_heads: written = defaults.kvHeads } = c;
+  const kvHeads = written ?? c.num_attention_heads;
   if (c.num_attention_heads % kvHeads !== 0) {
     throw new UserError(
       `${file}: num_attention_heads (${c.num_attention_heads}) debe ser múltiplo de num_key_value_heads (${kvHeads}); corrige el fichero.`,
     );
   }
-  const headDim = c.head_dim ?? c.hidden_size / c.num_attention_heads;
+  const headDim = c.head_dim ?? defaults.headDim ?? c.hidden_size / c.num_attention_heads;
   if (headDim % 2 !== 0) {
     throw new UserError(
       `${file}: cada cabeza mide ${headDim} y se esperaba un número par (head_dim, o hidden_size entre `
       + 'num_attention_heads); corrige el fichero.',
     );
   }
+  if (c.layer_types && c.layer_types.length !== c.num_hidden_layers) {
+    throw new UserError(
+      `${file}: layer_types nombra ${c.layer_types.length} capas y num_hidden_layers dice ${c.num_hidden_layers}; corrige el fichero.`,
+    );
+  }
+  const maxPositions = c.max_position_embeddings ?? defaults.maxPositions;
+  const ropeScaling = parseRopeScaling(c, maxPositions, file);
+  const biases = family.biases(c);
+  const slidingWindow = c.sliding_window ?? undefined;
+  const slides = Array.from({ length: c.num_hidden_layers }, (_, layer) => family.slides(c, layer));
   return {
     vocabSize: c.vocab_size,
     hiddenSize: c.hidden_size,
@@ -85,16 +189,51 @@ export function parseConfig(json: unknown, file: string): LlamaConfig {
     heads: c.num_attention_heads,
     kvHeads,
     headDim,
-    maxPositions: c.max_position_embeddings,
+    maxPositions,
     rmsNormEps: c.rms_norm_eps,
-    ropeTheta: c.rope_parameters?.rope_theta ?? c.rope_theta ?? 10000,
+    ropeTheta: ropeOf(c).rope_theta ?? c.rope_theta ?? 10000,
     tiedHead: c.tie_word_embeddings,
+    ...(ropeScaling && { ropeScaling }),
+    ...(biases.length > 0 && { biases }),
+    ...(headNorms && { headNorms }),
+    ...(slidingWindow && slides.includes(true) && { slidingWindow, slides }),
   };
 }
 
-function refuseUnless(supported: boolean, file: string, field: string, found: string, expected: string): void {
-  if (supported) return;
-  throw new UserError(`${file}: ${field} «${found}» no está soportado; se esperaba «${expected}». Elige otro modelo.`);
+function ropeOf(c: HuggingFaceConfig): z.infer<typeof rope> {
+  return c.rope_scaling ?? c.rope_parameters ?? {};
+}
+
+function parseRopeScaling(c: HuggingFaceConfig, maxPositions: number, file: string): RopeScaling | undefined {
+  const parameters = ropeOf(c);
+  const type = parameters.rope_type ?? parameters.type ?? 'default';
+  const share = parameters.partial_rotary_factor ?? 1;
+  if (share !== 1) throw unsupported(file, 'partial_rotary_factor', String(share), '«1»');
+  const subject = `El archivo «${file}», en ${c.rope_scaling ? 'rope_scaling' : 'rope_parameters'},`;
+  switch (type) {
+    case 'default':
+      return undefined;
+    case 'linear':
+    case 'dynamic':
+      return { type, factor: parseAs(scaled, parameters, subject).factor };
+    case 'llama3': {
+      const read = parseAs(llama3, parameters, subject);
+      const original = c.original_max_position_embeddings ?? read.original_max_position_embeddings;
+      return {
+        type,
+        factor: read.factor,
+        lowFreqFactor: read.low_freq_factor,
+        highFreqFactor: read.high_freq_factor,
+        originalMaxPositions: original ?? maxPositions,
+      };
+    }
+    default:
+      throw unsupported(file, 'rope_type', type, '«default», «linear», «dynamic» o «llama3»');
+  }
+}
+
+function unsupported(file: string, field: string, found: string, expected: string): UserError {
+  return new UserError(`${file}: ${field} «${found}» no está soportado; se esperaba ${expected}. Elige otro modelo.`);
 }
 
 /** The `config.json` that transformers loads, for a model that this project pre-trained. */
@@ -124,14 +263,7 @@ export function toHuggingFace(config: LlamaConfig, tokens: { bosId: number; eosI
   };
 }
 
-/** The linear layers of a block, by their path inside it. */
-export const linearNames = [
-  'self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj', 'self_attn.o_proj',
-  'mlp.gate_proj', 'mlp.up_proj', 'mlp.down_proj',
-] as const;
-export type LinearName = (typeof linearNames)[number];
-
-/** Every weight of the model, by its name in a checkpoint, with its shape ([out, in] for linears). */
+/** Every weight of the model, by its name in a checkpoint, with its shape ([out, in] for linears, [out] for biases). */
 export function weightShapes(config: LlamaConfig): Map<string, number[]> {
   const { hiddenSize, intermediateSize, heads, kvHeads, headDim, vocabSize } = config;
   const linears: Record<LinearName, number[]> = {
@@ -147,7 +279,14 @@ export function weightShapes(config: LlamaConfig): Map<string, number[]> {
   for (let layer = 0; layer < config.layers; layer++) {
     const block = `model.layers.${layer}`;
     shapes.set(`${block}.input_layernorm.weight`, [hiddenSize]);
-    for (const name of linearNames) shapes.set(`${block}.${name}.weight`, linears[name]);
+    for (const name of linearNames) {
+      shapes.set(`${block}.${name}.weight`, linears[name]);
+      if (config.biases?.includes(name)) shapes.set(`${block}.${name}.bias`, [linears[name][0]!]);
+    }
+    if (config.headNorms) {
+      shapes.set(`${block}.self_attn.q_norm.weight`, [headDim]);
+      shapes.set(`${block}.self_attn.k_norm.weight`, [headDim]);
+    }
     shapes.set(`${block}.post_attention_layernorm.weight`, [hiddenSize]);
   }
   shapes.set('model.norm.weight', [hiddenSize]);

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
+import type { AttentionPlace } from '../tensor/ops.ts';
 import type { LlamaConfig } from './config.ts';
 import { causalPlacement, inference, rotaryTables } from './llama.ts';
 import type { LayerCache, LlamaModel, Placement } from './llama.ts';
@@ -83,17 +84,25 @@ async function generateBatch(
 function nextPlacement(
   config: LlamaConfig, prompts: readonly (readonly number[])[], width: number, made: number,
 ): Placement {
-  const group = config.heads / config.kvHeads;
-  const keys = width + made + 1;
-  const mask = new Float32Array(prompts.length * keys);
-  prompts.forEach((prompt, row) => mask.fill(-1e9, row * keys + prompt.length, row * keys + width));
-  const perPrompt = tf.tensor4d(mask, [prompts.length, 1, 1, keys]);
+  const { heads, kvHeads, slidingWindow = Infinity } = config;
+  const [batch, group, keys] = [prompts.length, heads / kvHeads, width + made + 1];
+  const place = (window: number): AttentionPlace => {
+    const mask = new Float32Array(batch * keys);
+    prompts.forEach(({ length }, row) => {
+      const hide = (from: number, to: number) => mask.fill(-1e9, row * keys + from, row * keys + Math.max(from, to));
+      hide(length, width);
+      const passed = length + made + 1 - window; // tokens of the text that the window has left behind
+      hide(0, Math.min(passed, length));
+      hide(width, width + passed - length);
+    });
+    const perPrompt = tf.tensor4d(mask, [batch, 1, 1, keys]);
+    // (batch, 1, group, keys)
+    return { batch, queries: 1, mask: group === 1 ? perPrompt : perPrompt.tile([1, 1, group, 1]), causal: false };
+  };
   return {
-    batch: prompts.length,
-    queries: 1,
+    ...place(Infinity),
     rotary: rotaryTables(config, prompts.map((prompt) => prompt.length + made)),
-    mask: group === 1 ? perPrompt : perPrompt.tile([1, 1, group, 1]), // (batch, 1, group, keys)
-    causal: false,
+    ...(slidingWindow < keys && { sliding: place(slidingWindow) }),
   };
 }
 

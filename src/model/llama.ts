@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import type { Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
+import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import { attention, gatherRows, linear, rmsNorm, rotary, swiglu } from '../tensor/ops.ts';
 import type { AttentionPlace, RotaryTables } from '../tensor/ops.ts';
 import type { LinearName, LlamaConfig } from './config.ts';
@@ -21,9 +21,11 @@ export interface Adapter {
   apply(path: string, x: Tensor2D, base: (x: Tensor2D) => Tensor2D, pass: Pass): Tensor2D;
 }
 
-/** Where each row of a batch stands: rotary tables and the attention mask, made once a pass. */
+/** Where each row of a batch stands: rotary tables and the attention masks, made once a pass. */
 export interface Placement extends AttentionPlace {
   readonly rotary: RotaryTables;
+  /** For the layers with a sliding window, where it is shorter than the text. */
+  readonly sliding?: AttentionPlace;
 }
 
 /** Keys and values of one layer so far, each (batch, keys, kvHeads, headDim). */
@@ -54,16 +56,22 @@ export class LlamaModel {
     layer: number, x: Tensor2D, place: Placement, pass: Pass,
     cache?: { past?: LayerCache; keep(now: LayerCache): void },
   ): Tensor2D {
-    const { heads, kvHeads, headDim, rmsNormEps } = this.config;
+    const { heads, kvHeads, headDim, headNorms, rmsNormEps, slides } = this.config;
     const { batch, queries } = place;
     const rows = batch * queries;
     const project = (name: LinearName, x: Tensor2D) => this.linear(`model.layers.${layer}.${name}`, x, pass);
     const norm = (name: string, x: Tensor2D) =>
       rmsNorm(x, this.weight(`model.layers.${layer}.${name}.weight`).tensor() as Tensor1D, rmsNormEps);
 
+    /** Queries or keys, each head normed if the family does so, at their positions: (rows, n, headDim). */
+    const placed = (projected: Tensor2D, n: number, normName: string) => {
+      const normed = headNorms ? norm(normName, projected.reshape([rows * n, headDim])) : projected;
+      return rotary(normed.reshape([rows, n, headDim]), place.rotary);
+    };
+
     const h = norm('input_layernorm', x);
-    const q = rotary(project('self_attn.q_proj', h).reshape([rows, heads, headDim]), place.rotary);
-    let k = rotary(project('self_attn.k_proj', h).reshape([rows, kvHeads, headDim]), place.rotary)
+    const q = placed(project('self_attn.q_proj', h), heads, 'self_attn.q_norm');
+    let k = placed(project('self_attn.k_proj', h), kvHeads, 'self_attn.k_norm')
       .reshape([batch, queries, kvHeads, headDim]) as Tensor4D;
     let v = project('self_attn.v_proj', h).reshape([batch, queries, kvHeads, headDim]) as Tensor4D;
     if (cache) {
@@ -73,7 +81,8 @@ export class LlamaModel {
       }
       cache.keep({ k, v });
     }
-    const mixed = attention(q, k, v, place); // (rows, heads·headDim)
+    const seen = slides?.[layer] ? place.sliding ?? place : place;
+    const mixed = attention(q, k, v, seen); // (rows, heads·headDim)
     const attended = x.add(project('self_attn.o_proj', mixed)) as Tensor2D;
 
     const m = norm('post_attention_layernorm', attended);
@@ -88,11 +97,13 @@ export class LlamaModel {
     return linear(normed, head.tensor() as Tensor2D, head.trainable);
   }
 
-  /** x: (rows, in) → (rows, out), through the adapter if there is one. */
+  /** x: (rows, in) → (rows, out), through the adapter if there is one; the bias, if there is one, comes last. */
   private linear(path: string, x: Tensor2D, pass: Pass): Tensor2D {
     const weight = this.weight(`${path}.weight`);
     const base = (x: Tensor2D) => linear(x, weight.tensor() as Tensor2D, weight.trainable);
-    return this.adapter ? this.adapter.apply(path, x, base, pass) : base(x);
+    const y = this.adapter ? this.adapter.apply(path, x, base, pass) : base(x);
+    const bias = this.weights.get(`${path}.bias`);
+    return bias ? y.add(bias.tensor()) : y;
   }
 
   /** Bytes held for the weights. */
@@ -105,15 +116,40 @@ export class LlamaModel {
   }
 }
 
+/**
+ * The angle by which each pair of a head's elements turns from one position to the next: (headDim / 2).
+ * `length` is that of the longest text of the pass, which matters to `dynamic` alone: once past what the model was
+ * trained on, all frequencies fall as the text grows.
+ */
+export function rotaryFrequencies(config: LlamaConfig, length: number): number[] {
+  const { headDim, ropeTheta, maxPositions, ropeScaling: scaling } = config;
+  let theta = ropeTheta;
+  if (scaling?.type === 'dynamic') { // NTK-aware, by Reddit's /u/bloc97 and /u/emozilla
+    const stretch = scaling.factor * Math.max(length, maxPositions) / maxPositions - (scaling.factor - 1);
+    theta *= stretch ** (headDim / (headDim - 2));
+  }
+  return Array.from({ length: headDim / 2 }, (_, i) => {
+    const frequency = theta ** (-2 * i / headDim);
+    if (scaling?.type === 'linear') return frequency / scaling.factor; // Chen et al., 2023
+    if (scaling?.type !== 'llama3') return frequency;
+    // Llama 3.1: slow turns are stretched, fast ones kept, those between go from one to the other.
+    const { factor, lowFreqFactor, highFreqFactor, originalMaxPositions } = scaling;
+    const turns = originalMaxPositions * frequency / (2 * Math.PI); // in a text as long as those it was trained on
+    const kept = Math.min(1, Math.max(0, (turns - lowFreqFactor) / (highFreqFactor - lowFreqFactor)));
+    return (1 - kept) * frequency / factor + kept * frequency;
+  });
+}
+
 /** Rotary tables for rows at the given positions. */
 export function rotaryTables(config: LlamaConfig, positions: readonly number[]): RotaryTables {
-  const { headDim, ropeTheta } = config;
+  const { headDim } = config;
   const half = headDim / 2;
+  const frequencies = rotaryFrequencies(config, positions.reduce((most, position) => Math.max(most, position), 0) + 1);
   const cos = new Float32Array(positions.length * headDim);
   const sin = new Float32Array(positions.length * headDim);
   positions.forEach((position, row) => {
     for (let i = 0; i < half; i++) {
-      const angle = position * ropeTheta ** (-2 * i / headDim);
+      const angle = position * frequencies[i]!;
       for (const at of [row * headDim + i, row * headDim + half + i]) {
         cos[at] = Math.cos(angle);
         sin[at] = Math.sin(angle);
@@ -137,23 +173,32 @@ export function rotaryTables(config: LlamaConfig, positions: readonly number[]):
  * so the causal mask alone keeps it from being seen.
  */
 export function causalPlacement(config: LlamaConfig, batch: number, seq: number): Placement {
+  const { slidingWindow = Infinity } = config;
   const positions = Array.from({ length: batch * seq }, (_, row) => row % seq);
-  const group = config.heads / config.kvHeads;
-  const mask = new Float32Array(group * seq * seq);
-  for (let row = 0; row < group * seq; row++) {
-    mask.fill(-1e9, row * seq + (row % seq) + 1, (row + 1) * seq);
-  }
+  const place = (window: number): AttentionPlace => ({
+    batch, queries: seq, mask: causalMask(config, seq, window), causal: window >= seq,
+  });
   return {
-    batch,
-    queries: seq,
+    ...place(Infinity),
     rotary: rotaryTables(config, positions),
-    mask: tf.tensor4d(mask, [1, 1, group * seq, seq]),
-    causal: true,
+    ...(slidingWindow < seq && { sliding: place(slidingWindow) }),
   };
 }
 
-export function disposePlacement({ rotary, mask }: Placement): void {
-  tf.dispose([rotary.cos, rotary.sin, rotary.turn, mask]);
+/** Each query sees `window` keys up to its own: (1, 1, group·seq, seq). */
+function causalMask({ heads, kvHeads }: LlamaConfig, seq: number, window: number): Tensor {
+  const group = heads / kvHeads;
+  const mask = new Float32Array(group * seq * seq);
+  for (let row = 0; row < group * seq; row++) {
+    const own = row % seq;
+    mask.fill(-1e9, row * seq, row * seq + Math.max(0, own + 1 - window));
+    mask.fill(-1e9, row * seq + own + 1, (row + 1) * seq);
+  }
+  return tf.tensor4d(mask, [1, 1, group * seq, seq]);
+}
+
+export function disposePlacement({ rotary, mask, sliding }: Placement): void {
+  tf.dispose([rotary.cos, rotary.sin, rotary.turn, mask, ...(sliding ? [sliding.mask] : [])]);
 }
 
 /** Logits at every position of one batch of sequences. ids: int32 (batch·seq) → (batch·seq, vocab). */

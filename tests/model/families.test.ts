@@ -1,0 +1,81 @@
+import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { readSafetensors } from '../../src/checkpoint/safetensors.ts';
+import { generate } from '../../src/model/generate.ts';
+import { LlamaModel, logits } from '../../src/model/llama.ts';
+import { loadModel } from '../../src/model/load.ts';
+import { useBackend } from '../../src/tensor/backend.ts';
+
+/** Each a tiny random model in a folder written by transformers; golden/families/make.py tells how they differ. */
+const families = ['llama2', 'llama3', 'linear', 'dynamic', 'biased', 'mistral', 'qwen2', 'qwen3'];
+const lengths = [24, 17];
+const promptLengths = [13, 17];
+const newTokens = 16;
+
+const folderOf = (family: string) => join(import.meta.dirname, '../golden/families', family);
+
+function reference(family: string) {
+  const file = readSafetensors(join(folderOf(family), 'reference.safetensors'));
+  const ints = (name: string) => new Int32Array(new Uint8Array(file.bytes(name)).buffer);
+  const rows = (name: string) => [0, 1].map((row) => [...ints(name).subarray(row * newTokens, (row + 1) * newTokens)]);
+  const ids = ints('ids'); // (2, 24)
+  const prompts = promptLengths.map((length, row) => [...ids.subarray(row * 24, row * 24 + length)]);
+  return { ids, prompts, logits: file.float32('logits'), alone: rows('alone'), together: rows('together') };
+}
+
+/** The largest difference of two texts' logits; what stands at padding is nobody's. */
+function difference(ours: Float32Array, theirs: Float32Array): number {
+  const vocabulary = theirs.length / 48;
+  return lengths.reduce((worst, length, row) => {
+    for (let i = row * 24 * vocabulary; i < (row * 24 + length) * vocabulary; i++) {
+      worst = Math.max(worst, Math.abs(ours[i]! - theirs[i]!));
+    }
+    return worst;
+  }, 0);
+}
+
+describe('what tells the families apart', () => {
+  beforeAll(() => useBackend('cpu'));
+
+  it.each([
+    ['llama3', { ropeScaling: undefined }],
+    ['linear', { ropeScaling: undefined }],
+    ['dynamic', { ropeScaling: undefined }],
+    ['mistral', { slidingWindow: 8 }], // for 7
+    ['qwen2', { slides: [true, true] }], // for [false, true]
+    ['qwen3', { headNorms: false }],
+  ])('tells in the logits: %s would not pass with %o', (family, change) => {
+    const expected = reference(family);
+    const { config, weights } = loadModel(folderOf(family));
+    const other = new LlamaModel({ ...config, ...change }, weights);
+    const ours = tf.tidy(() => logits(other, expected.ids, 2).dataSync<'float32'>());
+    other.dispose();
+    expect(difference(ours, expected.logits)).toBeGreaterThan(1e-2);
+  });
+});
+
+describe.each(['cpu', 'wasm'] as const)('on %s', (backend) => {
+  beforeAll(() => useBackend(backend));
+
+  it.each(families)('%s gives the logits of transformers', (family) => {
+    const expected = reference(family);
+    const model = loadModel(folderOf(family));
+    const ours = tf.tidy(() => logits(model, expected.ids, 2).dataSync<'float32'>()); // (2·24, vocab)
+    model.dispose();
+    expect(ours).toHaveLength(expected.logits.length);
+    const worst = difference(ours, expected.logits);
+    expect(worst).toBeLessThan(1e-4);
+  });
+
+  it.each(families)('%s continues prompts as transformers does, each alone and both in a batch', async (family) => {
+    const { prompts, alone, together } = reference(family);
+    const model = loadModel(folderOf(family));
+    const before = tf.memory().numTensors;
+    const options = { maxNewTokens: newTokens, eosId: -1 }; // an end token that is never chosen
+    expect(await generate(model, prompts, { ...options, batchSize: 1 })).toEqual(alone);
+    expect(await generate(model, prompts, options)).toEqual(together);
+    expect(tf.memory().numTensors).toBe(before);
+    model.dispose();
+  });
+});
