@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import { openCheckpoint } from '../src/checkpoint/folder.ts';
-import type { DenseTensor } from '../src/checkpoint/folder.ts';
 import { loadInstructions } from '../src/data/load.ts';
 import type { DataOptions } from '../src/data/load.ts';
 import { isLinear } from '../src/model/config.ts';
@@ -16,9 +15,15 @@ export interface QuantizationError {
   readonly rmse: number;
 }
 
+/** A wide weight, row-major. */
+interface Matrix {
+  readonly shape: readonly number[];
+  readonly values: Float32Array;
+}
+
 // #region error
 /** How far the weights are from themselves after a trip through 4 bits. */
-export function quantizationError(matrices: readonly DenseTensor[], quantType: QuantType): QuantizationError {
+export function quantizationError(matrices: readonly Matrix[], quantType: QuantType): QuantizationError {
   let absolute = 0;
   let square = 0;
   let count = 0;
@@ -55,10 +60,10 @@ export async function quantization(
   modelDir: string, data: DataOptions, show: (line: string) => void,
 ): Promise<QuantizationResult> {
   const checkpoint = openCheckpoint(modelDir);
-  const matrices: DenseTensor[] = [];
+  const matrices: Matrix[] = [];
   for (const name of checkpoint.names().filter(isLinear)) {
     const loaded = checkpoint.load(name);
-    if ('values' in loaded) matrices.push(loaded);
+    if ('values' in loaded) matrices.push({ shape: loaded.shape, values: loaded.values() });
   }
   const { tokenizer, heldOut } = loadInstructions(modelDir, data);
   // One statement a text: start token, sentence, end token; every token but the first is predicted.

@@ -31,6 +31,29 @@ export interface SavedWeight {
   readonly dtype: OriginalDtype;
 }
 
+const quantizationConfig = z.object({
+  quant_method: z.string().default('bitsandbytes'), // early versions did not name it
+  load_in_4bit: z.boolean().default(false),
+});
+
+/**
+ * Whether `config.json` says that bitsandbytes has put the weights in 4 bits. Which of them, the files tell: the
+ * modules of `llm_int8_skip_modules` are wide there.
+ *
+ * @param file its path, for messages
+ * @throws UserError if the weights are quantised in another way
+ */
+export function isQuantizedConfig(config: unknown, file: string): boolean {
+  const subject = `El archivo «${file}»`;
+  const parsed = parseAs(z.object({ quantization_config: quantizationConfig.nullish() }), config, subject);
+  if (!parsed.quantization_config) return false;
+  const { quant_method: method, load_in_4bit: isIn4bit } = parsed.quantization_config;
+  if (method === 'bitsandbytes' && isIn4bit) return true;
+  throw new UserError(
+    `${subject} dice que los pesos están cuantizados con «${method}»${method === 'bitsandbytes' ? ' en 8 bits' : ''} y solo `
+    + 'se leen los de «bitsandbytes» en 4 bits (load_in_4bit): elige otra versión del modelo.');
+}
+
 /** The weights among a state dict's names: a 4-bit one is a single name, and its satellites are left out. */
 export function weightNames(names: readonly string[]): string[] {
   const quantized = names.filter((name) => name.includes(STATE)).map((name) => name.slice(0, name.indexOf(STATE)));

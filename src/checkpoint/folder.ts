@@ -5,12 +5,17 @@ import { UserError } from '../errors.ts';
 import type { QuantizedTensor } from '../quant/quantize.ts';
 import { readQuantized, weightNames } from './bitsandbytes.ts';
 import { readJson } from './files.ts';
-import { float32Of, readSafetensors } from './safetensors.ts';
-import type { SafetensorsFile, TensorSource } from './safetensors.ts';
+import { float32Of, float32PiecesOf, floatDtypeOf, readSafetensors } from './safetensors.ts';
+import type { FloatDtype, SafetensorsFile, TensorSource } from './safetensors.ts';
 
+/** A weight that is not in 4 bits, read when asked for. */
 export interface DenseTensor {
+  readonly dtype: FloatDtype;
   readonly shape: readonly number[];
-  readonly values: Float32Array;
+  /** Row-major, widened to float32. @throws UserError if the file changed since it was opened */
+  values(): Float32Array;
+  /** The same in pieces, each in a buffer that the next overwrites: no large tensor is wide as a whole. */
+  pieces(): Iterable<Float32Array>;
 }
 
 /** A Hugging Face model folder: weights by name, read when asked for, from one file or several. */
@@ -21,7 +26,7 @@ export interface Checkpoint {
   readonly fileList: readonly string[];
   /** The weights; one saved in 4 bits is one name. */
   names(): string[];
-  /** @throws UserError if there is no such weight, or its file is damaged */
+  /** @throws UserError if there is no such weight, its type is not of real numbers, or its file is damaged */
   load(name: string): DenseTensor | QuantizedTensor;
 }
 
@@ -50,8 +55,12 @@ export function openCheckpoint(folder: string): Checkpoint {
     config,
     fileList: sharded ? [configFile, index, ...weights.paths] : [configFile, single],
     names: () => weightNames(weights.names()),
-    load: (name) => readQuantized(weights, name)?.tensor
-      ?? { shape: weights.entry(name).shape, values: float32Of(weights, name) },
+    load: (name) => readQuantized(weights, name)?.tensor ?? {
+      dtype: floatDtypeOf(weights, name),
+      shape: weights.entry(name).shape,
+      values: () => float32Of(weights, name),
+      pieces: () => float32PiecesOf(weights, name),
+    },
   };
 }
 
@@ -77,6 +86,7 @@ function openShards(folder: string, index: string): TensorSource {
     has: (name) => Object.hasOwn(weightMap, name),
     entry: (name) => shardOf(name).entry(name),
     bytes: (name) => shardOf(name).bytes(name),
+    pieces: (name, length) => shardOf(name).pieces(name, length),
     pathOf: (name) => shardOf(name).path,
   };
 }

@@ -34,6 +34,11 @@ export interface TensorSource {
   entry(name: string): TensorEntry;
   /** A fresh copy of the tensor's bytes. @throws UserError if there is no such tensor, or the file changed */
   bytes(name: string): Uint8Array;
+  /**
+   * The tensor's bytes, so many at a time; each piece lies in a buffer that the next overwrites.
+   * @throws UserError as `bytes`
+   */
+  pieces(name: string, length: number): Iterable<Uint8Array>;
   /** Where a tensor is, for messages. */
   pathOf(name: string): string;
 }
@@ -82,18 +87,25 @@ export function readSafetensors(path: string): SafetensorsFile {
     const { start, end } = find(name);
     return withFile(path, (file) => readRange(path, file, start, end));
   };
-
-  return {
-    path,
+  const pieces = function* (name: string, length: number): Generator<Uint8Array> {
+    const { start, end } = find(name);
+    const buffer = new Uint8Array(Math.min(length, end - start));
+    for (let position = start; position < end; position += length) {
+      const piece = buffer.subarray(0, Math.min(length, end - position));
+      withFile(path, (file) => readInto(path, file, position, piece));
+      yield piece;
+    }
+  };
+  const source: TensorSource = {
     paths: [path],
-    metadata,
     names: () => [...tensors.keys()],
     has: (name) => tensors.has(name),
     entry,
     bytes,
+    pieces,
     pathOf: () => path,
-    float32: (name) => float32Of({ entry, bytes, pathOf: () => path }, name),
   };
+  return { ...source, path, metadata, float32: (name) => float32Of(source, name) };
 }
 
 /**
@@ -133,24 +145,58 @@ export function writeSafetensors(
   writeFileAtomic(path, [header, ...pieces]);
 }
 
+/** The types that a weight may have. */
+export type FloatDtype = 'F32' | 'F16' | 'BF16';
+
+/**
+ * The type of a tensor that is to be widened to float32.
+ *
+ * @throws UserError if there is no such tensor, or it is not F32, F16 or BF16
+ */
+export function floatDtypeOf(source: TensorSource, name: string): FloatDtype {
+  const { dtype } = source.entry(name);
+  if (dtype === 'F32' || dtype === 'F16' || dtype === 'BF16') return dtype;
+  throw new UserError(
+    `En «${source.pathOf(name)}», el tensor «${name}» es ${dtype} y se esperaba F32, F16 o BF16: `
+    + 'usa un modelo con los pesos en uno de esos tipos.');
+}
+
 /**
  * A tensor of any source widened to float32.
  *
  * @throws UserError if there is no such tensor, or it is not F32, F16 or BF16
  */
-export function float32Of(source: Pick<TensorSource, 'entry' | 'bytes' | 'pathOf'>, name: string): Float32Array {
-  const { dtype } = source.entry(name);
-  switch (dtype) {
-    case 'F32':
-      return new Float32Array(source.bytes(name).buffer);
-    case 'BF16':
-      return fromBfloat16(new Uint16Array(source.bytes(name).buffer));
-    case 'F16':
-      return fromFloat16(new Uint16Array(source.bytes(name).buffer));
-    default:
-      throw new UserError(
-        `En «${source.pathOf(name)}», el tensor «${name}» es ${dtype} y se esperaba F32, F16 o BF16: `
-        + 'usa un modelo con los pesos en uno de esos tipos.');
+export function float32Of(source: TensorSource, name: string): Float32Array {
+  const values = new Float32Array(source.entry(name).shape.reduce((product, length) => product * length, 1));
+  let offset = 0;
+  for (const piece of float32PiecesOf(source, name)) {
+    values.set(piece, offset);
+    offset += piece.length;
+  }
+  return values;
+}
+
+/** A multiple of every block size of 4-bit weights; small enough to stay in a processor's cache. */
+const VALUES_PER_PIECE = 2 ** 18;
+
+/**
+ * The same 2^18 values at a time, each piece in a buffer that the next overwrites: a large tensor is never
+ * wide as a whole.
+ *
+ * @throws UserError as `float32Of`
+ */
+export function* float32PiecesOf(source: TensorSource, name: string): Generator<Float32Array> {
+  const dtype = floatDtypeOf(source, name);
+  const widened = new Float32Array(dtype === 'F32' ? 0 : VALUES_PER_PIECE);
+  for (const { buffer, byteOffset, byteLength } of source.pieces(name, VALUES_PER_PIECE * BYTES[dtype])) {
+    const count = byteLength / BYTES[dtype];
+    if (dtype === 'F32') {
+      yield new Float32Array(buffer, byteOffset, count);
+    } else {
+      const values = widened.subarray(0, count);
+      (dtype === 'BF16' ? fromBfloat16 : fromFloat16)(new Uint16Array(buffer, byteOffset, count), values);
+      yield values;
+    }
   }
 }
 
@@ -163,25 +209,22 @@ export function toBfloat16(values: Float32Array): Uint16Array {
   });
 }
 
-function fromBfloat16(halves: Uint16Array): Float32Array {
-  const bits = new Uint32Array(halves.length);
-  for (let i = 0; i < bits.length; i++) bits[i] = halves[i]! << 16;
-  return new Float32Array(bits.buffer);
+function fromBfloat16(halves: Uint16Array, out: Float32Array): void {
+  const bits = new Uint32Array(out.buffer, out.byteOffset, out.length);
+  for (let i = 0; i < halves.length; i++) bits[i] = halves[i]! << 16;
 }
 
 /** float16 moved into float32's fields is short of 2^112 by the difference of the exponents' biases. */
-function fromFloat16(halves: Uint16Array): Float32Array {
-  const values = new Float32Array(halves.length);
-  const bits = new Uint32Array(values.buffer);
-  for (let i = 0; i < bits.length; i++) {
+function fromFloat16(halves: Uint16Array, out: Float32Array): void {
+  const bits = new Uint32Array(out.buffer, out.byteOffset, out.length);
+  for (let i = 0; i < halves.length; i++) {
     const half = halves[i]!;
     const magnitude = (half & 0x7fff) << 13;
     const infiniteOrNan = (half & 0x7c00) === 0x7c00;
     bits[i] = infiniteOrNan ? magnitude | 0x7f800000 : magnitude;
-    if (!infiniteOrNan) values[i]! *= 2 ** 112;
+    if (!infiniteOrNan) out[i]! *= 2 ** 112;
     bits[i]! |= (half & 0x8000) << 16;
   }
-  return values;
 }
 
 function readHeader(path: string): { metadata: Record<string, string>; tensors: Map<string, Placed> } {
@@ -256,14 +299,18 @@ function withFile<T>(path: string, use: (file: number) => T): T {
 }
 
 /** Bytes `start` to `end` of an open file, in a buffer of their own, so that wider views may lie on it. */
-function readRange(path: string, file: number, start: number, end: number): Uint8Array<ArrayBuffer> {
+function readRange(path: string, file: number, start: number, end: number): Uint8Array {
   const bytes = new Uint8Array(end - start);
+  readInto(path, file, start, bytes);
+  return bytes;
+}
+
+function readInto(path: string, file: number, start: number, bytes: Uint8Array): void {
   for (let offset = 0; offset < bytes.length;) {
     const count = readSync(file, bytes, offset, Math.min(bytes.length - offset, 2 ** 30), start + offset);
     if (count === 0) throw broken(path, 'está cortado');
     offset += count;
   }
-  return bytes;
 }
 
 function broken(path: string, why: string): UserError {

@@ -1,57 +1,124 @@
 import { join } from 'node:path';
+import { isQuantizedConfig } from '../checkpoint/bitsandbytes.ts';
 import { openCheckpoint } from '../checkpoint/folder.ts';
+import type { DenseTensor } from '../checkpoint/folder.ts';
 import { UserError } from '../errors.ts';
-import { bitsPerParameter, quantize } from '../quant/quantize.ts';
-import type { QuantType } from '../quant/quantize.ts';
+import { bitsPerParameter, quantizePieces } from '../quant/quantize.ts';
+import type { QuantizedTensor, QuantizeOptions } from '../quant/quantize.ts';
 import { isLinear, parseConfig, weightShapes } from './config.ts';
+import type { LlamaConfig } from './config.ts';
 import { LlamaModel } from './llama.ts';
 import { DenseWeight, QuantizedWeight } from './weights.ts';
 import type { Weight } from './weights.ts';
 
-export interface LoadOptions {
+export interface LoadOptions extends QuantizeOptions {
   /** Keep the linear layers of the blocks in 4 bits; embeddings, norms and head stay wide. */
   readonly loadIn4bit?: boolean;
-  readonly quantType?: QuantType;
-  readonly doubleQuant?: boolean;
+}
+
+/** A Hugging Face folder of the Llama family: its configuration, and its weights by their names in the model. */
+export interface SavedModel {
+  readonly config: LlamaConfig;
+  /** Whether bitsandbytes has put the weights in 4 bits; what it left wide is to stay so. */
+  readonly isQuantized: boolean;
+  /** @throws UserError if the weight is missing or damaged, or has not the shape that `config.json` promises */
+  load(name: string): DenseTensor | QuantizedTensor;
+  /** What a weight is called in the files, and where it is, for messages. */
+  readonly folder: string;
 }
 
 /**
- * Opens a Hugging Face folder of the Llama family. One tensor at a time is widened, quantised and dropped.
- * Weights that are already in bitsandbytes' 4 bits are taken as they are.
+ * Opens the folder; weights are read when asked for. Names without `model.` are those of a decoder that was
+ * saved without its head, which must then be tied.
+ *
+ * @throws UserError when a file is missing or broken, or the model is of a kind that is not supported.
+ */
+export function openModel(folder: string): SavedModel {
+  const checkpoint = openCheckpoint(folder);
+  const file = join(folder, 'config.json');
+  const config = parseConfig(checkpoint.config, file);
+  const isQuantized = isQuantizedConfig(checkpoint.config, file);
+  const shapes = weightShapes({ ...config, tiedHead: false });
+  const present = new Set(checkpoint.names());
+  const load = (name: string) => {
+    const saved = [name, name.replace(/^model\./, '')].find((candidate) => present.has(candidate));
+    if (saved === undefined) {
+      throw new UserError(`${folder}: falta el peso «${name}» que config.json promete; vuelve a descargar el modelo.`);
+    }
+    const weight = checkpoint.load(saved);
+    const shape = shapes.get(name)!;
+    if (weight.shape.join('×') !== shape.join('×')) {
+      throw new UserError(
+        `${folder}: el peso «${name}» mide ${weight.shape.join('×')} y config.json promete ${shape.join('×')}; `
+        + 'los ficheros no son del mismo modelo.',
+      );
+    }
+    return weight;
+  };
+  const tiedHead = config.tiedHead && !(present.has(head) && differ(load(embedding), load(head)));
+  return { config: { ...config, tiedHead }, isQuantized, load, folder };
+}
+
+const embedding = 'model.embed_tokens.weight';
+const head = 'lm_head.weight';
+
+/** As transformers, which ties the head unless the files hold another one; old exports hold it twice. */
+function differ(a: DenseTensor | QuantizedTensor, b: DenseTensor | QuantizedTensor): boolean {
+  if ('packed' in a || 'packed' in b) return true;
+  const others = b.pieces()[Symbol.iterator]();
+  for (const piece of a.pieces()) {
+    const { value: other } = others.next() as IteratorResult<Float32Array, undefined>;
+    if (!piece.every((value, i) => value === other?.[i])) return true;
+  }
+  return false;
+}
+
+/**
+ * Loads a Hugging Face folder of the Llama family. One tensor at a time is read piece by piece, quantised and
+ * dropped. Weights that are already in bitsandbytes' 4 bits are taken as they are, and so are those beside them.
  *
  * @throws UserError when a file is missing or broken, or a weight has not the shape that `config.json` promises.
  */
 export function loadModel(folder: string, options: LoadOptions = {}): LlamaModel {
   const { loadIn4bit = false, quantType = 'nf4', doubleQuant = true } = options;
-  const checkpoint = openCheckpoint(folder);
-  const config = parseConfig(checkpoint.config, join(folder, 'config.json'));
-  const present = new Set(checkpoint.names());
+  const model = openModel(folder);
   const weights = new Map<string, Weight>();
-  for (const [name, shape] of weightShapes(config)) {
-    if (!present.has(name)) {
-      throw new UserError(`${folder}: falta el peso «${name}» que config.json promete; vuelve a descargar el modelo.`);
-    }
-    const loaded = checkpoint.load(name);
-    if (loaded.shape.join('×') !== shape.join('×')) {
-      throw new UserError(
-        `${folder}: el peso «${name}» mide ${loaded.shape.join('×')} y config.json promete ${shape.join('×')}; `
-        + 'los ficheros no son del mismo modelo.',
-      );
-    }
+  for (const name of weightShapes(model.config).keys()) {
+    const loaded = model.load(name);
     if ('packed' in loaded) {
       weights.set(name, new QuantizedWeight(loaded));
-      continue;
-    }
-    if (!loaded.values.every(Number.isFinite)) {
-      throw new UserError(`${folder}: el peso «${name}» tiene valores que no son números; vuelve a descargar el modelo.`);
-    }
-    if (loadIn4bit && isLinear(name)) {
-      weights.set(name, new QuantizedWeight(quantize(loaded.values, shape, { quantType, doubleQuant })));
+    } else if (loadIn4bit && isLinear(name) && !model.isQuantized) {
+      weights.set(name, new QuantizedWeight(quantizeWeight(loaded, name, folder, { quantType, doubleQuant })));
     } else {
-      weights.set(name, new DenseWeight(loaded.values, shape));
+      weights.set(name, new DenseWeight(finite(loaded.values(), name, folder), loaded.shape));
     }
   }
-  return new LlamaModel(config, weights);
+  return new LlamaModel(model.config, weights);
+}
+
+/**
+ * A wide weight in 4 bits, read piece by piece: it is never wide as a whole.
+ *
+ * @throws UserError if it holds what is no number
+ */
+export function quantizeWeight(
+  weight: DenseTensor, name: string, folder: string, options: QuantizeOptions,
+): QuantizedTensor {
+  try {
+    return quantizePieces(weight.pieces(), weight.shape, options);
+  } catch (error) {
+    // Shape and pieces fit one another: what is left to refuse are the values.
+    throw error instanceof RangeError ? notNumbers(name, folder) : error;
+  }
+}
+
+function finite(values: Float32Array, name: string, folder: string): Float32Array {
+  for (const value of values) if (!Number.isFinite(value)) throw notNumbers(name, folder);
+  return values;
+}
+
+function notNumbers(name: string, folder: string): UserError {
+  return new UserError(`${folder}: el peso «${name}» tiene valores que no son números; vuelve a descargar el modelo.`);
 }
 
 export interface BaseSize {

@@ -8,36 +8,34 @@ const SMALLEST_ABSMAX = Math.fround(1e-38);
  * values is scaled by the reciprocal of its largest magnitude, then each value takes the nearest
  * code; a tie goes to the lower one. All arithmetic is float32.
  *
- * @param values `[n]`, finite
- * @returns `packed` `[ceil(n / 2)]`, the first value of each pair in the high nibble, and `absmax`
- *   `[ceil(n / blockSize)]`
+ * @param values `[n]`
+ * @param packed `[ceil(n / 2)]`, written whole: the first value of each pair in the high nibble
+ * @param absmax `[ceil(n / blockSize)]`, written whole
  * @throws RangeError if a value is not finite
  */
 export function quantizeBlocks(
   values: Float32Array,
   blockSize: number,
   quantType: QuantType,
-): { packed: Uint8Array; absmax: Float32Array } {
-  const { midpoints, nibbles } = DECISIONS[quantType];
-  const packed = new Uint8Array(Math.ceil(values.length / 2));
-  const absmax = new Float32Array(Math.ceil(values.length / blockSize));
+  packed: Uint8Array,
+  absmax: Float32Array,
+): void {
+  const decision = DECISIONS[quantType];
+  const bits = new Int32Array(values.buffer, values.byteOffset, values.length);
   for (let block = 0; block < absmax.length; block++) {
     const start = block * blockSize;
     const end = Math.min(start + blockSize, values.length);
-    const largest = Math.max(largestMagnitude(values, start, end), SMALLEST_ABSMAX);
+    const largest = Math.max(largestMagnitude(bits, start, end), SMALLEST_ABSMAX);
     const reciprocal = Math.fround(1 / largest);
     absmax[block] = largest;
-    for (let i = start; i < end; i++) {
-      const x = Math.fround(values[i]! * reciprocal);
-      // Four halvings of the sixteen codes; midpoints[k] lies between the codes of rank k and k + 1.
-      let rank = x > midpoints[7]! ? 8 : 0;
-      if (x > midpoints[rank + 3]!) rank += 4;
-      if (x > midpoints[rank + 1]!) rank += 2;
-      if (x > midpoints[rank]!) rank += 1;
-      packed[i >> 1]! |= i & 1 ? nibbles[rank]! : nibbles[rank]! << 4;
+    const evenEnd = end & ~1;
+    for (let i = start; i < evenEnd; i += 2) {
+      const high = nearestNibble(decision, Math.fround(values[i]! * reciprocal));
+      const low = nearestNibble(decision, Math.fround(values[i + 1]! * reciprocal));
+      packed[i >> 1] = high << 4 | low;
     }
+    if (evenEnd < end) packed[evenEnd >> 1] = nearestNibble(decision, Math.fround(values[evenEnd]! * reciprocal)) << 4;
   }
-  return { packed, absmax };
 }
 
 /**
@@ -71,29 +69,70 @@ export function dequantizeBlocks(
   }
 }
 
-/** In float64 the sum of magnitudes cannot overflow, so it is finite exactly if every value is. */
-function largestMagnitude(values: Float32Array, start: number, end: number): number {
-  let largest = 0;
-  let sum = 0;
-  for (let i = start; i < end; i++) {
-    const magnitude = Math.abs(values[i]!);
-    sum += magnitude;
-    if (magnitude > largest) largest = magnitude;
+/**
+ * As integers the bits of magnitudes are in the order of the magnitudes, and those that are not finite
+ * come last. Four maxima at a time do not wait for one another.
+ */
+function largestMagnitude(bits: Int32Array, start: number, end: number): number {
+  let [first, second, third, fourth] = [0, 0, 0, 0];
+  let i = start;
+  for (; i < end - 3; i += 4) {
+    first = Math.max(first, bits[i]! & 0x7fffffff);
+    second = Math.max(second, bits[i + 1]! & 0x7fffffff);
+    third = Math.max(third, bits[i + 2]! & 0x7fffffff);
+    fourth = Math.max(fourth, bits[i + 3]! & 0x7fffffff);
   }
-  if (!Number.isFinite(sum)) throw new RangeError(`quantize: a value between ${start} and ${end - 1} is not finite`);
-  return largest;
+  for (; i < end; i++) first = Math.max(first, bits[i]! & 0x7fffffff);
+  const largest = Math.max(first, second, third, fourth);
+  if (largest >= INFINITE) throw new RangeError(`quantize: a value between ${start} and ${end - 1} is not finite`);
+  word[0] = largest;
+  return wordAsFloat[0]!;
 }
 
-/** The codes in ascending order: their nibbles, and the float32 midpoints that part them. */
-const DECISIONS = forEachType((codebook) => {
+const INFINITE = 0x7f800000;
+const word = new Int32Array(1);
+const wordAsFloat = new Float32Array(word.buffer);
+
+/**
+ * The code nearest to `x` in [-1, 1] without a search: the interval is cut into bins so narrow that
+ * none holds two of the midpoints that part the codes, so a bin leaves two codes and one comparison.
+ * `x` may be past the ends by a rounding; truncation keeps it in the last bins.
+ */
+function nearestNibble({ midpoint, below, above }: Decision, x: number): number {
+  const bin = binOf(x);
+  return x > midpoint[bin]! ? above[bin]! : below[bin]!;
+}
+
+/** Never descends as x grows, which is all that the tables need. */
+function binOf(x: number): number {
+  return (x + 1) * BINS_PER_UNIT | 0;
+}
+
+/** FP4's codes are the closest together: its midpoints lie 1/192 apart around zero. */
+const BINS_PER_UNIT = 256;
+
+/** By bin: the midpoint in it, or infinity; the nibbles for values up to the midpoint, and above it. */
+interface Decision {
+  readonly midpoint: Float32Array;
+  readonly below: Uint8Array;
+  readonly above: Uint8Array;
+}
+
+const DECISIONS = forEachType((codebook): Decision => {
   // FP4 has two zeros; the second, negative one (nibble 8) is never written.
   const nibbles = [...codebook.keys()].filter((nibble) => codebook.indexOf(codebook[nibble]!) === nibble);
   nibbles.sort((a, b) => codebook[a]! - codebook[b]!);
-  const midpoints = new Float32Array(15).fill(Infinity);
-  for (let rank = 0; rank + 1 < nibbles.length; rank++) {
-    midpoints[rank] = Math.fround(codebook[nibbles[rank]!]! + codebook[nibbles[rank + 1]!]!) / 2;
-  }
-  return { midpoints, nibbles: Uint8Array.from(nibbles) };
+  const midpoints = nibbles.slice(1).map((nibble, rank) =>
+    Math.fround(codebook[nibbles[rank]!]! + codebook[nibble]!) / 2);
+  const bins = binOf(1) + 1;
+  const midpoint = new Float32Array(bins).fill(Infinity);
+  const rank = (bin: number) => midpoints.filter((other) => binOf(other) < bin).length;
+  for (const between of midpoints) midpoint[binOf(between)] = between;
+  return {
+    midpoint,
+    below: Uint8Array.from({ length: bins }, (_, bin) => nibbles[rank(bin)]!),
+    above: Uint8Array.from({ length: bins }, (_, bin) => nibbles[rank(bin + 1)]!),
+  };
 });
 
 /** Byte -> its two values, `[256 * 2]`. */

@@ -25,13 +25,13 @@ export function doubleQuantize(absmax: Float32Array): DoubleQuantized {
   const codes = new Uint8Array(absmax.length);
   const nestedAbsmax = new Float32Array(Math.ceil(absmax.length / BLOCK_SIZE));
   for (let block = 0; block < nestedAbsmax.length; block++) {
-    const values = centred.subarray(block * BLOCK_SIZE, (block + 1) * BLOCK_SIZE);
-    const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const start = block * BLOCK_SIZE;
+    const end = Math.min(start + BLOCK_SIZE, absmax.length);
+    let largest = 0;
+    for (let i = start; i < end; i++) largest = Math.max(largest, Math.abs(centred[i]!));
     const reciprocal = largest === 0 ? 0 : Math.fround(1 / largest);
     nestedAbsmax[block] = largest;
-    values.forEach((value, i) => {
-      codes[block * BLOCK_SIZE + i] = nearestCode(Math.fround(value * reciprocal));
-    });
+    for (let i = start; i < end; i++) codes[i] = nearestCode(Math.fround(centred[i]! * reciprocal));
   }
   return { codes, nestedAbsmax, offset, blockSize: BLOCK_SIZE };
 }

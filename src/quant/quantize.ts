@@ -16,6 +16,12 @@ export interface QuantizedTensor {
   readonly absmax: Float32Array | DoubleQuantized;
 }
 
+export interface QuantizeOptions {
+  readonly quantType?: QuantType;
+  readonly blockSize?: number;
+  readonly doubleQuant?: boolean;
+}
+
 /**
  * A float32 weight to 4 bits, with the bytes that bitsandbytes would make.
  *
@@ -24,18 +30,39 @@ export interface QuantizedTensor {
  *   or the block size is none of 32, 64, …, 4096
  */
 export function quantize(
-  values: Float32Array,
-  shape: readonly number[],
-  options: { quantType?: QuantType; blockSize?: number; doubleQuant?: boolean } = {},
+  values: Float32Array, shape: readonly number[], options: QuantizeOptions = {},
+): QuantizedTensor {
+  return quantizePieces([values], shape, options);
+}
+
+/**
+ * The same for a weight that comes one piece after another, so that it is never wide as a whole.
+ *
+ * @param pieces each but the last a multiple of 4096 values, which no block crosses
+ * @throws RangeError as `quantize`
+ */
+export function quantizePieces(
+  pieces: Iterable<Float32Array>, shape: readonly number[], options: QuantizeOptions = {},
 ): QuantizedTensor {
   const { quantType = 'nf4', blockSize = 64, doubleQuant = true } = options;
-  if (sizeOf(shape) !== values.length) {
-    throw new RangeError(`quantize: ${values.length} values do not fill the shape [${shape.join(', ')}]`);
-  }
   if (!isBlockSize(blockSize)) {
     throw new RangeError(`quantize: the block size must be a power of two from 32 to 4096, not ${blockSize}`);
   }
-  const { packed, absmax } = quantizeBlocks(values, blockSize, quantType);
+  const size = sizeOf(shape);
+  const packed = new Uint8Array(Math.ceil(size / 2));
+  const absmax = new Float32Array(Math.ceil(size / blockSize));
+  let start = 0;
+  for (const values of pieces) {
+    if (start % 4096 !== 0) throw new RangeError('quantize: a piece before the last is no multiple of 4096 values');
+    const end = start + values.length;
+    quantizeBlocks(
+      values, blockSize, quantType,
+      packed.subarray(start / 2, Math.ceil(end / 2)),
+      absmax.subarray(start / blockSize, Math.ceil(end / blockSize)),
+    );
+    start = end;
+  }
+  if (start !== size) throw new RangeError(`quantize: ${start} values do not fill the shape [${shape.join(', ')}]`);
   return { quantType, shape, blockSize, packed, absmax: doubleQuant ? doubleQuantize(absmax) : absmax };
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { CODEBOOKS } from '../../src/quant/codebooks.ts';
-import { absmaxOf, bitsPerParameter, byteLength, dequantize, quantize } from '../../src/quant/quantize.ts';
+import { absmaxOf, bitsPerParameter, byteLength, dequantize, quantize, quantizePieces } from '../../src/quant/quantize.ts';
 import type { DoubleQuantized, QuantizedTensor, QuantType } from '../../src/quant/quantize.ts';
 import { Random } from '../../src/random.ts';
 
@@ -104,6 +104,43 @@ describe('quantize', () => {
       const nearest = Math.min(...codes.map((code) => Math.abs(code * scale - value)));
       expect(Math.abs(back[i]! - value)).toBeLessThanOrEqual(nearest + 1e-6 * scale);
     });
+  });
+
+  it.each(quantTypes)('takes the nearest %s code around each midpoint, and at the ends', (quantType) => {
+    const codes = [...new Set(CODEBOOKS[quantType])].filter((code) => !Object.is(code, -0)).sort((a, b) => a - b);
+    const midpoints = codes.slice(1).map((code, i) => Math.fround(Math.fround(code + codes[i]!) / 2));
+    const word = new DataView(new ArrayBuffer(4));
+    // So many float32s further from zero, or nearer.
+    const beside = (value: number, steps: number) => {
+      word.setFloat32(0, value);
+      word.setUint32(0, word.getUint32(0) + steps);
+      return word.getFloat32(0);
+    };
+    const around = midpoints.flatMap((midpoint) => [-2, -1, 0, 1, 2].map((steps) => beside(midpoint, steps)));
+    const points = [...around, ...codes, 0, -0, 1e-30, -1e-30, 1 - 2 ** -24, -1 + 2 ** -24];
+    for (const x of points) {
+      const { packed } = quantize(Float32Array.of(x, 1), [2], { quantType, doubleQuant: false });
+      const rank = midpoints.filter((midpoint) => x > midpoint).length;
+      expect(CODEBOOKS[quantType][packed[0]! >> 4], `${x}`).toBe(codes[rank]);
+    }
+  });
+
+  it('quantises piece by piece to the same bytes', () => {
+    const values = gaussian(3 * 4096 + 77);
+    const pieces = [values.subarray(0, 4096), values.subarray(4096, 3 * 4096), values.subarray(3 * 4096)];
+    for (const blockSize of [32, 64, 4096]) {
+      const whole = quantize(values, [values.length], { blockSize });
+      expect(quantizePieces(pieces, [values.length], { blockSize })).toEqual(whole);
+    }
+    const short = [values.subarray(0, 4095), values.subarray(4095)];
+    expect(() => quantizePieces(short, [values.length])).toThrow(RangeError);
+    expect(() => quantizePieces(pieces.slice(1), [values.length])).toThrow(RangeError);
+  });
+
+  it('holds values as large and as small as float32 has', () => {
+    const values = Float32Array.of(3.4028234663852886e38, -3.4028234663852886e38, 1e38, 0);
+    expect([...quantize(values, [4], { doubleQuant: false }).packed]).toEqual([0xf0, 0xb7]);
+    expect([...quantize(Float32Array.of(1e-45, -1e-45), [2], { doubleQuant: false }).packed]).toEqual([0x77]);
   });
 
   it.each([1, 2, 63, 65, 129, 1000])('holds %d values: the last block shorter, the last nibble perhaps alone', (count) => {
