@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { DataOptions } from '../data/load.ts';
 import { backendNames } from '../tensor/backend.ts';
+import { optimizerNames } from '../train/adamw.ts';
 import {
   choice, helpText, integer, notNegative, option, optional, parseOptions, positive, share, text, toggle,
 } from './options.ts';
@@ -63,6 +64,8 @@ const training = {
   learningRate: optional('learning-rate', 'X', 'tasa de aprendizaje', positive, '3e-3'),
   warmup: option('warmup', 'X', 'parte de los pasos en que la tasa sube desde 0', share, '0.05'),
   schedule: option('schedule', 'FORMA', 'tasa después: constant o cosine', choice('constant', 'cosine'), 'cosine'),
+  optimizer: option('optimizer', 'NOMBRE', 'paged_adamw_32bit, o paged_adamw_8bit con momentos de 8 bits',
+    choice(...optimizerNames), 'paged_adamw_32bit'),
   weightDecay: option('weight-decay', 'X', 'decaimiento de pesos de AdamW', notNegative, '0'),
   clip: option('clip', 'X', 'norma máxima del gradiente', positive, '1'),
   seed: option('seed', 'N', 'semilla: la misma da las mismas pérdidas', integer(0), '42'),

@@ -1,4 +1,4 @@
-/** What the sixteen nibbles of a 4-bit weight stand for, and the 256 codes of a quantised scale. */
+/** What the sixteen nibbles of a 4-bit weight stand for, and the 256 codes of a quantised scale or moment. */
 
 export type QuantType = 'nf4' | 'fp4' | 'int4';
 
@@ -28,19 +28,37 @@ export const CODEBOOKS: Readonly<Record<QuantType, Float32Array>> = { nf4: NF4, 
  * from 10^-6 to 1, and as many fraction bits as the exponent leaves. 256 values, ascending,
  * float32 at every step: -0.99297 first, zero at 127, 1 last.
  */
-export const DYNAMIC_MAP: Float32Array = signedDynamicMap();
+export const DYNAMIC_MAP: Float32Array = dynamicMap({ signed: true });
 
-function signedDynamicMap(): Float32Array {
+/** The unsigned one has a fraction bit in the sign's place: zero first, 1 last. */
+export const UNSIGNED_DYNAMIC_MAP: Float32Array = dynamicMap({ signed: false });
+
+function dynamicMap({ signed }: { signed: boolean }): Float32Array {
   const codes = [0, 1];
   for (let exponent = -6; exponent <= 0; exponent++) {
     const scale = Math.fround(10 ** exponent);
-    const boundaries = linspace(Math.fround(0.1), 1, 2 ** (exponent + 6) + 1);
+    const boundaries = linspace(Math.fround(0.1), 1, 2 ** (exponent + (signed ? 6 : 7)) + 1);
     for (let i = 1; i < boundaries.length; i++) {
       const midpoint = Math.fround(Math.fround(boundaries[i - 1]! + boundaries[i]!) / 2);
-      codes.push(Math.fround(scale * midpoint), -Math.fround(scale * midpoint));
+      codes.push(Math.fround(scale * midpoint));
+      if (signed) codes.push(-Math.fround(scale * midpoint));
     }
   }
   return Float32Array.from(codes).sort();
+}
+
+/** Where in an ascending map the entry nearest to x is, by float32 distance; a tie goes to the lower one. */
+export function nearestCode(map: Float32Array, x: number): number {
+  let low = 0;
+  let high = map.length - 1;
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (map[middle]! <= x) low = middle;
+    else high = middle;
+  }
+  const below = Math.fround(Math.abs(x - map[low]!));
+  const above = Math.fround(Math.abs(map[high]! - x));
+  return above < below ? high : low;
 }
 
 /** `torch.linspace` in float32: it counts from the nearer end, and rounds product and sum together. */

@@ -1,4 +1,4 @@
-import { DYNAMIC_MAP } from './codebooks.ts';
+import { DYNAMIC_MAP, nearestCode } from './codebooks.ts';
 
 /** Block scales, themselves quantised to 8 bits (QLoRA, arXiv:2305.14314, section 3). */
 export interface DoubleQuantized {
@@ -31,7 +31,7 @@ export function doubleQuantize(absmax: Float32Array): DoubleQuantized {
     for (let i = start; i < end; i++) largest = Math.max(largest, Math.abs(centred[i]!));
     const reciprocal = largest === 0 ? 0 : Math.fround(1 / largest);
     nestedAbsmax[block] = largest;
-    for (let i = start; i < end; i++) codes[i] = nearestCode(Math.fround(centred[i]! * reciprocal));
+    for (let i = start; i < end; i++) codes[i] = nearestCode(DYNAMIC_MAP, Math.fround(centred[i]! * reciprocal));
   }
   return { codes, nestedAbsmax, offset, blockSize: BLOCK_SIZE };
 }
@@ -44,18 +44,4 @@ export function doubleDequantize({ codes, nestedAbsmax, offset, blockSize }: Dou
     absmax[i] = Math.fround(DYNAMIC_MAP[codes[i]!]! * scale) + offset;
   }
   return absmax;
-}
-
-/** The nearest entry of the dynamic map by float32 distance; a tie goes to the lower one. */
-function nearestCode(x: number): number {
-  let low = 0;
-  let high = DYNAMIC_MAP.length - 1;
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    if (DYNAMIC_MAP[middle]! <= x) low = middle;
-    else high = middle;
-  }
-  const below = Math.fround(Math.abs(x - DYNAMIC_MAP[low]!));
-  const above = Math.fround(Math.abs(DYNAMIC_MAP[high]! - x));
-  return above < below ? high : low;
 }

@@ -1,8 +1,15 @@
 import type { Parameter } from '../model/weights.ts';
+import { blockwise8bitMoments, float32Moments } from './moments.ts';
+import type { Field, FieldArray, MomentFormat } from './moments.ts';
 import { Pager } from './pager.ts';
 import type { PagerStats } from './pager.ts';
 
+/** As transformers' `TrainingArguments.optim` calls them. */
+export const optimizerNames = ['paged_adamw_32bit', 'paged_adamw_8bit'] as const;
+export type OptimizerName = typeof optimizerNames[number];
+
 export interface AdamWOptions {
+  readonly optimizer: OptimizerName;
   readonly beta1: number;
   readonly beta2: number;
   readonly epsilon: number;
@@ -14,28 +21,49 @@ export interface AdamWOptions {
 }
 
 export const adamwDefaults: AdamWOptions = {
+  optimizer: 'paged_adamw_32bit',
   beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, pageBytes: 64 * 1024, residentBytes: 1024 * 1024,
 };
 
-/**
- * AdamW on the host. Its two moments live in pages: half a page of m, then half a page of v, for one
- * stretch of parameters.
- */
+/** Smaller tensors keep float32 moments, as in bitsandbytes. */
+const SMALLEST_8BIT = 4096;
+
+/** Parameters `from` to `to` of one tensor, whose moments lie together in a page, from byte `at` on. */
+interface Stretch {
+  readonly tensor: number;
+  readonly from: number;
+  readonly to: number;
+  readonly page: number;
+  readonly at: number;
+}
+
+/** An array of one tensor's moments, as a checkpoint keeps it. */
+export interface StateArray {
+  /** The parameter's name and the field's: `….lora_A.weight.m`. */
+  readonly name: string;
+  readonly dtype: Field['dtype'];
+  readonly length: number;
+}
+
+/** AdamW on the host, its two moments paged: in float32, or in 8 bits as bitsandbytes' `PagedAdamW8bit`. */
 export class AdamW {
+  private readonly formats: readonly MomentFormat[];
+  private readonly stretches: readonly Stretch[];
   private readonly pager: Pager;
-  private readonly stretch: number;
   steps = 0;
 
   constructor(
     private readonly parameters: readonly Parameter[],
     private readonly options: AdamWOptions = adamwDefaults,
   ) {
-    const pageLength = options.pageBytes / 4;
-    this.stretch = pageLength / 2;
-    const total = parameters.reduce((sum, { values }) => sum + values.length, 0);
-    this.pager = new Pager(Math.ceil(total / this.stretch), {
-      pageLength,
-      residentPages: Math.max(1, Math.floor(options.residentBytes / options.pageBytes)),
+    const { optimizer, pageBytes, residentBytes } = options;
+    const isSmall = (parameter: Parameter) => parameter.values.length < SMALLEST_8BIT;
+    this.formats = parameters.map((parameter) =>
+      (optimizer === 'paged_adamw_32bit' || isSmall(parameter) ? float32Moments : blockwise8bitMoments));
+    this.stretches = layOut(parameters.map(({ values }) => values.length), this.formats, pageBytes);
+    this.pager = new Pager(1 + (this.stretches.at(-1)?.page ?? -1), {
+      pageBytes,
+      residentPages: Math.max(1, Math.floor(residentBytes / pageBytes)),
     });
   }
 
@@ -46,65 +74,109 @@ export class AdamW {
   /** One update of every parameter. gradients: one array a parameter, in the same order; scaled by `scale` first. */
   step(gradients: readonly Float32Array[], learningRate: number, scale = 1): void {
     this.steps++;
-    const { beta1, beta2, epsilon, weightDecay } = this.options;
+    const { optimizer, beta1, beta2, epsilon, weightDecay } = this.options;
     const stepSize = learningRate / (1 - beta1 ** this.steps);
     const correction2 = Math.sqrt(1 - beta2 ** this.steps);
-    const keep = 1 - learningRate * weightDecay;
-    this.eachStretch((index, from, to, m, v, at) => {
-      const values = this.parameters[index]!.values;
-      const gradient = gradients[index]!;
-      for (let i = from, j = at; i < to; i++, j++) {
-        const g = gradient[i]! * scale;
-        const mean = (m[j] = beta1 * m[j]! + (1 - beta1) * g);
-        const square = (v[j] = beta2 * v[j]! + (1 - beta2) * g * g);
-        values[i] = values[i]! * keep - stepSize * mean / (Math.sqrt(square) / correction2 + epsilon);
-      }
+    // PyTorch decays a weight before its step, bitsandbytes' kernels after it.
+    const decay = 1 - learningRate * weightDecay;
+    const [before, after] = optimizer === 'paged_adamw_32bit' ? [decay, 1] : [1, decay];
+    this.eachStretch(({ tensor, from, to }, format, arrays) => {
+      const { values } = this.parameters[tensor]!;
+      const gradient = gradients[tensor]!;
+      format.visit(arrays, to - from, (m, v, at) => {
+        for (let j = 0, i = from + at; j < m.length; j++, i++) {
+          const g = gradient[i]! * scale;
+          const mean = (m[j] = beta1 * m[j]! + (1 - beta1) * g);
+          const square = (v[j] = beta2 * v[j]! + (1 - beta2) * g * g);
+          values[i] = (values[i]! * before - stepSize * mean / (Math.sqrt(square) / correction2 + epsilon)) * after;
+        }
+      });
     });
     for (const parameter of this.parameters) parameter.upload();
   }
 
-  /** Both moments of every parameter, end to end: what a checkpoint keeps. */
-  exportState(): { m: Float32Array; v: Float32Array } {
-    const total = this.parameters.reduce((sum, { values }) => sum + values.length, 0);
-    const state = { m: new Float32Array(total), v: new Float32Array(total) };
-    this.eachStretch((_index, from, to, m, v, at, position) => {
-      state.m.set(m.subarray(at, at + to - from), position);
-      state.v.set(v.subarray(at, at + to - from), position);
-    });
+  /** What a checkpoint keeps, whatever the pages: for each parameter, the arrays of its format. */
+  get stateArrays(): StateArray[] {
+    return this.parameters.flatMap(({ name, values }, tensor) => this.formats[tensor]!.fields.map((field) => (
+      { name: `${name}.${field.name}`, dtype: field.dtype, length: lengthOf(field, values.length) })));
+  }
+
+  /** The contents of `stateArrays`, by name. */
+  exportState(): Map<string, FieldArray> {
+    const state = new Map(this.stateArrays.map(({ name, dtype, length }) => [name, new arrayTypes[dtype](length)]));
+    this.eachStateArray(state, (paged, whole) => whole.set(paged));
     return state;
   }
 
-  importState(state: { m: Float32Array; v: Float32Array }, steps: number): void {
+  importState(state: ReadonlyMap<string, FieldArray>, steps: number): void {
     this.steps = steps;
-    this.eachStretch((_index, from, to, m, v, at, position) => {
-      m.set(state.m.subarray(position, position + to - from), at);
-      v.set(state.v.subarray(position, position + to - from), at);
-    });
+    this.eachStateArray(state, (paged, whole) => paged.set(whole));
   }
 
   close(): void {
     this.pager.close();
   }
 
-  /**
-   * Walks the parameters in stretches that lie within one page. `from` to `to` are within parameter `index`,
-   * `at` is where they begin in the page's m and v, `position` where they begin among all parameters.
-   */
-  private eachStretch(
-    visit: (
-      index: number, from: number, to: number, m: Float32Array, v: Float32Array, at: number, position: number,
-    ) => void,
+  /** Every array that lies in a page, and the part of the whole array that it is. */
+  private eachStateArray(
+    state: ReadonlyMap<string, FieldArray>, visit: (paged: FieldArray, whole: FieldArray) => void,
   ): void {
-    let position = 0;
-    this.parameters.forEach(({ values }, index) => {
-      for (let from = 0; from < values.length;) {
-        const at = position % this.stretch;
-        const length = Math.min(values.length - from, this.stretch - at);
-        const page = this.pager.page(Math.floor(position / this.stretch));
-        visit(index, from, from + length, page.subarray(0, this.stretch), page.subarray(this.stretch), at, position);
-        from += length;
-        position += length;
-      }
-    });
+    this.eachStretch(({ tensor, from, to }, { fields }, arrays) => fields.forEach((field, i) => {
+      const whole = state.get(`${this.parameters[tensor]!.name}.${field.name}`)!;
+      visit(arrays[i]!, whole.subarray(lengthOf(field, from), lengthOf(field, to)));
+    }));
   }
+
+  private eachStretch(visit: (stretch: Stretch, format: MomentFormat, arrays: FieldArray[]) => void): void {
+    for (const stretch of this.stretches) {
+      const format = this.formats[stretch.tensor]!;
+      const { buffer } = this.pager.page(stretch.page);
+      let at = stretch.at;
+      visit(stretch, format, format.fields.map((field) => {
+        const array = new arrayTypes[field.dtype](buffer, at, lengthOf(field, stretch.to - stretch.from));
+        at += array.byteLength;
+        return array;
+      }));
+    }
+  }
+}
+
+const arrayTypes = { F32: Float32Array, U8: Uint8Array } as const;
+
+/** Elements of a field for so many parameters. */
+function lengthOf({ per }: Field, parameters: number): number {
+  return Math.ceil(parameters / per);
+}
+
+/** Bytes of the moments of so many parameters: whole words, so that the next stretch lies aligned. */
+function bytesOf({ fields }: MomentFormat, parameters: number): number {
+  const bytes = fields.reduce(
+    (sum, field) => sum + lengthOf(field, parameters) * arrayTypes[field.dtype].BYTES_PER_ELEMENT, 0);
+  return Math.ceil(bytes / 4) * 4;
+}
+
+/**
+ * Cuts the tensors into stretches, one after another through the pages, none of them across a page's end.
+ * @throws RangeError if a page has no room for a block
+ */
+function layOut(lengths: readonly number[], formats: readonly MomentFormat[], pageBytes: number): Stretch[] {
+  const stretches: Stretch[] = [];
+  let page = 0;
+  let at = 0;
+  lengths.forEach((length, tensor) => {
+    const format = formats[tensor]!;
+    const blockBytes = bytesOf(format, format.blockSize);
+    if (blockBytes > pageBytes) throw new RangeError(`AdamW: a page of ${pageBytes} bytes, a block of ${blockBytes}`);
+    for (let from = 0; from < length;) {
+      const to = Math.min(length, from + Math.floor((pageBytes - at) / blockBytes) * format.blockSize);
+      if (to > from) stretches.push({ tensor, from, to, page, at });
+      at += bytesOf(format, to - from);
+      from = to;
+      if (to < length) {
+        page++;
+        at = 0;
+      }
+    }
+  });
+  return stretches;
 }

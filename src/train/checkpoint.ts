@@ -1,11 +1,13 @@
 import { existsSync } from 'node:fs';
 import { z } from 'zod';
 import { readSafetensors, writeSafetensors } from '../checkpoint/safetensors.ts';
+import type { TensorData } from '../checkpoint/safetensors.ts';
 import { UserError } from '../errors.ts';
 import type { Parameter } from '../model/weights.ts';
 import { trainEvent } from '../runs/events.ts';
 import type { TrainEvent } from '../runs/events.ts';
-import type { AdamW } from './adamw.ts';
+import type { AdamW, StateArray } from './adamw.ts';
+import type { FieldArray } from './moments.ts';
 
 /** A field that is JSON within the file's text metadata. */
 const jsonText = z.string().transform((text, context): unknown => {
@@ -36,15 +38,13 @@ export function saveCheckpoint(
   fingerprint: string,
   events: readonly TrainEvent[],
 ): void {
-  const { m, v } = optimizer.exportState();
-  const tensors = Object.fromEntries(
-    parameters.map(({ name, values, shape }) => [name, { dtype: 'F32' as const, shape: [...shape], data: values }]),
-  );
-  writeSafetensors(file, {
-    ...tensors,
-    'optimizer.m': { dtype: 'F32', shape: [m.length], data: m },
-    'optimizer.v': { dtype: 'F32', shape: [v.length], data: v },
-  }, { step: String(optimizer.steps), fingerprint, events: JSON.stringify(events) });
+  const state = optimizer.exportState();
+  const tensors: Record<string, TensorData> = {};
+  for (const { name, values, shape } of parameters) tensors[name] = { dtype: 'F32', shape, data: values };
+  for (const { name, dtype, length } of optimizer.stateArrays) {
+    tensors[`optimizer.${name}`] = { dtype, shape: [length], data: state.get(name)! };
+  }
+  writeSafetensors(file, tensors, { step: String(optimizer.steps), fingerprint, events: JSON.stringify(events) });
 }
 
 /**
@@ -73,17 +73,20 @@ export function loadCheckpoint(
     );
   }
   // All is read and measured before anything is put in its place.
-  const total = parameters.reduce((sum, { values }) => sum + values.length, 0);
-  const read = (name: string, length: number): Float32Array => {
-    const values = saved.float32(name);
-    if (values.length === length) return values;
-    throw new UserError(
-      `${file}: el tensor «${name}» tiene ${values.length} valores y se esperaban ${length}; `
-      + 'quita --resume para empezar de cero.',
-    );
+  const read = (name: string, dtype: StateArray['dtype'], length: number): FieldArray => {
+    const entry = saved.entry(name);
+    const values = entry.shape.reduce((product, side) => product * side, 1);
+    if (values !== length || entry.dtype !== dtype) {
+      throw new UserError(
+        `${file}: el tensor «${name}» tiene ${values} valores ${entry.dtype} y se esperaban ${length} ${dtype}; `
+        + 'quita --resume para empezar de cero.',
+      );
+    }
+    return dtype === 'F32' ? saved.float32(name) : saved.bytes(name);
   };
-  const state = { m: read('optimizer.m', total), v: read('optimizer.v', total) };
-  const restored = parameters.map(({ name, values }) => read(name, values.length));
+  const state = new Map(optimizer.stateArrays.map(({ name, dtype, length }) =>
+    [name, read(`optimizer.${name}`, dtype, length)]));
+  const restored = parameters.map(({ name, values }) => read(name, 'F32', values.length));
   parameters.forEach((parameter, i) => {
     parameter.values.set(restored[i]!);
     parameter.upload();

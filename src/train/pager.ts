@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 export interface PagerOptions {
-  /** Size of a page, in float32 elements. */
-  readonly pageLength: number;
+  /** Size of a page. */
+  readonly pageBytes: number;
   /** How many pages may stay in memory. */
   readonly residentPages: number;
 }
@@ -28,7 +28,7 @@ type MoveBytes = (file: number, bytes: Uint8Array, offset: number, length: numbe
  */
 export class Pager {
   /** Resident pages, the least recently used first (a Map keeps the order of insertion). */
-  private readonly resident = new Map<number, Float32Array>();
+  private readonly resident = new Map<number, Uint8Array<ArrayBuffer>>();
   private readonly onDisk = new Set<number>();
   private spill: { folder: string; file: number } | undefined;
   private readonly closeAtExit = () => this.close();
@@ -39,8 +39,8 @@ export class Pager {
     if (options.residentPages < 1) throw new RangeError('Pager: at least one page must fit in memory');
   }
 
-  /** The page, zero when first touched. It may be changed in place until another page is asked for. */
-  page(index: number): Float32Array {
+  /** The page, a buffer of its own, zero when first touched. It may be changed in place until another is asked for. */
+  page(index: number): Uint8Array<ArrayBuffer> {
     if (!(index >= 0 && index < this.pages)) throw new RangeError(`Pager: there is no page ${index} of ${this.pages}`);
     const page = this.resident.get(index) ?? this.bringIn(index);
     this.resident.delete(index); // to the end: now the most recently used
@@ -49,11 +49,11 @@ export class Pager {
   }
 
   get stats(): PagerStats {
-    const bytes = this.options.pageLength * 4;
+    const { pageBytes } = this.options;
     return {
       pages: this.pages,
-      residentBytes: this.resident.size * bytes,
-      totalBytes: this.pages * bytes,
+      residentBytes: this.resident.size * pageBytes,
+      totalBytes: this.pages * pageBytes,
       pageIns: this.ins,
       pageOuts: this.outs,
     };
@@ -68,9 +68,9 @@ export class Pager {
     process.off('exit', this.closeAtExit);
   }
 
-  private bringIn(index: number): Float32Array {
+  private bringIn(index: number): Uint8Array<ArrayBuffer> {
     const isRoom = this.resident.size < this.options.residentPages;
-    const page = isRoom ? new Float32Array(this.options.pageLength) : this.evict();
+    const page = isRoom ? new Uint8Array(this.options.pageBytes) : this.evict();
     if (this.onDisk.has(index)) {
       this.transfer(readSync, index, page);
       this.ins++;
@@ -81,7 +81,7 @@ export class Pager {
   }
 
   /** Writes out the least recently used page and gives its memory to the next. */
-  private evict(): Float32Array {
+  private evict(): Uint8Array<ArrayBuffer> {
     const [index, page] = this.resident.entries().next().value!;
     this.transfer(writeSync, index, page);
     this.onDisk.add(index);
@@ -91,10 +91,9 @@ export class Pager {
   }
 
   /** Moves a whole page to or from its place in the file; one call may move less than asked. */
-  private transfer(move: MoveBytes, index: number, page: Float32Array): void {
-    const bytes = new Uint8Array(page.buffer);
-    for (let done = 0; done < bytes.length;) {
-      const moved = move(this.spillFile(), bytes, done, bytes.length - done, index * bytes.length + done);
+  private transfer(move: MoveBytes, index: number, page: Uint8Array): void {
+    for (let done = 0; done < page.length;) {
+      const moved = move(this.spillFile(), page, done, page.length - done, index * page.length + done);
       if (moved === 0) throw new Error(`Pager: page ${index} ends early in its file`);
       done += moved;
     }

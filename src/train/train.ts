@@ -9,6 +9,7 @@ import { Random } from '../random.ts';
 import type { MemoryUse, TrainEvent } from '../runs/events.ts';
 import { TensorMemory } from '../tensor/memory.ts';
 import { AdamW, adamwDefaults } from './adamw.ts';
+import type { OptimizerName } from './adamw.ts';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
 import { evaluate } from './evaluate.ts';
 import type { HeldOutResult } from './evaluate.ts';
@@ -26,6 +27,7 @@ export interface TrainOptions {
   /** Share of all steps in which the learning rate climbs. */
   readonly warmup: number;
   readonly schedule: Schedule;
+  readonly optimizer: OptimizerName;
   readonly weightDecay: number;
   /** Largest global gradient norm. */
   readonly clip: number;
@@ -50,7 +52,7 @@ export interface TrainOptions {
 
 export const trainDefaults: TrainOptions = {
   epochs: 1, batchSize: 8, accumulation: 1, learningRate: 3e-3, warmup: 0.05, schedule: 'cosine',
-  weightDecay: 0, clip: 1, checkpointing: true, seed: 42,
+  optimizer: adamwDefaults.optimizer, weightDecay: 0, clip: 1, checkpointing: true, seed: 42,
   pageBytes: adamwDefaults.pageBytes, residentBytes: adamwDefaults.residentBytes,
   checkpointEvery: 25, inputs: {}, resume: false, samples: 6,
 };
@@ -78,8 +80,8 @@ export async function* train(
   const steps = Math.max(1, Math.round(o.epochs * stepsPerEpoch));
   const fingerprint = JSON.stringify({
     epochs: o.epochs, batchSize: o.batchSize, accumulation: o.accumulation, learningRate: o.learningRate,
-    warmup: o.warmup, schedule: o.schedule, weightDecay: o.weightDecay, clip: o.clip, seed: o.seed,
-    examples: data.train.length, ...o.inputs,
+    warmup: o.warmup, schedule: o.schedule, optimizer: o.optimizer, weightDecay: o.weightDecay, clip: o.clip,
+    seed: o.seed, examples: data.train.length, ...o.inputs,
   });
   const optimizer = new AdamW(trainable.parameters, { ...adamwDefaults, ...o });
   const memory = new TensorMemory();

@@ -35,6 +35,7 @@ describe('the options of the demo', () => {
       learningRate: undefined,
       warmup: 0.05,
       schedule: 'cosine',
+      optimizer: 'paged_adamw_32bit',
       weightDecay: 0,
       clip: 1,
       seed: 42,
@@ -55,12 +56,12 @@ describe('the options of the demo', () => {
       '--output', 'out/mine', '--resume', '--json', '--backend', 'wasm', '--r', '8', '--alpha', '32', '--dropout', '0',
       '--batch-size', '4', '--accumulation', '4', '--learning-rate', '2e-3', '--schedule', 'constant', '--quant', 'fp4',
       '--no-double-quant', '--no-checkpointing', '--page-size', '16', '--optimizer-memory', '256', '--template', 'en',
-      '--held-out', 'asked.json',
+      '--held-out', 'asked.json', '--optimizer', 'paged_adamw_8bit',
     ])).toMatchObject({
       model: 'models/smol', data: 'mine.json', heldOut: 'asked.json', examples: 200, evaluate: 50, epochs: 0.5, seed: 0,
       output: 'out/mine', resume: true, json: true, backend: 'wasm', r: 8, alpha: 32, dropout: 0, batchSize: 4,
       accumulation: 4, learningRate: 0.002, schedule: 'constant', quant: 'fp4', doubleQuant: false, checkpointing: false,
-      pageBytes: 16384, optimizerBytes: 262144, template: 'en',
+      pageBytes: 16384, optimizerBytes: 262144, template: 'en', optimizer: 'paged_adamw_8bit',
     });
   });
 

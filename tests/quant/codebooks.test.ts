@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { float32Of, readSafetensors } from '../../src/checkpoint/safetensors.ts';
-import { CODEBOOKS, DYNAMIC_MAP } from '../../src/quant/codebooks.ts';
+import { CODEBOOKS, DYNAMIC_MAP, nearestCode, UNSIGNED_DYNAMIC_MAP } from '../../src/quant/codebooks.ts';
 
 const saved = readSafetensors(join(import.meta.dirname, '../golden/bnb-4bit-tiny/model.safetensors'));
 const weight = 'model.layers.0.mlp.down_proj.weight';
@@ -17,6 +17,22 @@ describe('codebooks', () => {
     expect(DYNAMIC_MAP[127]).toBe(0);
     expect(DYNAMIC_MAP[128]).toBeCloseTo(5.5e-7, 12);
     expect(DYNAMIC_MAP[255]).toBe(1);
+  });
+
+  it('has the unsigned dynamic map that PyTorch computes, to the last bit', () => {
+    const golden = readSafetensors(join(import.meta.dirname, '../golden/optimizer/steps.safetensors'));
+    expect(DYNAMIC_MAP).toEqual(golden.float32('map.signed'));
+    expect(UNSIGNED_DYNAMIC_MAP).toEqual(golden.float32('map.unsigned'));
+    expect(UNSIGNED_DYNAMIC_MAP[0]).toBe(0);
+    expect(UNSIGNED_DYNAMIC_MAP[255]).toBe(1);
+  });
+
+  it('finds the nearest entry of a map; a tie goes to the lower one', () => {
+    const map = Float32Array.of(-1, 0, 0.5, 1);
+    expect([-2, -1, -0.5, -0.4, 0.25, 0.26, 0.9, 7].map((x) => nearestCode(map, x))).toEqual([0, 0, 0, 1, 1, 2, 3, 3]);
+    for (const codes of [DYNAMIC_MAP, UNSIGNED_DYNAMIC_MAP]) {
+      expect(Array.from(codes, (code) => nearestCode(codes, code))).toEqual([...codes.keys()]);
+    }
   });
 
   it('has FP4 in bit-pattern order: the upper eight nibbles mirror the lower', () => {

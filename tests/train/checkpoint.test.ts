@@ -5,7 +5,7 @@ import { Parameter } from '../../src/model/weights.ts';
 import { Random } from '../../src/random.ts';
 import type { TrainEvent } from '../../src/runs/events.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
-import { AdamW } from '../../src/train/adamw.ts';
+import { AdamW, adamwDefaults } from '../../src/train/adamw.ts';
 import { loadCheckpoint, saveCheckpoint } from '../../src/train/checkpoint.ts';
 import { temporaryFolder, userErrorOf } from '../temporary.ts';
 
@@ -66,9 +66,27 @@ describe('a checkpoint', () => {
     });
   });
 
+  it('keeps 8-bit moments as 8 bits', () => {
+    const file = at('eight.safetensors');
+    const make = () => {
+      const parameter = new Parameter('p', new Float32Array(4096), [64, 64]);
+      return { parameter, optimizer: new AdamW([parameter], { ...adamwDefaults, optimizer: 'paged_adamw_8bit' }) };
+    };
+    const { parameter, optimizer } = make();
+    optimizer.step([Float32Array.from({ length: 4096 }, (_, i) => Math.sin(i))], 0.01);
+    saveCheckpoint(file, [parameter], optimizer, fingerprint, events);
+    expect(readSafetensors(file).entry('optimizer.p.m')).toMatchObject({ dtype: 'U8', shape: [4096] });
+    const other = make();
+    loadCheckpoint(file, [other.parameter], other.optimizer, fingerprint);
+    expect(other.parameter.values).toEqual(parameter.values);
+    expect(other.optimizer.exportState()).toEqual(optimizer.exportState());
+  });
+
   it('is one safetensors file', () => {
     saved(at('file.safetensors'));
-    expect(readSafetensors(at('file.safetensors')).names().sort()).toEqual(['a', 'b', 'optimizer.m', 'optimizer.v']);
+    expect(readSafetensors(at('file.safetensors')).names().sort()).toEqual([
+      'a', 'b', 'optimizer.a.m', 'optimizer.a.v', 'optimizer.b.m', 'optimizer.b.v',
+    ]);
   });
 });
 
@@ -112,14 +130,14 @@ describe('a checkpoint is refused, and nothing is changed,', () => {
     expect(refusal(at('weights.safetensors'))).toContain('no es un punto de control de este programa');
   });
 
-  it.each(['b', 'optimizer.v'])('when «%s» has another size', (name) => {
-    expect(refusal(altered(at('short.safetensors'), { shorten: name }))).toContain(`«${name}» tiene 1 valores`);
+  it.each(['b', 'optimizer.a.v'])('when «%s» has another size', (name) => {
+    expect(refusal(altered(at('short.safetensors'), { shorten: name }))).toContain(`«${name}» tiene 1 valores F32 y se esperaban 6 F32`);
   });
 
   it('when a tensor is missing', () => {
     const model = parameters(2);
-    const file = altered(at('less.safetensors'), { drop: 'optimizer.m' });
-    expect(userErrorOf(() => load(file, { model }), file)).toContain('«optimizer.m»');
+    const file = altered(at('less.safetensors'), { drop: 'optimizer.b.m' });
+    expect(userErrorOf(() => load(file, { model }), file)).toContain('«optimizer.b.m»');
     expect(model[0]!.values).toEqual(parameters(2)[0]!.values);
   });
 

@@ -199,6 +199,22 @@ describe('an interrupted run', () => {
       .toEqual(only(uninterrupted, 'evaluation').map(({ loss, exactMatch }) => [loss, exactMatch]));
   });
 
+  it('in 8 bits resumes to the same, too', async () => {
+    const eight = { ...options, optimizer: 'paged_adamw_8bit', pageBytes: 1024 } as const;
+    // r 600: 4,800 values in each matrix on the hidden size of 8.
+    const wide = () => model({ r: 600, targetModules: ['q_proj'] });
+    const uninterrupted = await run(wide(), eight);
+    expect(losses(uninterrupted)).not.toEqual(losses(await run(wide(), { ...eight, optimizer: 'paged_adamw_32bit' })));
+    const checkpointFile = at('eight.safetensors');
+    const interruption = new AbortController();
+    await run(wide(), { ...eight, checkpointFile, signal: interruption.signal }, (event) => {
+      if (event.type === 'step' && event.step === 3) interruption.abort();
+    });
+    expect(losses(await run(wide(), { ...eight, checkpointFile, resume: true }))).toEqual(losses(uninterrupted));
+    expect(await refusal(run(wide(), { ...options, checkpointFile, resume: true })))
+      .toContain('--optimizer: paged_adamw_8bit → paged_adamw_32bit');
+  });
+
   it('tells again, on resuming, what it had told, and where it goes on', async () => {
     const checkpointFile = at('told.safetensors');
     const interruption = new AbortController();
