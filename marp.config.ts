@@ -4,11 +4,12 @@ import { register } from 'tsx/esm/api';
 
 register(); // Marp compiles this file alone, and Node 20 knows no TypeScript
 const { marpOptions, withPlugins } = await import('./src/deck/engine.ts');
+const { lookOf } = await import('./src/deck/look.ts');
 
 const config: Config = {
   lang: 'es',
   options: marpOptions,
-  engine: ({ marp }: { marp: Marp }) => withPlugins(marp),
+  engine: ({ marp }: { marp: Marp }) => withPlugins(marp, { look: lookOf(process.env) }),
 };
 
 export default config;

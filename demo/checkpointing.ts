@@ -32,14 +32,15 @@ export async function checkpointing(
   const answerTokens = batch.labels.filter((label) => label >= 0).length;
   const memory = new TensorMemory();
   const pass = { training: true, seed: 42 };
+  const scale = 1 / answerTokens;
 
   // #region checkpointing
   const step = (checkpointing: boolean) => {
-    const before = memory.current;
     memory.resetPeak();
-    const began = performance.now();
-    const result = lossAndGradients(model, batch, { checkpointing, pass, scale: 1 / answerTokens });
-    return { ...result, peakBytes: memory.peak - before, seconds: (performance.now() - began) / 1000 };
+    const [before, began] = [memory.current, performance.now()];
+    const result = lossAndGradients(model, batch, { checkpointing, pass, scale });
+    const seconds = (performance.now() - began) / 1000;
+    return { ...result, peakBytes: memory.peak - before, seconds };
   };
   // #endregion
 

@@ -10,7 +10,7 @@ export function adaloraDiagram(alt: string): string {
     line(left - 6, base, left + 6 * step, base, { 'stroke': palette.quiet, 'stroke-width': 2 }),
     text(left + 3 * step - 5, base + 28, `${name}: r por capa`, { fill: palette.quiet }),
   ];
-  return svg(520, 150, alt, ...group('LoRA', 10, palette.quiet), ...group('AdaLoRA', 282, palette.sky));
+  return svg(520, 150, alt, ...group('LoRA', 10, palette.quiet), ...group('AdaLoRA', 282, palette.learns));
 }
 
 /** Activations, times a vector that is learnt, give activations held back or brought out. */
@@ -24,7 +24,7 @@ export function ia3Diagram(alt: string): string {
   return svg(520, 150, alt,
     ...row(10, activations, palette.quiet), label(10, 'activación h', palette.quiet),
     text(160, top + 62, '×', { 'font-size': 34 }),
-    ...row(205, scales, palette.sky), label(205, 'vector l', palette.sky),
+    ...row(205, scales, palette.learns), label(205, 'vector l', palette.learns),
     text(330, top + 62, '=', { 'font-size': 34 }),
     ...row(380, activations.map((value, i) => value * scales[i]!), palette.text), label(380, 'l ⊙ h', palette.text));
 }

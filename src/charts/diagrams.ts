@@ -2,6 +2,7 @@ import { adaloraDiagram, ia3Diagram } from './budget.ts';
 import { loraDiagram } from './lora.ts';
 import { mixtureDiagram } from './mixture.ts';
 import { nf4Diagram } from './nf4.ts';
+import { timelineDiagram } from './timeline.ts';
 import { zeroDiagram } from './zero.ts';
 
 /** Every drawing that a slide can show as `diagrama:<name>`: they explain, or draw a paper's figures, never ours. */
@@ -11,5 +12,6 @@ export const diagrams: Record<string, (alt: string) => string> = {
   adalora: adaloraDiagram,
   ia3: ia3Diagram,
   mezcla: mixtureDiagram,
+  recomputar: timelineDiagram,
   zero: zeroDiagram,
 };

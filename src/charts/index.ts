@@ -27,11 +27,11 @@ export const charts: Readonly<Record<string, Readonly<Record<string, Chart>>>> =
   qlora: {
     loss: lossChart,
     bytes: chart(bytes, ({ quantization: { linearBytesBefore, linearBytesAfter, bitsPerParameter } }, alt) => {
-      const bar = (label: string, value: number, bits: string, color: 'sky' | 'quiet') =>
+      const bar = (label: string, value: number, bits: string, color: 'learns' | 'quiet') =>
         ({ label, value, text: `${formatBytes(value)} · ${bits} bits/parámetro`, color });
       return barsChart([
         bar('bf16', linearBytesBefore, '16', 'quiet'),
-        bar('NF4 + DQ', linearBytesAfter, formatNumber(bitsPerParameter, 3, true), 'sky'),
+        bar('NF4 + DQ', linearBytesAfter, formatNumber(bitsPerParameter, 3, true), 'learns'),
       ], alt);
     }),
     evaluation: chart(evaluation, ({ evaluation: { before, after } }, alt) => table([
@@ -51,9 +51,9 @@ export const charts: Readonly<Record<string, Readonly<Record<string, Chart>>>> =
   },
   checkpointing: {
     peak: chart(checkpointing, (measured, alt) => {
-      const bar = (label: string, { peakBytes, secondsPerStep }: z.infer<typeof step>, color: 'sky' | 'quiet') =>
+      const bar = (label: string, { peakBytes, secondsPerStep }: z.infer<typeof step>, color: 'learns' | 'quiet') =>
         ({ label, value: peakBytes, text: `${formatBytes(peakBytes)} · ${formatNumber(secondsPerStep, 2)} s/paso`, color });
-      return barsChart([bar('sin recomputar', measured.without, 'quiet'), bar('recomputando', measured.with, 'sky')], alt);
+      return barsChart([bar('sin recomputar', measured.without, 'quiet'), bar('recomputando', measured.with, 'learns')], alt);
     }),
   },
 };

@@ -10,18 +10,18 @@ export function lossChart({ events }: RunRecord, alt: string): string {
   const held = events.flatMap((event) => (event.type === 'evaluation' ? [event] : []));
   const label = (text: string, fill: string) => ({ x: 'step', y: 'loss', text: () => text, fill });
   const exam = (when: string, event: typeof held[number] | undefined) =>
-    label(`examen, ${when}: ${formatNumber(event?.loss ?? 0, 2, true)}`, palette.orange);
+    label(`examen, ${when}: ${formatNumber(event?.loss ?? 0, 2, true)}`, palette.measured);
   return drawPlot(alt, {
     width: 500, height: 350, marginLeft: 44, marginBottom: 58, marginRight: 14, marginTop: 16,
     x: { label: 'paso', labelAnchor: 'center', labelArrow: 'none', tickFormat: (n: number) => formatNumber(n), ticks: 5 },
     y: { label: null, tickFormat: (loss: number) => formatNumber(loss, 2), grid: true, zero: true, ticks: 5 },
     marks: [
       Plot.dot(steps, { x: 'step', y: 'loss', r: 2, fill: palette.quiet, fillOpacity: 0.6 }),
-      Plot.lineY(steps, Plot.windowY({ k: 9 }, { x: 'step', y: 'loss', stroke: palette.sky, strokeWidth: 3 })),
-      Plot.dot(held, { x: 'step', y: 'loss', r: 8, fill: palette.orange, symbol: 'diamond' }),
+      Plot.lineY(steps, Plot.windowY({ k: 9 }, { x: 'step', y: 'loss', stroke: palette.learns, strokeWidth: 3 })),
+      Plot.dot(held, { x: 'step', y: 'loss', r: 8, fill: palette.measured, symbol: 'diamond' }),
       Plot.text(held.slice(0, 1), { ...exam('antes', held[0]), dx: 16, textAnchor: 'start' }),
       Plot.text(held.slice(1).slice(-1), { ...exam('después', held.at(-1)), dy: -62, textAnchor: 'end' }),
-      Plot.text(steps.slice(-1), { ...label('pérdida de entreno', palette.sky), dy: -36, textAnchor: 'end' }),
+      Plot.text(steps.slice(-1), { ...label('pérdida de entreno', palette.learns), dy: -36, textAnchor: 'end' }),
     ],
   });
 }

@@ -8,7 +8,7 @@ export function mixtureDiagram(alt: string): string {
     + text(x + width / 2, y + height / 2 + 8, label, { 'font-size': 23 });
   const link = (points: readonly (readonly [number, number])[], stroke: string, width: number) =>
     path(points, { 'fill': 'none', stroke, 'stroke-width': width });
-  const adapters = [['A · legal', palette.sky], ['B · salud', palette.orange], ['C · banca', palette.green]] as const;
+  const adapters = [['A · legal', palette.learns], ['B · salud', palette.measured], ['C · banca', palette.green]] as const;
   const row = (i: number) => 40 + i * 92;
   return svg(540, 366, alt,
     ...adapters.flatMap(([, color], i) => [

@@ -18,7 +18,7 @@ export function nf4Diagram(alt: string): string {
   return svg(width, height, alt,
     path(curve, { 'fill': 'none', 'stroke': palette.quiet, 'stroke-width': 3, 'stroke-linejoin': 'round' }),
     line(0, base, width, base, { 'stroke': palette.line, 'stroke-width': 3 }),
-    ...nf4Levels.map((value) => line(x(value), base, x(value), y(value), { 'stroke': palette.sky, 'stroke-width': 4 })),
+    ...nf4Levels.map((value) => line(x(value), base, x(value), y(value), { 'stroke': palette.learns, 'stroke-width': 4 })),
     ...[-1, 0, 1].map((value) => text(x(value), base + 28, String(value).replace('-', '−'), { fill: palette.quiet })),
-    text(width / 2, base + 60, 'los 16 valores de NF4', { fill: palette.sky }));
+    text(width / 2, base + 60, 'los 16 valores de NF4', { fill: palette.learns }));
 }

@@ -1,5 +1,8 @@
-/** Okabe and Ito's colours (2008), told apart by colour-blind eyes, on the deck's dark ground. */
+/**
+ * The colours of a drawing: the theme's tokens by name, so that it follows the theme. Blue is what learns, grey what
+ * stays frozen, amber what was measured; all from Okabe and Ito (2008), told apart by colour-blind eyes.
+ */
 export const palette = {
-  ground: '#12151c', panel: '#1c212b', text: '#f4f1ea', quiet: '#b9c0cc', line: '#3a4252',
-  sky: '#56b4e9', orange: '#e69f00', green: '#2fcf9f', pink: '#e79ac4',
+  ground: 'var(--ground)', panel: 'var(--panel)', line: 'var(--line)', text: 'var(--text)', quiet: 'var(--quiet)',
+  learns: 'var(--learns)', measured: 'var(--measured)', green: 'var(--green)', pink: 'var(--pink)',
 } as const;

@@ -4,7 +4,7 @@ import { escapeHtml } from './table.ts';
 /** A drawing of our own, as the text of one `<svg>` with a name for those who cannot see it. */
 export function svg(width: number, height: number, alt: string, ...shapes: readonly string[]): string {
   return `<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="${escapeHtml(alt)}" viewBox="0 0 ${width} ${height}" `
-    + `width="${width}" height="${height}" font-size="20" fill="${palette.text}">${shapes.join('')}</svg>`;
+    + `width="${width}" height="${height}" font-size="21" fill="${palette.text}">${shapes.join('')}</svg>`;
 }
 
 export type Attributes = Readonly<Record<string, string | number>>;

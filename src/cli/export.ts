@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs';
 import { exportDeck } from '../deck/export.ts';
 import { formatBytes } from '../format.ts';
+import { lookOptions } from './look.ts';
 import { runCommand } from './main.ts';
 import { helpText, option, parseOptions, text, toggle } from './options.ts';
 
@@ -8,6 +9,7 @@ const command = 'npm run export';
 const table = {
   deck: option('deck', 'FICHERO', 'presentación, en Markdown', text('un fichero Markdown'), 'slides/modulo-2.md'),
   output: option('output', 'DIR', 'carpeta en que se escribe', text('una carpeta'), 'dist'),
+  ...lookOptions,
   help: toggle('help', 'esta ayuda'),
 };
 
@@ -21,7 +23,8 @@ Escribe la presentación en HTML y PDF, y las notas en texto. El PDF se imprime 
     { Opciones: table })}\n`);
     return;
   }
-  await exportDeck(flags.deck, flags.output, (path) => {
+  const { deck, output, theme, size } = flags;
+  await exportDeck(deck, output, { theme, size }, (path) => {
     process.stdout.write(`${path}: ${formatBytes(statSync(path).size)}\n`);
   });
 });

@@ -6,6 +6,7 @@ import { marpCli } from '../deck/marp-cli.ts';
 import { startPreview } from '../deck/preview.ts';
 import { readSlides } from '../deck/slides.ts';
 import { runsFolder } from '../runs/store.ts';
+import { lookOptions } from './look.ts';
 import { explain, runCommand } from './main.ts';
 import { helpText, integer, option, parseOptions, text, toggle } from './options.ts';
 import type { Kind } from './options.ts';
@@ -18,6 +19,7 @@ const port: Kind<number> = {
 const table = {
   deck: option('deck', 'FICHERO', 'presentación, en Markdown', text('un fichero Markdown'), 'slides/modulo-2.md'),
   port: option('port', 'N', 'puerto en este equipo; 0, uno libre', port, '8080'),
+  ...lookOptions,
   help: toggle('help', 'esta ayuda'),
 };
 
@@ -39,7 +41,7 @@ Muestra la presentación en el navegador, solo en este equipo, y la recarga cuan
   const preview = await startPreview({
     async render() {
       readSlides(flags.deck); // what is wrong in a slide is told in a sentence
-      await marpCli(flags.deck, '--output', page);
+      await marpCli({ theme: flags.theme, size: flags.size }, flags.deck, '--output', page);
       return readFileSync(page, 'utf8');
     },
     folders: [dirname(flags.deck), 'assets/theme', 'assets/fonts', runsFolder, 'demo'],

@@ -5,6 +5,8 @@ import { readRun } from '../runs/store.ts';
 import { code } from './code.ts';
 import { diagrams } from './diagrams.ts';
 import { embed } from './embed.ts';
+import { dress, themes } from './look.ts';
+import type { Look, Theme } from './look.ts';
 import { ownHtml } from './markdown.ts';
 import { notes } from './notes.ts';
 import { numbers } from './numbers.ts';
@@ -21,16 +23,23 @@ export const marpOptions = {
   markdown: { typographer: true, quotes: '«»“”' },
 } as const;
 
-/** Adds the project's plugins and theme to a Marp. */
-export function withPlugins(marp: Marp, read: ReadRun = (id) => readRun(id)): Marp {
-  marp.use(ownHtml).use(code).use(numbers(read)).use(embed(read)).use(diagrams)
+export interface DeckOptions {
+  readonly read?: ReadRun;
+  /** Instead of what the deck's front matter says. */
+  readonly look?: Look;
+}
+
+/** Adds the project's plugins and themes to a Marp. */
+export function withPlugins(marp: Marp, { read = (id) => readRun(id), look = {} }: DeckOptions = {}): Marp {
+  marp.use(dress(look)).use(ownHtml).use(code).use(numbers(read)).use(embed(read)).use(diagrams)
     .use(notes).use(time).use(provenance(read));
-  marp.themeSet.default = marp.themeSet.add(theme());
+  for (const name of themes) marp.themeSet.add(themeCss(name));
+  marp.themeSet.default = marp.themeSet.get('modulo');
   return marp;
 }
 
-/** The theme with its fonts inside. */
-export function theme(): string {
-  return readFileSync('assets/theme/modulo.css', 'utf8').replaceAll(/url\("\.\.\/fonts\/([\w-]+\.woff2)"\)/g,
+/** A theme with its fonts inside. */
+export function themeCss(name: Theme): string {
+  return readFileSync(`assets/theme/${name}.css`, 'utf8').replaceAll(/url\("\.\.\/fonts\/([\w-]+\.woff2)"\)/g,
     (_all, name: string) => `url("data:font/woff2;base64,${readFileSync(join('assets/fonts', name)).toString('base64')}")`);
 }

@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { writeFileAtomic } from '../checkpoint/files.ts';
+import type { Look } from './look.ts';
 import { marpCli } from './marp-cli.ts';
 import { notesText, readSlides } from './slides.ts';
 
@@ -15,23 +16,25 @@ const formats = [
  * @param show told the path of each file as it is written
  * @throws UserError if a slide asks for something that does not exist, or there is no browser
  */
-export async function exportDeck(deck: string, folder: string, show: (path: string) => void): Promise<void> {
+export async function exportDeck(
+  deck: string, folder: string, look: Look, show: (path: string) => void,
+): Promise<void> {
   const notes = join(folder, 'notas.txt');
   writeFileAtomic(notes, notesText(readSlides(deck)));
   show(notes);
   for (const [extension, ...flags] of formats) {
     const path = join(folder, `${basename(deck, '.md')}.${extension}`);
-    await convert(deck, path, flags);
+    await convert(deck, path, look, flags);
     show(path);
   }
 }
 
 /** marp-cli writes where it is told at once; here it writes beside, and the file takes its name when it is whole. */
-async function convert(deck: string, path: string, flags: readonly string[]): Promise<void> {
+async function convert(deck: string, path: string, look: Look, flags: readonly string[]): Promise<void> {
   mkdirSync(join(path, '..'), { recursive: true });
   const beside = mkdtempSync(`${path}.`);
   try {
-    await marpCli(deck, ...flags, '--output', join(beside, basename(path)));
+    await marpCli(look, deck, ...flags, '--output', join(beside, basename(path)));
     renameSync(join(beside, basename(path)), path);
   } finally {
     rmSync(beside, { recursive: true, force: true });

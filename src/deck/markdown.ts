@@ -15,6 +15,8 @@ export interface Token {
 }
 
 export interface State {
+  /** The Markdown, before it is cut into tokens. */
+  src: string;
   tokens: Token[];
   readonly Token: new (type: string, tag: string, nesting: -1 | 0 | 1) => Token;
 }

@@ -1,12 +1,14 @@
 import { CLIError, CLIErrorCode, marpCli as run } from '@marp-team/marp-cli';
 import { UserError } from '../errors.ts';
+import type { Look } from './look.ts';
 
 /**
  * marp-cli with our configuration: the player around the slides, and the printer.
  * @throws UserError if there is no browser to print with
  */
-export async function marpCli(...args: readonly string[]): Promise<void> {
+export async function marpCli(look: Look, ...args: readonly string[]): Promise<void> {
   const { warn, error } = console;
+  process.env.DECK_LOOK = JSON.stringify(look);
   console.warn = console.error = () => {}; // it narrates in English, and throws what goes wrong as well
   try {
     const code = await run(['--config-file', 'marp.config.ts', ...args]);
@@ -17,5 +19,6 @@ export async function marpCli(...args: readonly string[]): Promise<void> {
       + 'o di dónde está con CHROME_PATH=/ruta/a/chromium.');
   } finally {
     Object.assign(console, { warn, error });
+    delete process.env.DECK_LOOK;
   }
 }

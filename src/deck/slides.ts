@@ -25,7 +25,7 @@ export function readSlides(file: string, read?: ReadRun): Slide[] {
   } catch (error) {
     throw readError(file, error);
   }
-  const { html, comments } = withPlugins(new Marp(marpOptions), read).render(markdown, { htmlAsArray: true });
+  const { html, comments } = withPlugins(new Marp(marpOptions), { read }).render(markdown, { htmlAsArray: true });
   return html.map((slide, i) => {
     const { document } = parseHTML(slide);
     const time = document.querySelector('section')!.getAttribute('data-tiempo');

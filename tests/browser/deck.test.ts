@@ -9,6 +9,8 @@ import { Marp } from '@marp-team/marp-core';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { marpOptions, withPlugins } from '../../src/deck/engine.ts';
+import { sizes } from '../../src/deck/look.ts';
+import type { Look } from '../../src/deck/look.ts';
 import type { ReadRun } from '../../src/deck/provenance.ts';
 import { checkpointingRecord, quantizationRecord, record } from '../deck/record.ts';
 import { executable, launch, why } from './chromium.ts';
@@ -32,11 +34,11 @@ describe.skipIf(!executable)(`the deck in Chromium${why}`, () => {
   afterAll(() => browser.close());
 
   /** Opens the slides one under another. */
-  async function open(markdown: string, read?: ReadRun, size = { width: 1280, height: 720 }): Promise<Page> {
-    const { html, css } = withPlugins(new Marp(marpOptions), read).render(markdown);
+  async function open(markdown: string, read?: ReadRun, look: Look = {}): Promise<Page> {
+    const { html, css } = withPlugins(new Marp(marpOptions), { read, look }).render(markdown);
     const file = join(folder, 'deck.html');
     writeFileSync(file, `<!doctype html><meta charset="utf-8"><style>${css}</style>${html}`);
-    const page = await browser.newPage({ viewport: size });
+    const page = await browser.newPage({ viewport: { width: 1280, height: 720 } });
     await page.goto(pathToFileURL(file).href);
     await page.evaluate(() => document.fonts.ready);
     return page;
@@ -59,11 +61,15 @@ describe.skipIf(!executable)(`the deck in Chromium${why}`, () => {
     ['with the committed runs', undefined],
     ['with no run', () => undefined],
     ['with stale runs from machines with long names', stale],
-  ])('has ten slides and none overflows, %s', async (_when, read) => {
-    const page = await open(readFileSync(deck, 'utf8'), read);
-    expect(await page.locator('section').count()).toBe(10);
-    expect(await overflowing(page)).toEqual([]);
-    await page.close();
+  ])('has ten slides and none overflows in either size, %s', async (_when, read) => {
+    for (const size of sizes) {
+      const page = await open(readFileSync(deck, 'utf8'), read, { size });
+      const box = await page.locator('section').first().evaluate((one) => [one.clientWidth, one.clientHeight]);
+      expect(box).toEqual([size === '4:3' ? 960 : 1280, 720]);
+      expect(await page.locator('section').count()).toBe(10);
+      expect(await overflowing(page), size).toEqual([]);
+      await page.close();
+    }
   });
 
   it('would see a slide overflow', async () => {

@@ -50,7 +50,7 @@ describe('tables', () => {
       const results = { bf16, types: { ...types, nf4: { ...types.nf4, ...type } } } as RunRecord['results'];
       return parse(charts.quantization!.errors!(quantizationRecord({ results }), '')).querySelector('figcaption')!.textContent;
     };
-    expect(said({})).toBe('Menor error: NF4. Menor perplejidad: Int4; ninguna se aparta de la de bf16 más de un 3,8 %.');
+    expect(said({})).toBe('Menor error: NF4. Menor perplejidad: Int4; ninguna se aparta de la de bf16 más de un 3,8\u00a0%.');
     expect(said({ rmse: 1, perplexity: 1.84 })).toMatch(/^Menor error: Int4. Menor perplejidad: NF4;/);
   });
 
@@ -66,7 +66,7 @@ describe('bars', () => {
   const widths = (html: string) => [...parse(html).querySelectorAll('rect')].map((rect) => Number(rect.getAttribute('width')));
 
   it('are as long as their values, from zero', () => {
-    const bars = [4, 1].map((value) => ({ label: 'x', value, text: 'y', color: 'sky' as const }));
+    const bars = [4, 1].map((value) => ({ label: 'x', value, text: 'y', color: 'learns' as const }));
     const [, whole, , quarter] = widths(barsChart(bars, ''));
     expect(quarter).toBe(whole! / 4);
   });

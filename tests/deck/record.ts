@@ -62,5 +62,5 @@ export const readAll: ReadRun = (id) =>
 
 /** The HTML of each slide, without Marp's own script, and its notes. */
 export function render(markdown: string, read: ReadRun = readAll): { html: string[]; comments: string[][] } {
-  return withPlugins(new Marp({ ...marpOptions, script: false }), read).render(markdown, { htmlAsArray: true });
+  return withPlugins(new Marp({ ...marpOptions, script: false }), { read }).render(markdown, { htmlAsArray: true });
 }
