@@ -1,9 +1,9 @@
-import { z } from 'zod';
 import type { DataOptions } from '../data/load.ts';
 import { backendNames } from '../tensor/backend.ts';
 import { optimizerNames } from '../train/adamw.ts';
 import {
-  choice, helpText, integer, notNegative, option, optional, parseOptions, positive, share, text, toggle,
+  choice, helpText, integer, notNegative, option, optional, parseOptions, positive, share, targetModules, text,
+  toggle,
 } from './options.ts';
 import type { Kind, Values } from './options.ts';
 
@@ -11,14 +11,6 @@ const command = 'npm run demo';
 export const embeddedModel = 'assets/model';
 export const embeddedData = 'assets/data/alpaca_es.json';
 export const embeddedHeldOut = 'assets/data/heldout_es.json';
-
-const targetModules: Kind<'all-linear' | string[]> = {
-  schema: z.string()
-    .transform((list) => list.split(',').map((name) => name.trim()))
-    .pipe(z.array(z.string().regex(/^[\w.-]+$/)))
-    .transform((names) => (names.length === 1 && names[0] === 'all-linear' ? 'all-linear' : names)),
-  expected: 'all-linear o nombres separados por comas, como q_proj,v_proj',
-};
 
 const kibibytes: Kind<number> = {
   schema: integer(1).schema.transform((kib) => kib * 1024),

@@ -1,0 +1,152 @@
+import { advise, required } from '../distributed/advice.ts';
+import type { Advice } from '../distributed/advice.ts';
+import { readArchitecture } from '../distributed/architecture.ts';
+import { plan, planDefaults, refusal } from '../distributed/planner.ts';
+import type { Plan, PlanOptions } from '../distributed/planner.ts';
+import { publishedChecks } from '../distributed/published.ts';
+import { modelSize } from '../distributed/size.ts';
+import { UserError } from '../errors.ts';
+import { formatBytes, formatNumber, formatPercent } from '../format.ts';
+import { runCommand } from './main.ts';
+import {
+  choice, helpText, integer, option, parseOptions, positive, share, targetModules, text, toggle,
+} from './options.ts';
+import { createScreen } from './screen.ts';
+import type { Screen } from './screen.ts';
+
+const command = 'npm run plan';
+const d = planDefaults;
+
+const training = {
+  model: option('model', 'MODELO', 'carpeta, config.json o nombre de un modelo conocido', text('un modelo'),
+    'meta-llama/Llama-2-7b-hf'),
+  method: option('method', 'MÉTODO', 'full, lora o qlora', choice('full', 'lora', 'qlora'), d.method),
+  r: option('r', 'N', 'rango de los adaptadores', integer(1), String(d.r)),
+  targetModules: option('target-modules', 'LISTA', 'all-linear, o capas separadas por comas', targetModules, 'all-linear'),
+  dropout: option('dropout', 'X', 'dropout de los adaptadores, de 0 a menos de 1', share, String(d.dropout)),
+  sequence: option('sequence', 'N', 'tokens por secuencia', integer(1), String(d.sequence)),
+  batchSize: option('batch-size', 'N', 'secuencias por micro-lote y GPU', integer(1), String(d.batchSize)),
+  accumulation: option('accumulation', 'N', 'micro-lotes por paso de optimizador', integer(1), String(d.accumulation)),
+  checkpointing: option('checkpointing', 'CUÁL', 'none, full o sqrt (una entrada de cada √capas)',
+    choice('none', 'full', 'sqrt'), d.checkpointing),
+  optimizer: option('optimizer', 'CUÁL', 'adamw, adamw-8bit, paged-adamw o paged-adamw-8bit',
+    choice('adamw', 'adamw-8bit', 'paged-adamw', 'paged-adamw-8bit'), d.optimizer),
+  precision: option('precision', 'CUÁL', 'mixed (bf16 y fp32), bf16 o fp32', choice('mixed', 'bf16', 'fp32'), d.precision),
+};
+
+const machine = {
+  gpus: option('gpus', 'N', 'cuántas GPU', integer(1), '1'),
+  gpuMemory: option('gpu-memory', 'GIB', 'memoria de cada una, en GiB', positive, '24'),
+  scheme: option('scheme', 'CUÁL', 'ddp, zero1, zero2, zero3 o fsdp', choice('ddp', 'zero1', 'zero2', 'zero3', 'fsdp'), d.scheme),
+  offload: option('offload', 'DÓNDE', 'none, cpu o nvme', choice('none', 'cpu', 'nvme'), d.offload),
+  tensorParallel: option('tensor-parallel', 'N', 'GPU entre las que se parte cada capa', integer(1), '1'),
+  pipelineParallel: option('pipeline-parallel', 'N', 'etapas en que se parte el modelo', integer(1), '1'),
+};
+
+const output = {
+  check: toggle('check', 'compara el planificador con cifras publicadas'),
+  json: toggle('json', 'el plan en JSON, y nada más'),
+  help: toggle('help', 'esta ayuda'),
+};
+
+const help = helpText(`Uso: ${command} -- [opciones]
+
+Dice qué ocupa un ajuste en cada GPU, si cabe, qué cambiar primero y qué viaja en cada paso. Son fórmulas: no entrena.`,
+{ Entrenamiento: training, Máquina: machine, Salida: output });
+
+/** `npm run plan`: what a fine-tuning run needs, before anybody rents a card. */
+await runCommand(async () => {
+  const flags = parseOptions({ ...training, ...machine, ...output }, process.argv.slice(2), command);
+  const write = (value: string) => void process.stdout.write(`${value}\n`);
+  if (flags.help) return write(help);
+  const screen = createScreen();
+  if (flags.check) return flags.json ? write(JSON.stringify(publishedChecks(), null, 2)) : showChecks(screen);
+
+  const size = modelSize(readArchitecture(flags.model));
+  const { gpuMemory, check: _check, json, help: _help, model, ...chosen } = flags;
+  const options: PlanOptions = { ...d, ...chosen };
+  const refused = refusal(options, size);
+  if (refused !== undefined) throw new UserError(refused);
+  const capacity = gpuMemory * 2 ** 30;
+  const planned = plan(size, options);
+  const advice = advise(size, options, capacity);
+  if (json) {
+    const fits = required(planned) <= capacity;
+    return write(JSON.stringify({ model, options, capacity, fits, ...planned, advice }, null, 2));
+  }
+  show(screen, model, options, planned, capacity);
+  showAdvice(screen, advice, planned, capacity);
+  if (options.method !== 'full' && planned.dataParallel > 1) {
+    screen.line(`\n${comparedSchemes((scheme) => plan(size, { ...options, scheme, offload: 'none' }))}`);
+  }
+});
+
+function show(screen: Screen, model: string, o: PlanOptions, planned: Plan, capacity: number): void {
+  const { parts, traffic } = planned;
+  const method = { full: 'todos los pesos', lora: `LoRA r = ${o.r}`, qlora: `QLoRA r = ${o.r}` }[o.method];
+  screen.line(`${model}: ${method}; ${o.gpus} GPU de ${formatBytes(capacity)}, ${o.scheme}`);
+  screen.line(`${formatNumber(planned.parameters)} parámetros; se entrenan ${formatNumber(planned.trained)} `
+    + `(${formatPercent(planned.trained / planned.parameters, 2)})\n`);
+  screen.table([
+    ['por GPU, en el peor momento del paso', 'bytes'],
+    ['pesos', formatBytes(parts.weights)],
+    ['gradientes', formatBytes(parts.gradients)],
+    ['optimizador', formatBytes(parts.optimizer)],
+    ['activaciones', formatBytes(parts.activations)],
+    ['búferes (parámetros reunidos, comunicación, una matriz descuantizada)', formatBytes(parts.buffers)],
+    ['fragmentación del asignador', formatBytes(parts.fragmentation)],
+    ['contexto de CUDA', formatBytes(parts.context)],
+    ['total', formatBytes(planned.total)],
+    ...(planned.pageable > 0 ? [['  de ello, paginable a la CPU', formatBytes(planned.pageable)]] : []),
+    ...(planned.host > 0 ? [[`fuera de la GPU (${o.offload}), por GPU`, formatBytes(planned.host)]] : []),
+  ]);
+  const moved = [
+    ['entre réplicas', traffic.data], ['dentro de las capas', traffic.tensor], ['entre etapas', traffic.pipeline],
+    ['con el anfitrión', traffic.host],
+  ].filter((entry): entry is [string, number] => Number(entry[1]) > 0);
+  if (moved.length > 0) {
+    screen.line(`\nTráfico por paso y GPU: ${moved.map(([name, bytes]) => `${formatBytes(bytes)} ${name}`).join(', ')}.`);
+  }
+  if (planned.bubble > 0) screen.line(`Burbuja de la tubería: ${formatPercent(planned.bubble)} del tiempo útil.`);
+}
+
+function showAdvice(screen: Screen, advice: readonly Advice[], planned: Plan, capacity: number): void {
+  const missing = required(planned) - capacity;
+  if (missing <= 0) {
+    screen.line(`\nCabe: quedan ${formatBytes(-missing)} libres en cada GPU.`);
+    return;
+  }
+  screen.line(`\nNo cabe: faltan ${formatBytes(missing)} en cada GPU. ${advice.length > 0 ? 'Qué cambiar, por orden:' : ''}`);
+  advice.forEach(({ change, plan: changed }, i) => {
+    screen.line(`  ${i + 1}. ${change} → ${formatBytes(required(changed))}`);
+  });
+  const left = required(advice.at(-1)?.plan ?? planned) - capacity;
+  screen.line(left <= 0
+    ? `Así cabe, y quedan ${formatBytes(-left)} libres.`
+    : `Ni aun así: faltan ${formatBytes(left)}; hacen falta más GPU, otras mayores o un modelo más pequeño.`);
+}
+
+/** With adapters only they have gradients and states, so that stages 1 and 2 have little to share out: in figures. */
+function comparedSchemes(of: (scheme: PlanOptions['scheme']) => Plan): string {
+  const states = (scheme: PlanOptions['scheme']) => {
+    const { weights, gradients, optimizer } = of(scheme).parts;
+    return weights + gradients + optimizer;
+  };
+  const whole = states('ddp');
+  const saved = (scheme: PlanOptions['scheme']) => `${formatBytes(whole - states(scheme))} (${formatPercent(1 - states(scheme) / whole)})`;
+  return `Con adaptadores casi todo son pesos congelados: de ${formatBytes(whole)} de estados, ZeRO-1 ahorra ${saved('zero1')}, `
+    + `ZeRO-2 ${saved('zero2')} y ZeRO-3 o FSDP, que reparten la base, ${saved('fsdp')}.`;
+}
+
+function showChecks(screen: Screen): void {
+  const checks = publishedChecks();
+  const gigabytes = (bytes: number) => `${formatNumber(bytes / 1e9, 2, true)} GB`;
+  const signed = (error: number) => `${error > 0 ? '+' : ''}${formatPercent(error)}`;
+  screen.table([
+    ['caso', 'publicado', 'planificado', 'error', 'fuente'],
+    ...checks.map(({ what, published, planned, error, source, unmet }) =>
+      [what, gigabytes(published), gigabytes(planned), `${signed(error)}${unmet ? ' *' : ''}`, source]),
+  ]);
+  screen.line('');
+  for (const { what, unmet } of checks) if (unmet) screen.line(`* ${what}: ${unmet}.`);
+}

@@ -1,0 +1,28 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+const plan = (...args: string[]) => spawnSync(process.execPath, ['--import', 'tsx', 'src/cli/plan.ts', ...args], {
+  cwd: join(import.meta.dirname, '../..'), encoding: 'utf8',
+});
+const limit = { timeout: 60_000 };
+
+describe('npm run plan', () => {
+  it('says what does not fit, what to change and what comes of it', limit, () => {
+    const { stdout, stderr, status } = plan(
+      '--model', 'meta-llama/Llama-2-7b-hf', '--gpus', '2', '--gpu-memory', '24', '--method', 'lora', '--checkpointing', 'none');
+    expect(stderr).toBe('');
+    expect(status).toBe(0);
+    expect(stdout).toContain('39 976 960'.replaceAll(' ', '\u202f'));
+    expect(stdout).toMatch(/No cabe: faltan [\d,]+ GiB/);
+    expect(stdout).toMatch(/1\. --checkpointing full.* → [\d,]+ GiB\nAsí cabe/);
+    expect(stdout).toContain('ZeRO-1 ahorra');
+  });
+
+  it('refuses in one sentence what cannot be', limit, () => {
+    const { stdout, stderr, status } = plan('--offload', 'cpu');
+    expect(status).toBe(1);
+    expect(stdout).toBe('');
+    expect(stderr).toMatch(/^--offload [^\n]+\.\n$/);
+  });
+});

@@ -1,0 +1,50 @@
+import { describe, expect, it } from 'vitest';
+import { advise, required } from '../../src/distributed/advice.ts';
+import { knownConfig } from '../../src/distributed/known.ts';
+import { plan, planDefaults } from '../../src/distributed/planner.ts';
+import type { PlanOptions } from '../../src/distributed/planner.ts';
+import { modelSize } from '../../src/distributed/size.ts';
+
+const size = modelSize(knownConfig('meta-llama/Llama-2-7b-hf')!);
+const GiB = 2 ** 30;
+const advised = (options: Partial<PlanOptions>, capacity: number) =>
+  advise(size, { ...planDefaults, ...options }, capacity);
+
+describe('what to change first', () => {
+  it('is nothing when it fits', () => {
+    expect(advised({}, 24 * GiB)).toEqual([]);
+  });
+
+  it('is what costs least, when that is enough', () => {
+    const [first, ...rest] = advised({ method: 'lora', checkpointing: 'none', sequence: 2048 }, 24 * GiB);
+    expect(first!.change).toContain('--checkpointing full');
+    expect(rest).toEqual([]);
+    expect(required(first!.plan)).toBeLessThanOrEqual(24 * GiB);
+  });
+
+  it('keeps the effective batch', () => {
+    for (const { options } of advised({ batchSize: 16, checkpointing: 'full' }, 12 * GiB)) {
+      expect(options.batchSize * options.accumulation).toBe(16);
+    }
+  });
+
+  it('is planned again at every step, each smaller than the one before', () => {
+    const options = { method: 'full', gpus: 2, checkpointing: 'none', batchSize: 4 } as const;
+    const steps = advised(options, 6 * GiB);
+    const totals = [plan(size, { ...planDefaults, ...options }), ...steps.map((step) => step.plan)].map(required);
+    expect(totals.length).toBeGreaterThan(2);
+    totals.slice(1).forEach((total, i) => expect(total).toBeLessThan(totals[i]!));
+    steps.forEach(({ options, plan: planned }) => expect(plan(size, options)).toEqual(planned));
+  });
+
+  it('ends where nothing more can be changed', () => {
+    const steps = advised({}, 1 * GiB);
+    expect(required(steps.at(-1)!.plan)).toBeGreaterThan(1 * GiB);
+  });
+
+  it('never advises a paged optimizer where states are sharded: FSDP fails on saving it', () => {
+    for (const { options } of advised({ scheme: 'fsdp', gpus: 2, method: 'full' }, 2 * GiB)) {
+      expect(options.optimizer).toBe('adamw');
+    }
+  });
+});
