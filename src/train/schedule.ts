@@ -2,7 +2,9 @@ export type Schedule = 'constant' | 'cosine';
 
 /**
  * The learning rate of step `step` (from 1) of `steps`: a linear climb over the warm-up, then the
- * peak for good, or half a cosine that would reach zero one step after the last.
+ * peak for good, or half a cosine that would reach zero one step after the last. These are transformers'
+ * `get_constant_schedule_with_warmup` and `get_cosine_schedule_with_warmup`, but for the climb: theirs begins with
+ * a step at zero, which learns nothing, and ours is one step ahead.
  */
 export function learningRate(
   step: number,

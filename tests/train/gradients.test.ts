@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { makeBatch } from '../../src/data/batches.ts';
 import { DenseWeight } from '../../src/model/weights.ts';
 import type { Parameter } from '../../src/model/weights.ts';
 import { causalPlacement, LlamaModel } from '../../src/model/llama.ts';
@@ -10,6 +11,9 @@ import { useBackend } from '../../src/tensor/backend.ts';
 import { crossEntropy } from '../../src/tensor/ops.ts';
 import { lossAndGradients } from '../../src/train/gradients.ts';
 import { newModel } from '../../src/train/pretrain.ts';
+import {
+  referenceExamples, referenceModel, referenceOf, referenceSteps, relativeError,
+} from '../golden/training/reference.ts';
 import { tinyBatch, tinyConfig } from '../tiny.ts';
 
 const batch = tinyBatch();
@@ -125,5 +129,22 @@ describe.each(['cpu', 'wasm'] as const)('gradients on %s', (backend) => {
     step(true);
     step(false);
     expect(tf.memory().numTensors).toBe(before);
+  });
+});
+
+describe.each(['cpu', 'wasm'] as const)('the gradients of PyTorch and PEFT, on %s', (backend) => {
+  beforeAll(() => useBackend(backend));
+
+  it.each([true, false])('are those of every LoRA matrix (checkpointing %s)', (checkpointing) => {
+    const model = referenceModel();
+    const reference = makeBatch(referenceExamples, 0);
+    const answerTokens = reference.labels.filter((label) => label >= 0).length;
+    const { loss, gradients } = lossAndGradients(model, reference, { pass, scale: 1 / answerTokens, checkpointing });
+    expect(loss).toBeCloseTo(referenceSteps.losses[0]!, 5);
+    expect(gradients).toHaveLength(28);
+    model.parameters.forEach(({ name }, i) => {
+      expect(relativeError(gradients[i]!.dataSync(), referenceOf('gradient', name)), name).toBeLessThan(1e-5);
+    });
+    tf.dispose(gradients);
   });
 });

@@ -10,6 +10,9 @@ import { useBackend } from '../../src/tensor/backend.ts';
 import { meanLoss } from '../../src/train/evaluate.ts';
 import { train } from '../../src/train/train.ts';
 import type { TrainData, TrainOptions } from '../../src/train/train.ts';
+import {
+  referenceExamples, referenceModel, referenceOf, referenceSteps, relativeError,
+} from '../golden/training/reference.ts';
 import { temporaryFolder } from '../temporary.ts';
 import { tinyBase, tinyConfig, tinyExamples, tinyTokenizer } from '../tiny.ts';
 
@@ -162,6 +165,28 @@ describe('accumulation', () => {
     // B is zero in the first step and hides what is dropped; with one mask twice, the second would be the same too.
     expect(first).toBeCloseTo(firstAlone!, 6);
     expect(second).not.toBeCloseTo(secondAlone!, 4);
+  });
+});
+
+describe('ten steps of PyTorch and PEFT (tests/golden/training)', () => {
+  // Eight texts a step: the reference's one batch, or the sum of two or four of unlike answers.
+  it.each([[8, 1], [4, 2], [2, 4]])('are made again in batches of %d, accumulated over %d', async (batchSize, accumulation) => {
+    const trained = referenceModel();
+    const tokenizer = { ...tinyTokenizer, padId: 0, vocabSize: trained.base.config.vocabSize };
+    const events = await run(trained, {
+      batchSize, accumulation, epochs: 10, learningRate: 0.02, warmup: 0.3, weightDecay: 0.1, clip: 2,
+    }, undefined, { tokenizer, train: referenceExamples, heldOut: [] });
+    const steps = only(events, 'step');
+    const { losses, norms, rates } = referenceSteps;
+    expect(steps).toHaveLength(10);
+    steps.forEach(({ step, loss, gradientNorm, learningRate }, i) => {
+      expect(Math.abs(loss - losses[i]!), `loss of step ${step}`).toBeLessThan(2e-5);
+      expect(Math.abs(gradientNorm / norms[i]! - 1), `norm of step ${step}`).toBeLessThan(1e-4);
+      expect(Math.abs(learningRate / rates[i]! - 1), `rate of step ${step}`).toBeLessThan(1e-6);
+    });
+    for (const { name, values } of trained.parameters) {
+      expect(relativeError(values, referenceOf('trained', name)), name).toBeLessThan(1e-4);
+    }
   });
 });
 
