@@ -91,7 +91,7 @@ async function demo(flags: DemoFlags, screen: Screen, command: string): Promise<
         screen.heading(3, 'Entrena');
       },
       data(data) {
-        origin = provenance(backend, inputFiles(flags));
+        origin = provenance('qlora', backend, inputFiles(flags));
         if (data.dropped > 0) {
           screen.line(
             `Quedan fuera, sin sitio para la respuesta en --max-length ${flags.maxLength}: `

@@ -37,7 +37,7 @@ await runCommand(async () => {
     measure: () => Promise<object>,
   ) => {
     const startedAt = new Date();
-    const origin = provenance(backend, inputs);
+    const origin = provenance(id, backend, inputs);
     show(`${title}…`);
     const results = await measure() as RunRecord['results'];
     const seconds = (Date.now() - startedAt.getTime()) / 1000;

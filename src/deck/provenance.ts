@@ -1,5 +1,5 @@
 import { escapeHtml } from '../charts/table.ts';
-import { isStale } from '../runs/provenance.ts';
+import { staleness } from '../runs/provenance.ts';
 import type { RunRecord } from '../runs/schema.ts';
 import { htmlBlock } from './markdown.ts';
 import type { MarkdownIt } from './markdown.ts';
@@ -15,10 +15,15 @@ export function provenance(read: ReadRun) {
   return (md: MarkdownIt): void => {
     md.core.ruler.before('marpit_collect', 'provenance', (state) => {
       let runs = new Set<string>();
+      const known = new Map<string, boolean>(); // it takes reading a whole program: once a run
+      const isStale = (record: RunRecord) => {
+        if (!known.has(record.id)) known.set(record.id, staleness(record).length > 0);
+        return known.get(record.id)!;
+      };
       state.tokens = state.tokens.flatMap((token) => {
         for (const id of (token.meta?.runs ?? []) as string[]) runs.add(id);
         if (token.type !== 'marpit_slide_close' || runs.size === 0) return [token];
-        const lines = captions([...runs].map((id) => read(id)!));
+        const lines = captions([...runs].map((id) => read(id)!), isStale);
         runs = new Set();
         return [htmlBlock(state, `<div class="procedencia">${lines.join('')}</div>\n`), token];
       });
@@ -27,7 +32,7 @@ export function provenance(read: ReadRun) {
 }
 
 /** A line for the runs that share day, machine and commit, which closes with the commands that do them again. */
-function captions(records: readonly RunRecord[]): string[] {
+function captions(records: readonly RunRecord[], isStale: (record: RunRecord) => boolean): string[] {
   const commands = new Map<string, string[]>();
   for (const record of records) {
     const origin = `${isStale(record) ? '<strong>OBSOLETO</strong> · ' : ''}${escapeHtml(caption(record))}`;

@@ -28,6 +28,12 @@ export const runRecord = z.object({
     }),
     /** Files that the result depends on. */
     inputs: z.array(z.object({ path: z.string(), sha256: z.string() })),
+    /** What it was computed with: hashes of the project's files, versions of packages; runs of old do not say. */
+    code: z.object({
+      files: z.record(z.string(), z.string()),
+      packages: z.record(z.string(), z.string()),
+      lock: z.string(),
+    }).optional(),
   }),
   parameters: z.record(z.string(), z.json()),
   /** The measured figures, as a tree: `{{id.some.path}}` on a slide walks it. */

@@ -23,10 +23,12 @@ describe('provenance', () => {
     expect(foot(apart)).toMatch(/2 mar 2026.*npm run demo<\/p><p>.*5 mar 2026.*npm run record<\/p>/);
   });
 
-  it('says so when an input changed since, or is gone', () => {
+  it('says so when an input changed since or is gone, or the code is another', () => {
     const stale = (path: string) => foot(render(loss, () => record({}, [{ path, sha256: 'another' }])).html[0]!);
     expect(stale('package.json')).toMatch(/^<p><strong>OBSOLETO<\/strong> · Medido/);
     expect(stale('nowhere.json')).toContain('OBSOLETO');
+    const { code: _code, ...provenance } = record().provenance;
+    expect(foot(render(loss, () => record({ provenance })).html[0]!)).toContain('OBSOLETO');
     expect(foot(render(loss).html[0]!)).not.toContain('OBSOLETO');
   });
 

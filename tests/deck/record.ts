@@ -1,14 +1,23 @@
 import { Marp } from '@marp-team/marp-core';
 import { marpOptions, withPlugins } from '../../src/deck/engine.ts';
 import type { ReadRun } from '../../src/deck/provenance.ts';
+import { codeOf } from '../../src/runs/code.ts';
+import type { Code } from '../../src/runs/code.ts';
 import type { RunRecord } from '../../src/runs/schema.ts';
 
-/** A record as `npm run demo` leaves it, with figures that are easy to recognise. */
+const codes = new Map<string, Code>();
+function codeOfRun(id: string): Code {
+  if (!codes.has(id)) codes.set(id, codeOf(`demo/${id}.ts`));
+  return codes.get(id)!;
+}
+
+/** A record as `npm run demo` leaves it on the code as it is, with figures that are easy to recognise. */
 export function record(changes: Partial<RunRecord> = {}, inputs: RunRecord['provenance']['inputs'] = []): RunRecord {
+  const code = codeOfRun(changes.id ?? 'qlora');
   return {
     format: 1, id: 'qlora', title: 'QLoRA', startedAt: '2026-03-02T10:00:00.000Z', seconds: 61, command: 'npm run demo',
     provenance: {
-      commit: 'abcdef0123', dirty: false, backend: 'wasm', inputs,
+      commit: 'abcdef0123', dirty: false, backend: 'wasm', inputs, code,
       machine: { cpu: 'Una & otra', cores: 2, memoryBytes: 8e9, platform: 'linux x64', node: 'v20.19.0' },
     },
     parameters: {},

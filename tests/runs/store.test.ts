@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { isStale, provenance } from '../../src/runs/provenance.ts';
+import { provenance, staleness } from '../../src/runs/provenance.ts';
 import { runRecord } from '../../src/runs/schema.ts';
 import type { RunRecord } from '../../src/runs/schema.ts';
 import { listRuns, readRun, saveRun, writeRun } from '../../src/runs/store.ts';
@@ -100,7 +100,7 @@ describe('a record on disk is refused by the field at fault', () => {
 describe('provenance', () => {
   it('says on what a run was made, from which commit and files', () => {
     writeFileSync(at('input'), 'abc');
-    const origin = provenance('wasm', [at('input')]);
+    const origin = provenance('qlora', 'wasm', [at('input')]);
     expect(runRecord.shape.provenance.parse(origin)).toEqual(origin);
     expect(origin.backend).toBe('wasm');
     expect(origin.machine.node).toBe(process.version);
@@ -114,7 +114,7 @@ describe('provenance', () => {
   it('reads a file of more than one piece whole', () => {
     const bytes = Buffer.alloc(3 << 20, 1);
     writeFileSync(at('large'), bytes);
-    const hashOf = () => provenance('wasm', [at('large')]).inputs[0]!.sha256;
+    const hashOf = () => provenance('qlora', 'wasm', [at('large')]).inputs[0]!.sha256;
     const before = hashOf();
     bytes[bytes.length - 1] = 2;
     writeFileSync(at('large'), bytes);
@@ -124,15 +124,23 @@ describe('provenance', () => {
   it('is stale when a file has changed or is gone, and only then', () => {
     writeFileSync(at('a'), 'one');
     writeFileSync(at('b'), 'two');
-    const made = { ...record, provenance: provenance('wasm', [at('a'), at('b')]) };
-    expect(isStale(made)).toBe(false);
+    const made = { ...record, provenance: provenance('qlora', 'wasm', [at('a'), at('b')]) };
+    expect(staleness(made)).toEqual([]);
     writeFileSync(at('b'), 'two'); // written again, the same
-    expect(isStale(made)).toBe(false);
+    expect(staleness(made)).toEqual([]);
     writeFileSync(at('b'), 'three');
-    expect(isStale(made)).toBe(true);
-    expect(isStale({ ...made, provenance: { ...made.provenance, inputs: [] } })).toBe(false);
+    expect(staleness(made)).toEqual([`cambió ${at('b')}`]);
+    expect(staleness({ ...made, provenance: { ...made.provenance, inputs: [] } })).toEqual([]);
     const gone = { path: at('gone'), sha256: 'ab'.repeat(32) };
-    expect(isStale({ ...made, provenance: { ...made.provenance, inputs: [gone] } })).toBe(true);
+    expect(staleness({ ...made, provenance: { ...made.provenance, inputs: [gone] } })).toEqual([`falta ${at('gone')}`]);
+  });
+
+  it('is stale when its code is no longer that of the program, or it does not say what it was', () => {
+    const { code, ...origin } = provenance('qlora', 'wasm', []);
+    expect(staleness({ ...record, provenance: { ...origin, code } })).toEqual([]);
+    const files = { ...code!.files, 'demo/qlora.ts': 'another' };
+    expect(staleness({ ...record, provenance: { ...origin, code: { ...code!, files } } })).toEqual(['cambió demo/qlora.ts']);
+    expect(staleness({ ...record, provenance: origin })).toEqual(['no dice con qué código se hizo']);
   });
 });
 
