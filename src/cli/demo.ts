@@ -17,6 +17,8 @@ import type { QloraMeasured } from './qlora-record.ts';
 import { createScreen } from './screen.ts';
 import type { Screen } from './screen.ts';
 
+const methodNames = { lora: 'LoRA', rslora: 'rsLoRA', dora: 'DoRA' };
+
 /** `npm run demo`: the four steps of the last slide, told as they happen. */
 await runCommand(async () => {
   const argv = process.argv.slice(2);
@@ -49,15 +51,15 @@ async function demo(flags: DemoFlags, screen: Screen, command: string): Promise<
 
   let origin: RunRecord['provenance'] | undefined;
   const measured: QloraMeasured = { events: [] };
-  const { r, alpha, dropout, targetModules, seed } = flags;
-  const lora = { r, alpha, dropout, targetModules, seed };
+  const { peft, r, alpha, dropout, targetModules, seed } = flags;
+  const adapter = { r, alpha, dropout, targetModules, seed };
   try {
     screen.heading(1, 'Carga el modelo base en 4 bits');
     await qlora({
       modelDir: flags.model,
       outDir: flags.output,
       quant: { quantType: flags.quant, doubleQuant: flags.doubleQuant },
-      lora,
+      lora: { ...adapter, useRslora: peft === 'rslora', useDora: peft === 'dora' },
       data: dataOptions(flags),
       training: {
         ...flags,
@@ -65,7 +67,7 @@ async function demo(flags: DemoFlags, screen: Screen, command: string): Promise<
         residentBytes: flags.optimizerBytes,
         checkpointFile: join(flags.output, 'checkpoint.safetensors'),
         inputs: {
-          ...lora, model: flags.model, quant: flags.quant, doubleQuant: flags.doubleQuant,
+          ...adapter, peft, model: flags.model, quant: flags.quant, doubleQuant: flags.doubleQuant,
           data: flags.data, heldOut: flags.heldOut, eval: flags.evaluate, template: flags.template,
           maxLength: flags.maxLength,
         },
@@ -83,7 +85,7 @@ async function demo(flags: DemoFlags, screen: Screen, command: string): Promise<
           + `${formatBytes(size.linearBytes16)} → ${formatBytes(size.linearBytes)}, `
           + `${formatNumber(size.bitsPerParameter, 3, true)} bits por parámetro`,
         );
-        screen.heading(2, `Inserta LoRA (r = ${r}, alpha = ${alpha}, dropout = ${formatNumber(dropout, 2)})`);
+        screen.heading(2, `Inserta ${methodNames[peft]} (r = ${r}, alpha = ${alpha}, dropout = ${formatNumber(dropout, 2)})`);
       },
       adapted(count) {
         measured.count = count;

@@ -1,9 +1,9 @@
+import { z } from 'zod';
 import type { DataOptions } from '../data/load.ts';
 import { backendNames } from '../tensor/backend.ts';
 import { optimizerNames } from '../train/adamw.ts';
 import {
-  choice, helpText, integer, notNegative, option, optional, parseOptions, positive, share, targetModules, text,
-  toggle,
+  choice, helpText, integer, notNegative, option, optional, parseOptions, positive, share, text, toggle,
 } from './options.ts';
 import type { Kind, Values } from './options.ts';
 
@@ -11,6 +11,14 @@ const command = 'npm run demo';
 export const embeddedModel = 'assets/model';
 export const embeddedData = 'assets/data/alpaca_es.json';
 export const embeddedHeldOut = 'assets/data/heldout_es.json';
+
+/** What could only be names is a list of names; a regular expression is whatever else. */
+const targets: Kind<string | string[]> = {
+  schema: z.string().trim().min(1).transform((value) =>
+    (value === 'all-linear' || !/^[\w.,\s-]+$/.test(value) ? value : value.split(',').map((name) => name.trim())))
+    .pipe(z.union([z.string(), z.array(z.string().min(1))])),
+  expected: 'all-linear, nombres separados por comas (q_proj,v_proj) o una expresión regular',
+};
 
 const kibibytes: Kind<number> = {
   schema: integer(1).schema.transform((kib) => kib * 1024),
@@ -43,10 +51,11 @@ const base = {
 };
 
 const adapter = {
+  peft: option('peft', 'TIPO', 'adaptador: lora, rslora o dora', choice('lora', 'rslora', 'dora'), 'lora'),
   r: option('r', 'N', 'rango de LoRA', integer(1), '16'),
-  alpha: option('alpha', 'N', 'escala de LoRA: multiplica por alpha / r', positive, '16'),
+  alpha: option('alpha', 'N', 'escala: multiplica por alpha / r; en rslora, por alpha / √r', positive, '16'),
   dropout: option('dropout', 'X', 'dropout de LoRA, de 0 a menos de 1', share, '0.05'),
-  targetModules: option('target-modules', 'LISTA', 'all-linear, o capas separadas por comas', targetModules, 'all-linear'),
+  targetModules: option('target-modules', 'CAPAS', 'all-linear, capas separadas por comas o expresión regular', targets, 'all-linear'),
 };
 
 const training = {

@@ -49,8 +49,9 @@ export function qloraRecord(
     command,
     provenance,
     parameters: {
-      quant: flags.quant, doubleQuant: flags.doubleQuant, r: flags.r, alpha: flags.alpha, dropout: flags.dropout,
-      targetModules: flags.targetModules, batchSize: flags.batchSize, accumulation: flags.accumulation,
+      quant: flags.quant, doubleQuant: flags.doubleQuant,
+      peft: flags.peft, r: flags.r, alpha: flags.alpha, dropout: flags.dropout, targetModules: flags.targetModules,
+      batchSize: flags.batchSize, accumulation: flags.accumulation,
       learningRate: flags.learningRate ?? null, warmup: flags.warmup, schedule: flags.schedule,
       optimizer: flags.optimizer, epochs: flags.epochs, examples: start.examples,
       checkpointing: flags.checkpointing, seed: flags.seed,

@@ -19,6 +19,8 @@ export const inference: Pass = { training: false, seed: 0 };
  */
 export interface Adapter {
   apply(path: string, x: Tensor2D, base: (x: Tensor2D) => Tensor2D, pass: Pass): Tensor2D;
+  /** Weights that it trains whole, in place of the model's own of that name. */
+  readonly saved?: ReadonlyMap<string, Weight>;
 }
 
 /** Where each row of a batch stands: rotary tables and the attention masks, made once a pass. */
@@ -41,9 +43,21 @@ export class LlamaModel {
   constructor(readonly config: LlamaConfig, readonly weights: ReadonlyMap<string, Weight>) {}
 
   weight(name: string): Weight {
-    const weight = this.weights.get(name);
+    const weight = this.find(name);
     if (!weight) throw new Error(`The model has no weight named ${name}`);
     return weight;
+  }
+
+  private find(name: string): Weight | undefined {
+    return this.adapter?.saved?.get(name) ?? this.weights.get(name);
+  }
+
+  /** The head's matrix. A tied one is the base's embedding, even while an adapter trains a copy of that. */
+  get headWeight(): Weight {
+    const name = 'lm_head.weight';
+    return this.config.tiedHead
+      ? this.adapter?.saved?.get(name) ?? this.weights.get('model.embed_tokens.weight')!
+      : this.weight(name);
   }
 
   /** Token ids, int32 (rows), to hidden states (rows, hidden). */
@@ -93,8 +107,7 @@ export class LlamaModel {
   /** Hidden states (rows, hidden) after the last block to logits (rows, vocab). */
   head(x: Tensor2D): Tensor2D {
     const normed = rmsNorm(x, this.weight('model.norm.weight').tensor() as Tensor1D, this.config.rmsNormEps);
-    const head = this.weight(this.config.tiedHead ? 'model.embed_tokens.weight' : 'lm_head.weight');
-    return linear(normed, head.tensor() as Tensor2D, head.trainable);
+    return linear(normed, this.headWeight.tensor() as Tensor2D, this.headWeight.trainable);
   }
 
   /** x: (rows, in) → (rows, out), through the adapter if there is one; the bias, if there is one, comes last. */
@@ -102,7 +115,7 @@ export class LlamaModel {
     const weight = this.weight(`${path}.weight`);
     const base = (x: Tensor2D) => linear(x, weight.tensor() as Tensor2D, weight.trainable);
     const y = this.adapter ? this.adapter.apply(path, x, base, pass) : base(x);
-    const bias = this.weights.get(`${path}.bias`);
+    const bias = this.find(`${path}.bias`);
     return bias ? y.add(bias.tensor()) : y;
   }
 

@@ -1,70 +1,189 @@
-import type { Tensor2D } from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs';
+import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs';
 import { UserError } from '../errors.ts';
 import { Random } from '../random.ts';
 import { dropout } from '../tensor/dropout.ts';
 import { linear } from '../tensor/ops.ts';
-import { linearNames, weightShapes } from '../model/config.ts';
+import { weightShapes } from '../model/config.ts';
+import type { LlamaConfig } from '../model/config.ts';
 import type { Adapter, LlamaModel, Pass } from '../model/llama.ts';
 import { Parameter } from '../model/weights.ts';
+import type { Weight } from '../model/weights.ts';
+import { asOption, patternValue, savedNames, targetPaths } from './targets.ts';
+import type { Targets, Where } from './targets.ts';
 
-export interface LoraOptions {
+export interface LoraOptions extends Targets {
   /** Rank of the update. */
   readonly r: number;
   readonly alpha: number;
   readonly dropout: number;
-  /** `all-linear`, or the last parts of module names, as `['q_proj', 'v_proj']`. */
-  readonly targetModules: 'all-linear' | readonly string[];
+  /** Scale by alpha / √r instead of alpha / r (Kalajdzievski, 2023). */
+  readonly useRslora: boolean;
+  /** Learn the length of each row of W apart from its direction (Liu et al., 2024). */
+  readonly useDora: boolean;
+  /** Other ranks and alphas for some modules: by a name, its last parts, or a regular expression for them. */
+  readonly rankPattern: Readonly<Record<string, number>>;
+  readonly alphaPattern: Readonly<Record<string, number>>;
   readonly seed: number;
 }
 
-export const loraDefaults: LoraOptions = { r: 16, alpha: 16, dropout: 0.05, targetModules: 'all-linear', seed: 42 };
+export const loraDefaults: LoraOptions = {
+  r: 16, alpha: 16, dropout: 0.05, useRslora: false, useDora: false,
+  targetModules: 'all-linear', rankPattern: {}, alphaPattern: {}, seed: 42,
+};
 
-/** The two thin matrices of one layer: a is (r, in), b is (out, r). */
-interface LoraPair {
-  readonly a: Parameter;
-  readonly b: Parameter;
+interface Target {
+  readonly path: string;
+  readonly r: number;
+  readonly scaling: number;
 }
 
 /**
- * LoRA (Hu et al., 2021): y = x Wᵀ + (alpha / r) · dropout(x) Aᵀ Bᵀ, with A ~ U(±1/√in) and B = 0,
- * so that training starts from the base model's own outputs.
+ * Every parameter that an adapter trains, by its name in a PEFT file, with its shape. Nothing is allocated.
+ *
+ * @throws UserError when an option makes no sense for this model.
+ */
+export function loraShapes(config: LlamaConfig, options: LoraOptions, where: Where = asOption): Map<string, number[]> {
+  const weights = weightShapes(config);
+  const shapes = new Map<string, number[]>();
+  for (const { path, r } of targetsOf(config, options, where)) {
+    const [out, input] = weights.get(`${path}.weight`) as [number, number];
+    shapes.set(`${path}.lora_A.weight`, [r, input]);
+    shapes.set(`${path}.lora_B.weight`, [out, r]);
+    if (options.useDora) shapes.set(`${path}.lora_magnitude_vector`, [out]);
+  }
+  for (const name of savedNames(config, options.modulesToSave, where)) {
+    // A tied head that is trained has a matrix of its own.
+    shapes.set(name, weights.get(name) ?? weights.get('model.embed_tokens.weight')!);
+  }
+  return shapes;
+}
+
+function targetsOf(config: LlamaConfig, options: LoraOptions, where: Where): Target[] {
+  checkOptions(options, where);
+  const rank = patternValue(options.rankPattern, 'rank_pattern', where);
+  const alpha = patternValue(options.alphaPattern, 'alpha_pattern', where);
+  return targetPaths(config, options, where).map((path) => {
+    const r = rank(path) ?? options.r;
+    return { path, r, scaling: (alpha(path) ?? options.alpha) / (options.useRslora ? Math.sqrt(r) : r) };
+  });
+}
+
+function checkOptions({ r, dropout, rankPattern }: LoraOptions, where: Where): void {
+  const checkRank = (field: string, rank: number) => {
+    if (Number.isInteger(rank) && rank >= 1) return;
+    throw new UserError(`${where(field)}: el rango ${rank} no es válido; se esperaba un entero de 1 o más (por ejemplo 16).`);
+  };
+  checkRank('r', r);
+  Object.values(rankPattern).forEach((rank) => checkRank('rank_pattern', rank));
+  if (!(dropout >= 0 && dropout < 1)) {
+    throw new UserError(
+      `${where('dropout')}: ${dropout} no es válido; se esperaba un número de 0 a menos de 1 (por ejemplo 0,05).`,
+    );
+  }
+}
+
+/** One adapted layer: a is (r, in), b is (out, r), magnitude (out) is DoRA's. */
+interface LoraLayer {
+  readonly a: Parameter;
+  readonly b: Parameter;
+  readonly magnitude: Parameter | undefined;
+  readonly scaling: number;
+  /** ‖W‖² of each row, and ‖W + s·BA‖ for the A and B that it was computed from. */
+  squares?: Float32Array;
+  norm?: { readonly a: unknown; readonly b: unknown; readonly values: Float32Array };
+}
+
+/**
+ * LoRA (Hu et al., 2021): y = x Wᵀ + s · dropout(x) Aᵀ Bᵀ, with s = alpha / r, or alpha / √r in rsLoRA.
+ * DoRA: y = m / ‖W + s·BA‖ · (x Wᵀ + s · x Aᵀ Bᵀ), the norm of each row, which is taken as a constant on the way back.
  */
 export class Lora implements Adapter {
-  private readonly pairs = new Map<string, LoraPair>();
+  readonly parameters: readonly Parameter[];
+  readonly saved: ReadonlyMap<string, Parameter>;
+  private readonly layers: ReadonlyMap<string, LoraLayer>;
 
-  constructor(model: LlamaModel, readonly options: LoraOptions) {
-    checkOptions(options);
-    const random = Random.for(options.seed, 'lora');
-    for (const [name, shape] of weightShapes(model.config)) {
-      const path = name.replace(/\.weight$/, '');
-      if (!isTarget(path, options.targetModules)) continue;
-      const [out, input] = shape as [number, number];
-      const bound = 1 / Math.sqrt(input); // Kaiming's uniform with a = √5
-      const a = Float32Array.from({ length: options.r * input }, () => (2 * random.uniform() - 1) * bound);
-      this.pairs.set(path, {
-        a: new Parameter(`${path}.lora_A.weight`, a, [options.r, input]),
-        b: new Parameter(`${path}.lora_B.weight`, new Float32Array(out * options.r), [out, options.r]),
-      });
-    }
-  }
-
-  get parameters(): Parameter[] {
-    return [...this.pairs.values()].flatMap(({ a, b }) => [a, b]);
-  }
-
-  get scaling(): number {
-    return this.options.alpha / this.options.r;
+  /** @param values the initial values of a parameter. */
+  constructor(
+    private readonly base: LlamaModel,
+    readonly options: LoraOptions,
+    values: (name: string, shape: readonly number[]) => Float32Array,
+    where: Where = asOption,
+  ) {
+    const shapes = loraShapes(base.config, options, where);
+    const parameters = new Map([...shapes].map(([name, shape]) =>
+      [name, new Parameter(name, values(name, shape), shape)]));
+    this.parameters = [...parameters.values()];
+    this.layers = new Map(targetsOf(base.config, options, where).map(({ path, scaling }) => [path, {
+      a: parameters.get(`${path}.lora_A.weight`)!,
+      b: parameters.get(`${path}.lora_B.weight`)!,
+      magnitude: parameters.get(`${path}.lora_magnitude_vector`),
+      scaling,
+    }]));
+    this.saved = new Map([...parameters].filter(([name]) => !name.includes('.lora_')));
   }
 
   apply(path: string, x: Tensor2D, base: (x: Tensor2D) => Tensor2D, pass: Pass): Tensor2D {
-    const pair = this.pairs.get(path);
+    const layer = this.layers.get(path);
     const y = base(x); // (rows, out)
-    if (!pair) return y;
+    if (!layer) return y;
     const { dropout: rate } = this.options;
-    const kept = pass.training && rate > 0 ? dropout(x, rate, Random.for(pass.seed, path).uint32()) : x;
-    const low = linear(kept, pair.a.tensor() as Tensor2D, true); // (rows, r)
-    return y.add(linear(low, pair.b.tensor() as Tensor2D, true).mul(this.scaling));
+    const drops = pass.training && rate > 0;
+    const kept = drops ? dropout(x, rate, Random.for(pass.seed, path).uint32()) : x;
+    const low = linear(kept, layer.a.tensor() as Tensor2D, true); // (rows, r)
+    const update = linear(low, layer.b.tensor() as Tensor2D, true).mul<Tensor2D>(layer.scaling); // (rows, out)
+    if (!layer.magnitude) return y.add(update);
+    const factor = layer.magnitude.tensor().div(tf.tensor1d(this.norms(path, layer, base))); // (out)
+    // As PEFT: the frozen product itself is not dropped out, what DoRA changes of it is.
+    if (drops) return y.add(base(kept).mul(factor.sub(1))).add(update.mul(factor));
+    return y.add(update).mul(factor);
   }
+
+  /** W + s·BA, in DoRA with its rows brought to the learnt magnitudes: what a merged model has. (out, in) */
+  merged(path: string): Tensor2D {
+    const layer = this.layers.get(path);
+    return tf.tidy(() => {
+      const w = frozen(this.base, `${path}.weight`).tensor() as Tensor2D;
+      if (!layer) return w.clone();
+      const [a, b] = [layer.a.tensor() as Tensor2D, layer.b.tensor() as Tensor2D];
+      const sum = w.add<Tensor2D>(tf.matMul(b, a).mul(layer.scaling));
+      if (!layer.magnitude) return sum;
+      const norm = sum.square().sum(1).sqrt(); // (out)
+      return sum.mul(layer.magnitude.tensor().div(norm).expandDims(1));
+    });
+  }
+
+  /**
+   * ‖W + s·BA‖ of each row, from ‖W‖² + 2s·B(WAᵀ) + s²·B(AAᵀ)Bᵀ: no matrix of W's size is made, and the first term
+   * is computed once. Through plain numbers, as no gradient passes; kept until A or B change.
+   */
+  private norms(path: string, layer: LoraLayer, base: (x: Tensor2D) => Tensor2D): Float32Array {
+    const [a, b] = [layer.a.tensor() as Tensor2D, layer.b.tensor() as Tensor2D];
+    if (layer.norm?.a === a && layer.norm.b === b) return layer.norm.values;
+    const s = layer.scaling;
+    const values = tf.tidy(() => {
+      layer.squares ??= rowSquares(this.base, path);
+      const cross = base(a).transpose(); // W Aᵀ: (out, r)
+      const gram = tf.matMul(a, a, false, true); // (r, r)
+      const change = b.mul(cross.mul(2 * s).add(tf.matMul(b, gram).mul(s * s))).sum(1); // (out)
+      return tf.tensor1d(layer.squares).add(change).sqrt().dataSync<'float32'>().slice();
+    });
+    layer.norm = { a, b, values };
+    return values;
+  }
+}
+
+/** The base's own weight, whatever an adapter puts in its place; a tied head's is the embedding. */
+function frozen(base: LlamaModel, name: string): Weight {
+  return base.weights.get(name) ?? base.weights.get('model.embed_tokens.weight')!;
+}
+
+/** ‖W‖² of each row of a frozen weight. */
+function rowSquares(base: LlamaModel, path: string): Float32Array {
+  return tf.tidy(() => {
+    const squares = frozen(base, `${path}.weight`).tensor().square().sum(1) as Tensor1D;
+    return squares.dataSync<'float32'>().slice();
+  });
 }
 
 /** A frozen base and the adapter being trained on it. */
@@ -74,35 +193,27 @@ export interface PeftModel {
   readonly parameters: readonly Parameter[];
 }
 
-/** Puts rank-r adapters on the model's linear layers; the base stays frozen. */
+/** Puts rank-r adapters on the model's linear layers; the base stays frozen, and answers as before until it learns. */
 export function addLora(base: LlamaModel, options: Partial<LoraOptions> = {}): PeftModel {
-  const adapter = new Lora(base, { ...loraDefaults, ...options });
+  const given = { ...loraDefaults, ...options };
+  const adapter = new Lora(base, given, initialValues(base, given.seed));
   base.adapter = adapter;
   return { base, adapter, parameters: adapter.parameters };
 }
 
-function checkOptions({ r, dropout, targetModules }: LoraOptions): void {
-  if (!Number.isInteger(r) || r < 1) {
-    throw new UserError(`--r: el rango ${r} no es válido; se esperaba un entero de 1 o más (por ejemplo 16).`);
-  }
-  if (!(dropout >= 0 && dropout < 1)) {
-    throw new UserError(`--dropout: ${dropout} no es válido; se esperaba un número de 0 a menos de 1 (por ejemplo 0,05).`);
-  }
-  if (targetModules === 'all-linear') return;
-  const known = linearNames.map((name) => name.split('.')[1]!);
-  for (const target of targetModules) {
-    if (!known.includes(target)) {
-      throw new UserError(
-        `--target-modules: no existe el módulo «${target}»; los conocidos son ${known.join(', ')}, o all-linear para todos.`,
-      );
+/** A ~ U(±1/√in), which is Kaiming's with a = √5; B = 0; magnitudes and whole modules as the base has them. */
+function initialValues(base: LlamaModel, seed: number): (name: string, shape: readonly number[]) => Float32Array {
+  const random = Random.for(seed, 'lora');
+  return (name, shape) => {
+    const size = shape.reduce((a, b) => a * b, 1);
+    if (name.endsWith('.lora_A.weight')) {
+      const bound = 1 / Math.sqrt(shape[1]!);
+      return Float32Array.from({ length: size }, () => (2 * random.uniform() - 1) * bound);
     }
-  }
-  if (targetModules.length === 0) {
-    throw new UserError(`--target-modules: la lista está vacía; elige entre ${known.join(', ')}, o all-linear.`);
-  }
-}
-
-function isTarget(path: string, targets: LoraOptions['targetModules']): boolean {
-  const linear = linearNames.some((name) => path.endsWith(`.${name}`));
-  return linear && (targets === 'all-linear' || targets.includes(path.slice(path.lastIndexOf('.') + 1)));
+    if (name.endsWith('.lora_B.weight')) return new Float32Array(size);
+    if (name.endsWith('.lora_magnitude_vector')) {
+      return rowSquares(base, name.replace(/\.lora_magnitude_vector$/, '')).map(Math.sqrt);
+    }
+    return tf.tidy(() => frozen(base, name).tensor().dataSync<'float32'>().slice());
+  };
 }

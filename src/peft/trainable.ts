@@ -1,3 +1,5 @@
+import { weightShapes } from '../model/config.ts';
+import type { LlamaConfig } from '../model/config.ts';
 import type { LlamaModel } from '../model/llama.ts';
 import type { Parameter, Weight } from '../model/weights.ts';
 
@@ -17,11 +19,27 @@ export interface ParameterCount {
 
 /** How many parameters are trained, of how many. */
 export function trainableParameters({ base, parameters }: Trainable): ParameterCount {
-  const count = (weights: Iterable<Pick<Weight, 'shape'>>) =>
-    [...weights].reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
-  const trainable = count(parameters);
   // In full fine-tuning the parameters are the model's own weights: each counts once.
-  const all = count(new Set<Pick<Weight, 'shape'>>([...base.weights.values(), ...parameters]));
+  const all = new Set<Pick<Weight, 'shape'>>([...base.weights.values(), ...parameters]);
+  return parameterCount(parameters.map(({ shape }) => shape), [...all].map(({ shape }) => shape));
+}
+
+/**
+ * The same, of an adapter that is not there, on a model that is not loaded: from the shapes alone.
+ *
+ * @param adapter what `loraShapes` or `ia3Shapes` gives for that configuration.
+ */
+export function countParameters(config: LlamaConfig, adapter: ReadonlyMap<string, readonly number[]>): ParameterCount {
+  const trained = [...adapter.values()];
+  return parameterCount(trained, [...weightShapes(config).values(), ...trained]);
+}
+
+function parameterCount(
+  trainedShapes: readonly (readonly number[])[], allShapes: readonly (readonly number[])[],
+): ParameterCount {
+  const count = (shapes: readonly (readonly number[])[]) =>
+    shapes.reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  const [trainable, all] = [count(trainedShapes), count(allShapes)];
   const percent = 100 * trainable / all;
   const grouped = (n: number) => n.toLocaleString('en-US');
   return {

@@ -75,7 +75,7 @@ function backwardByBlocks(
   };
   const stage = (prefix: string) => parameters.filter(({ name }) => name.startsWith(prefix));
   const embedding = stage('model.embed_tokens.');
-  const ending = [...stage('model.norm.'), ...(base.config.tiedHead ? embedding : stage('lm_head.'))];
+  const ending = [...stage('model.norm.'), ...parameters.filter((parameter) => parameter === base.headWeight)];
 
   const last = layers - 1;
   const inputs = [tf.tidy(() => base.embed(ids))]; // each (batch·seq, hidden)

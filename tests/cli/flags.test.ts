@@ -28,7 +28,7 @@ describe('the options of the demo', () => {
       r: 16,
       alpha: 16,
       dropout: 0.05,
-      targetModules: 'all-linear',
+      peft: 'lora', targetModules: 'all-linear',
       epochs: 1,
       batchSize: 8,
       accumulation: 1,
@@ -68,6 +68,7 @@ describe('the options of the demo', () => {
   it('take modules by name, or all the linear ones', () => {
     expect(parseDemoFlags(['--target-modules', 'q_proj, v_proj']).targetModules).toEqual(['q_proj', 'v_proj']);
     expect(parseDemoFlags(['--target-modules', 'all-linear']).targetModules).toBe('all-linear');
+    expect(parseDemoFlags(['--target-modules', String.raw`.*\.[qv]_proj`]).targetModules).toBe(String.raw`.*\.[qv]_proj`);
   });
 
   it('ask the embedded questions of the embedded data only', () => {
@@ -89,7 +90,8 @@ describe('a mistake in an option', () => {
     ['--weight-decay', '-1', 'un número de 0 o más'],
     ['--quant', 'int8', 'nf4, fp4 o int4'],
     ['--backend', 'cuda', 'tensorflow, wasm o cpu'],
-    ['--target-modules', 'q_proj,,v_proj', 'all-linear o nombres separados por comas'],
+    ['--target-modules', 'q_proj,,v_proj', 'all-linear, nombres separados por comas'],
+    ['--peft', 'ia4', 'lora, rslora o dora'],
     ['--page-size', '0', 'un entero de KiB, 1 o más'],
     ['--examples', '', 'un entero de 1 o más'],
   ])('%s %s names the option, what was expected and what came', (name, value, expected) => {

@@ -31,10 +31,17 @@ function trained(options: Partial<LoraOptions> = {}): PeftModel {
 }
 
 describe('an adapter', () => {
-  it.each([
-    ['all-linear' as const], [['q_proj', 'v_proj']],
-  ])('saved and loaded gives the same logits, bit for bit (%s)', (targetModules) => {
-    const model = trained({ targetModules });
+  it.each<Partial<LoraOptions>>([
+    { targetModules: 'all-linear' },
+    { targetModules: ['q_proj', 'v_proj'] },
+    { targetModules: String.raw`.*\.(q|v)_proj` },
+    { useRslora: true },
+    { useDora: true },
+    { rankPattern: { 'q_proj': 1, 'layers\\.1\\..*': 3 }, alphaPattern: { v_proj: 2 } },
+    { targetModules: ['q_proj'], layersToTransform: 1, layersPattern: 'layers', excludeModules: ['v_proj'] },
+    { modulesToSave: ['embed_tokens', 'norm'] },
+  ])('saved and loaded gives the same logits, bit for bit (%o)', (options) => {
+    const model = trained(options);
     saveAdapter(model, at('same'), { baseModel: 'base' });
     const base = tinyBase();
     const plain = answersOf(base);
@@ -42,6 +49,7 @@ describe('an adapter', () => {
     expect(answersOf(base)).toEqual(answersOf(model.base));
     expect(answersOf(base)).not.toEqual(plain);
     expect(loaded.adapter.options).toMatchObject({ r: 2, alpha: 6, dropout: 0.1 });
+    expect(loaded.adapter.options.rankPattern).toEqual(model.adapter.options.rankPattern);
     expect(loaded.parameters.map(({ name, values }) => [name, values]))
       .toEqual(model.parameters.map(({ name, values }) => [name, values]));
   });
@@ -75,6 +83,25 @@ describe('an adapter', () => {
   });
 });
 
+it.each(['F16', 'BF16'] as const)('an adapter in %s is widened', (dtype) => {
+  const model = trained();
+  for (const { values } of model.parameters) values.forEach((value, i) => (values[i] = Math.round(value * 16) / 16));
+  model.parameters.forEach((parameter) => parameter.upload());
+  saveAdapter(model, at(dtype), { baseModel: 'base' });
+  const half = (value: number) => { // exact for sixteenths below 8
+    if (value === 0) return 0;
+    const exponent = Math.floor(Math.log2(Math.abs(value)));
+    const mantissa = Math.abs(value) / 2 ** exponent - 1;
+    const sign = value < 0 ? 0x8000 : 0;
+    return dtype === 'F16' ? sign | ((exponent + 15) << 10) | (mantissa * 1024) : sign | ((exponent + 127) << 7) | (mantissa * 128);
+  };
+  writeSafetensors(at(dtype, 'adapter_model.safetensors'), Object.fromEntries(model.parameters.map(
+    ({ name, shape, values }) => [`base_model.model.${name}`, { dtype, shape, data: Uint16Array.from(values, half) }])));
+  const base = tinyBase();
+  loadAdapter(base, at(dtype));
+  expect(answersOf(base)).toEqual(answersOf(model.base));
+});
+
 describe('a folder that does not fit is refused, and the base stays without an adapter:', () => {
   const config = () => at('bad', 'adapter_config.json');
   const weights = () => at('bad', 'adapter_model.safetensors');
@@ -105,12 +132,24 @@ describe('a folder that does not fit is refused, and the base stays without an a
     ['another method', { peft_type: 'IA3' }, '«IA3»'],
     ['no rank', { r: undefined }, '«r»'],
     ['a rank of 0', { r: 0 }, '«r»'],
-    ['a pattern of modules', { target_modules: '.*_proj' }, '«.*_proj»'],
+    ['an expression that names no layer', { target_modules: 'q_proj' }, 'target_modules: no elige ninguna capa'],
+    ['an expression that names the head', { target_modules: '.*' }, '«model.embed_tokens» no puede llevar adaptador'],
+    ['an expression that is none', { target_modules: '(q_proj' }, 'target_modules: la expresión regular «(q_proj» no es válida'],
     ['an unknown module', { target_modules: ['q_proj', 'c_attn'] }, '«c_attn»'],
     ['no modules', { target_modules: [] }, 'target_modules'],
-    ['another scale than alpha / r', { use_rslora: true }, 'use_rslora'],
-    ['magnitudes', { use_dora: true }, 'use_dora'],
-    ['biases', { bias: 'all' }, 'bias'],
+    ['the head', { target_modules: ['q_proj', 'lm_head'] }, '«lm_head» no puede llevar adaptador'],
+    ['layers beside an expression', { target_modules: '.*q_proj', layers_to_transform: [0] }, 'layers_to_transform'],
+    ['a module to save that is none', { modules_to_save: ['score'] }, 'modules_to_save: no existe el módulo «score»'],
+    ['a rank of 0 in a pattern', { rank_pattern: { q_proj: 0 } }, '«rank_pattern.q_proj»'],
+    ['biases', { bias: 'all' }, '«bias»'],
+    ['a bias of B', { lora_bias: true }, '«lora_bias»'],
+    ['another layout', { fan_in_fan_out: true }, '«fan_in_fan_out»'],
+    ['an initialization that changes the base', { init_lora_weights: 'pissa_niter_4' }, '«init_lora_weights»'],
+    ['replicated layers', { layer_replication: [[0, 2], [1, 2]] }, '«layer_replication»'],
+    ['single tokens', { trainable_token_indices: { embed_tokens: [1] } }, '«trainable_token_indices»'],
+    ['an invocation', { alora_invocation_tokens: [1, 2] }, '«alora_invocation_tokens»'],
+    ['another task', { task_type: 'SEQ_CLS' }, '«task_type»'],
+    ['what a later PEFT may ask', { use_something_new: true }, '«use_something_new»'],
   ])('%s', (_what, change, says) => {
     changeConfig(change);
     expect(refusal(config())).toContain(says);
@@ -129,6 +168,19 @@ describe('a folder that does not fit is refused, and the base stays without an a
   it('a tensor too many', () => {
     changeWeights((tensors) => { tensors[some.replace('layers.0', 'layers.7')] = tensors[some]!; });
     expect(refusal(weights())).toContain('layers.7');
+  });
+
+  it('magnitudes without DoRA, and DoRA without them', () => {
+    changeConfig({ use_dora: true });
+    expect(refusal(weights())).toContain('lora_magnitude_vector');
+    saveAdapter(trained({ useDora: true }), at('bad'), { baseModel: 'base' });
+    changeConfig({ use_dora: false });
+    expect(refusal(weights())).toContain('lora_magnitude_vector');
+  });
+
+  it('values that are no numbers', () => {
+    changeWeights((tensors) => { tensors[some] = { dtype: 'F32', shape: [8, 2], data: new Float32Array(16).fill(NaN) }; });
+    expect(refusal(weights())).toContain('no son números');
   });
 
   it('a tensor of another shape', () => {

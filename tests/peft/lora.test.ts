@@ -1,12 +1,9 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { weightShapes } from '../../src/model/config.ts';
-import type { LlamaConfig } from '../../src/model/config.ts';
-import { LlamaModel, logits } from '../../src/model/llama.ts';
-import type { Weight } from '../../src/model/weights.ts';
+import { logits } from '../../src/model/llama.ts';
+import type { LlamaModel } from '../../src/model/llama.ts';
 import { addLora } from '../../src/peft/lora.ts';
 import type { LoraOptions } from '../../src/peft/lora.ts';
-import { trainableParameters } from '../../src/peft/trainable.ts';
 import { Random } from '../../src/random.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
 import { userErrorOf } from '../temporary.ts';
@@ -113,53 +110,5 @@ describe('options that make no sense are refused by the name of their flag', () 
     expect(message).toContain('«query»');
     expect(message).toContain('q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj');
     expect(base.adapter).toBeUndefined();
-  });
-});
-
-describe('the trainable parameters', () => {
-  // Shapes of the published config.json files.
-  const common = { maxPositions: 2048, rmsNormEps: 1e-5, ropeTheta: 10000 };
-  const smol: LlamaConfig = {
-    ...common, vocabSize: 49152, hiddenSize: 576, intermediateSize: 1536, layers: 30, heads: 9, kvHeads: 3, headDim: 64,
-    tiedHead: true,
-  };
-  const tinyLlama: LlamaConfig = {
-    ...common, vocabSize: 32000, hiddenSize: 2048, intermediateSize: 5632, layers: 22, heads: 32, kvHeads: 4,
-    headDim: 64, tiedHead: false,
-  };
-  const llama7b: LlamaConfig = {
-    ...common, vocabSize: 32000, hiddenSize: 4096, intermediateSize: 11008, layers: 32, heads: 32, kvHeads: 32,
-    headDim: 128, tiedHead: false,
-  };
-
-  /** A model of that shape that holds no weights: enough to count by. */
-  function hollow(config: LlamaConfig): LlamaModel {
-    const weights = [...weightShapes(config)].map(([name, shape]) => [name, { shape } as unknown as Weight] as const);
-    return new LlamaModel(config, new Map(weights));
-  }
-
-  // Figures that PEFT 0.21.0 printed for these bases.
-  it.each([
-    ['SmolLM2-135M', smol, 'all-linear', 'trainable params: 4,884,480 || all params: 139,399,488 || trainable%: 3.5039'],
-    ['SmolLM2-135M', smol, ['q_proj', 'v_proj'],
-      'trainable params: 921,600 || all params: 135,436,608 || trainable%: 0.6805'],
-    ['TinyLlama-1.1B', tinyLlama, 'all-linear',
-      'trainable params: 12,615,680 || all params: 1,112,664,064 || trainable%: 1.1338'],
-    ['Llama-2-7B', llama7b, 'all-linear',
-      'trainable params: 39,976,960 || all params: 6,778,392,576 || trainable%: 0.5898'],
-    ['Llama-2-7B', llama7b, ['q_proj', 'v_proj'],
-      'trainable params: 8,388,608 || all params: 6,746,804,224 || trainable%: 0.1243'],
-  ] as const)('of a %s with r = 16 are the line that PEFT prints', { timeout: 60_000 }, (_name, config, targetModules, line) => {
-    const count = trainableParameters(addLora(hollow(config), { r: 16, targetModules }));
-    expect(count.line).toBe(line);
-    expect(count.percent).toBeCloseTo(100 * count.trainable / count.all, 10);
-  });
-
-  it('of a whole model are all of it', () => {
-    const shapes = [...weightShapes(tinyConfig)];
-    const weights = shapes.map(([name, shape]) => [name, { name, shape } as unknown as Weight] as const);
-    const base = new LlamaModel(tinyConfig, new Map(weights));
-    const { trainable, all, percent } = trainableParameters({ base, parameters: [...base.weights.values()] as never });
-    expect([trainable, percent]).toEqual([all, 100]);
   });
 });
