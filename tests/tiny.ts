@@ -30,7 +30,7 @@ export function tinyBatch(seed = 1): Batch {
 export const tinyTokenizer: Tokenizer = {
   encode: (text) => [...text].map((letter) => letter.charCodeAt(0) - 97),
   decode: (ids) => ids.filter((id) => id > 2).map((id) => String.fromCharCode(97 + id)).join(''),
-  vocabSize: tinyConfig.vocabSize, bosId: 0, eosId: 1, padId: 2,
+  vocabSize: tinyConfig.vocabSize, bosId: 0, eosId: 1, eosIds: [1], padId: 2,
 };
 
 /** The tiny model, frozen, its weights far enough from 0 to matter. */

@@ -1,5 +1,6 @@
 import { Random } from '../random.ts';
 import type { AlpacaRecord } from './alpaca.ts';
+import type { ChatTemplate } from './chat.ts';
 import { alpacaPrompt } from './prompt.ts';
 import type { PromptTemplate } from './prompt.ts';
 import type { Tokenizer } from './tokenizer.ts';
@@ -8,18 +9,18 @@ import type { Tokenizer } from './tokenizer.ts';
 const IGNORED = -100;
 
 export interface Example {
-  /** Start token, prompt, answer, end token. */
+  /** Prompt and answer, with the special tokens of the model. */
   readonly tokens: Int32Array;
-  /** How many of them, the start token included, come before the answer. */
+  /** How many of them come before the answer. */
   readonly promptLength: number;
   /** What it was made from. */
   readonly record: AlpacaRecord;
 }
 
 /**
- * Records to token ids. Prompt and answer are encoded apart, so that no token spans the boundary
- * and the prompt reads the same in training and when asking. Longer examples are cut at `maxLength`;
- * one whose prompt leaves no room for the answer is dropped and counted.
+ * Records to token ids: as turns of a chat for a model that has a template for them, else by the Alpaca prompt.
+ * No token spans prompt and answer, and the prompt reads the same in training and when asking. Longer examples
+ * are cut at `maxLength`; one whose prompt leaves no room for the answer is dropped and counted.
  */
 export function encodeRecords(
   records: readonly AlpacaRecord[],
@@ -28,13 +29,39 @@ export function encodeRecords(
 ): { examples: Example[]; dropped: number } {
   const examples: Example[] = [];
   for (const record of records) {
-    const prompt = tokenizer.encode(alpacaPrompt(record, template));
-    if (tokenizer.bosId !== undefined) prompt.unshift(tokenizer.bosId);
+    const { prompt, answer } = tokenizer.chat
+      ? chatTurns(record, tokenizer, tokenizer.chat)
+      : alpacaTurns(record, tokenizer, template);
     if (prompt.length >= maxLength) continue;
-    const tokens = [...prompt, ...tokenizer.encode(record.output), tokenizer.eosId];
+    const tokens = [...prompt, ...answer];
     examples.push({ tokens: Int32Array.from(tokens.slice(0, maxLength)), promptLength: prompt.length, record });
   }
   return { examples, dropped: records.length - examples.length };
+}
+
+interface Turns {
+  readonly prompt: number[];
+  /** The end token included. */
+  readonly answer: number[];
+}
+
+function alpacaTurns(record: AlpacaRecord, tokenizer: Tokenizer, template: PromptTemplate): Turns {
+  const start = tokenizer.bosId === undefined ? [] : [tokenizer.bosId];
+  return {
+    prompt: [...start, ...tokenizer.encode(alpacaPrompt(record, template))],
+    answer: [...tokenizer.encode(record.output), tokenizer.eosId],
+  };
+}
+
+/** The template writes the special tokens itself. */
+function chatTurns({ instruction, input, output }: AlpacaRecord, tokenizer: Tokenizer, chat: ChatTemplate): Turns {
+  const text = chat.exchange(input === '' ? instruction : `${instruction}\n\n${input}`, output);
+  const prompt = tokenizer.encode(text.prompt);
+  const whole = tokenizer.encode(text.prompt + text.answer);
+  // Encoded with what comes before it, as in a conversation, unless a token would span the boundary.
+  const answer = prompt.every((id, i) => whole[i] === id) ? whole.slice(prompt.length) : tokenizer.encode(text.answer);
+  const ends = answer.some((id) => tokenizer.eosIds.includes(id));
+  return { prompt, answer: ends ? answer : [...answer, tokenizer.eosId] };
 }
 
 export interface Batch {

@@ -1,8 +1,11 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import * as huggingFace from '@huggingface/tokenizers';
 import { z } from 'zod';
 import { readJson } from '../checkpoint/files.ts';
 import { UserError } from '../errors.ts';
+import { chatTemplateField, loadChatTemplate } from './chat.ts';
+import type { ChatTemplate } from './chat.ts';
 
 export interface Tokenizer {
   /** Text to ids, with no special token added. */
@@ -13,16 +16,20 @@ export interface Tokenizer {
   readonly vocabSize: number;
   /** Undefined for models that begin a text with no special token (Qwen). */
   readonly bosId: number | undefined;
+  /** What closes a text. */
   readonly eosId: number;
+  /** What ends an answer: `eosId`, and the others that the model may say (Llama 3 has three). */
+  readonly eosIds: readonly number[];
   readonly padId: number;
+  /** How the model writes a conversation, if it was made for them. */
+  readonly chat?: ChatTemplate | undefined;
 }
 
 // What we use of the library; its own declarations do not resolve under Node's module rules.
 interface LibraryTokenizer {
-  encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] };
-  decode(ids: number[], options: { skip_special_tokens: boolean }): string;
+  encode(text: string, options: { add_special_tokens: boolean }): { ids: (number | undefined)[] };
+  decode(ids: number[], options: { skip_special_tokens: boolean; clean_up_tokenization_spaces: boolean }): string;
   token_to_id(token: string): number | undefined;
-  get_vocab(withAddedTokens: boolean): Map<string, number>;
 }
 const LibraryTokenizer = huggingFace.Tokenizer as unknown as
   new (tokenizer: object, config: object) => LibraryTokenizer;
@@ -30,34 +37,47 @@ const LibraryTokenizer = huggingFace.Tokenizer as unknown as
 // A special token is written as its text or as an object that holds it.
 const specialToken = z.union([z.string(), z.looseObject({ content: z.string() })]).nullish()
   .transform((token) => (typeof token === 'object' ? token?.content : token));
-const configSchema = z.looseObject({ bos_token: specialToken, eos_token: specialToken, pad_token: specialToken });
-const fileSchema = z.looseObject({
-  model: z.looseObject({ vocab: z.union([z.record(z.string(), z.number()), z.array(z.unknown())]) }),
-  added_tokens: z.array(z.looseObject({ id: z.number().int(), content: z.string() })).default([]),
+const mapSchema = z.object({
+  bos_token: specialToken, eos_token: specialToken, pad_token: specialToken, unk_token: specialToken,
 });
+type SpecialTokens = z.infer<typeof mapSchema>;
+const configSchema = z.looseObject({
+  ...mapSchema.shape, add_bos_token: z.boolean().nullish(), chat_template: chatTemplateField,
+});
+const generationSchema = z.object({
+  eos_token_id: z.union([z.number().int(), z.array(z.number().int())]).nullish()
+    .transform((ids) => (typeof ids === 'number' ? [ids] : ids ?? [])),
+  pad_token_id: z.number().int().nonnegative().nullish().catch(undefined), // some write −1 for none
+});
+const tokenId = z.number().int().nonnegative();
+const fileSchema = z.looseObject({
+  model: z.looseObject({ vocab: z.union([z.record(z.string(), tokenId), z.array(z.unknown())]) }),
+  added_tokens: z.array(z.looseObject({ id: tokenId, content: z.string() })).default([]),
+  post_processor: z.unknown(),
+});
+type TokenizerFile = z.infer<typeof fileSchema>;
 
 /**
- * The tokenizer of a Hugging Face folder: `tokenizer.json`, and the names of the special tokens
- * from `tokenizer_config.json`. Without a padding token, the end token pads.
+ * The tokenizer of a Hugging Face folder: `tokenizer.json`, and the special tokens that `tokenizer_config.json` names,
+ * or else `special_tokens_map.json`; the end tokens and the padding that `generation_config.json` adds, or else
+ * `config.json`. Without a padding token, the end token pads.
  *
- * @throws UserError if a file is missing or malformed, or names no end token
+ * @throws UserError if a file is missing or malformed, or none names an end token
  */
 export function loadTokenizer(folder: string): Tokenizer {
   const file = join(folder, 'tokenizer.json');
   const configFile = join(folder, 'tokenizer_config.json');
   const contents = readJson(file, fileSchema);
   const config = readJson(configFile, configSchema);
-  let tokenizer: LibraryTokenizer;
-  try {
-    tokenizer = new LibraryTokenizer(contents, config);
-  } catch (error) {
-    throw new UserError(`No se puede usar el tokenizador «${file}» (${(error as Error).message}): `
-      + 'vuelve a descargarlo o elige un modelo con un tokenizer.json de Hugging Face.');
-  }
+  const map = readIfThere(join(folder, 'special_tokens_map.json'), mapSchema);
+  const generation = readIfThere(join(folder, 'generation_config.json'), generationSchema)
+    ?? readIfThere(join(folder, 'config.json'), generationSchema);
+  const { tokenizer, encode, added } = openLibrary(contents, config, file);
 
-  const idOf = (field: 'bos_token' | 'eos_token' | 'pad_token') => {
-    const token = config[field];
-    if (token === undefined || token === null) return undefined;
+  const tokenOf = (field: keyof SpecialTokens) => config[field] ?? map?.[field] ?? undefined;
+  const idOf = (field: keyof SpecialTokens) => {
+    const token = tokenOf(field);
+    if (token === undefined) return undefined;
     const id = tokenizer.token_to_id(token);
     if (id === undefined) {
       throw new UserError(`El campo «${field}» de «${configFile}» nombra «${token}», que no está en «${file}»: `
@@ -65,20 +85,51 @@ export function loadTokenizer(folder: string): Tokenizer {
     }
     return id;
   };
-  const eosId = idOf('eos_token');
+  const eosId = idOf('eos_token') ?? generation?.eos_token_id[0];
   if (eosId === undefined) {
     throw new UserError(`A «${configFile}» le falta el campo «eos_token»: indica en él el token que cierra un texto.`);
   }
-  let largest = 0;
-  for (const id of tokenizer.get_vocab(true).values()) largest = Math.max(largest, id);
+  // Whether texts begin with a special token is the post-processor's to say; a file that has none leaves it to us.
+  const named = config.add_bos_token || !contents.post_processor ? idOf('bos_token') : undefined;
+  const names = Object.fromEntries(mapSchema.keyof().options.map((field) => [field, tokenOf(field)]));
   return {
-    encode: (text) => (text === '' ? [] : tokenizer.encode(text, { add_special_tokens: false }).ids),
-    decode: (ids) => (ids.length === 0 ? '' : tokenizer.decode([...ids], { skip_special_tokens: true })),
-    vocabSize: largest + 1,
-    bosId: idOf('bos_token'),
+    encode: (text) => (text === '' ? [] : encode(text, false)),
+    decode: (ids) => (ids.length === 0 ? '' : tokenizer.decode([...ids], {
+      skip_special_tokens: true,
+      clean_up_tokenization_spaces: false, // as transformers, whatever the file says: of BPE it would spoil the text
+    })),
+    vocabSize: largestId(contents) + 1,
+    bosId: added ?? named,
     eosId,
-    padId: idOf('pad_token') ?? eosId,
+    eosIds: [...new Set([eosId, ...generation?.eos_token_id ?? []])],
+    padId: idOf('pad_token') ?? generation?.pad_token_id ?? eosId,
+    chat: loadChatTemplate(folder, config.chat_template, names),
   };
+}
+
+/** The library's tokenizer, and the special token that it begins a text with. */
+function openLibrary(contents: TokenizerFile, config: object, file: string) {
+  try {
+    const tokenizer = new LibraryTokenizer(contents, config);
+    // A character that no token writes, not even an unknown one, is left out.
+    const encode = (text: string, special: boolean) =>
+      tokenizer.encode(text, { add_special_tokens: special }).ids.filter((id) => id !== undefined);
+    const [plain, whole] = [encode('a', false), encode('a', true)];
+    const added = whole.length > plain.length && whole[0] !== plain[0] ? whole[0] : undefined;
+    return { tokenizer, encode, added };
+  } catch (error) {
+    throw new UserError(`No se puede usar el tokenizador «${file}» (${(error as Error).message}): `
+      + 'vuelve a descargarlo o elige un modelo con un tokenizer.json de Hugging Face.');
+  }
+}
+
+function largestId({ model: { vocab }, added_tokens: added }: TokenizerFile): number {
+  const ids = Array.isArray(vocab) ? [vocab.length - 1] : Object.values(vocab);
+  return [...ids, ...added.map(({ id }) => id)].reduce((largest, id) => Math.max(largest, id), -1);
+}
+
+function readIfThere<T>(file: string, schema: z.ZodType<T>): T | undefined {
+  return existsSync(file) ? readJson(file, schema) : undefined;
 }
 
 /**

@@ -1,18 +1,24 @@
 import * as tf from '@tensorflow/tfjs';
+import { Random } from '../random.ts';
 import type { AttentionPlace } from '../tensor/ops.ts';
 import type { LlamaConfig } from './config.ts';
+import { drawToken, tokenProbabilities } from './sampling.ts';
+import type { Sampling } from './sampling.ts';
 import { causalPlacement, inference, rotaryTables } from './llama.ts';
 import type { LayerCache, LlamaModel, Placement } from './llama.ts';
 
 export interface GenerateOptions {
   readonly maxNewTokens: number;
-  readonly eosId: number;
+  /** Any of these ends an answer. */
+  readonly eosIds: readonly number[];
+  /** Without it, each token is the likeliest. With it, each prompt draws its own, whoever stands beside it. */
+  readonly sampling?: Sampling & { readonly seed: number };
   /** How many prompts go side by side. */
   readonly batchSize?: number;
 }
 
 /**
- * Greedy continuations of several prompts, each up to and without the end token.
+ * Continuations of several prompts, each up to and without the end token.
  * Keys and values are cached; the prompts of a batch may differ in length.
  */
 export async function generate(
@@ -22,16 +28,20 @@ export async function generate(
   // Prompts of like length go together, so that little of a batch is padding.
   const order = prompts.map((_, i) => i).sort((a, b) => prompts[a]!.length - prompts[b]!.length || a - b);
   const answers: number[][] = new Array<number[]>(prompts.length);
+  const randoms = prompts.map((_, i) => Random.for(options.sampling?.seed ?? 0, 'sampling', i));
   for (let start = 0; start < order.length; start += batchSize) {
     const chosen = order.slice(start, start + batchSize);
-    const generated = await generateBatch(model, chosen.map((i) => prompts[i]!), options);
+    const generated = await generateBatch(
+      model, chosen.map((i) => prompts[i]!), chosen.map((i) => randoms[i]!), options,
+    );
     chosen.forEach((i, row) => (answers[i] = generated[row]!));
   }
   return answers;
 }
 
 async function generateBatch(
-  model: LlamaModel, prompts: readonly (readonly number[])[], { maxNewTokens, eosId }: GenerateOptions,
+  model: LlamaModel, prompts: readonly (readonly number[])[], randoms: readonly Random[],
+  { maxNewTokens, eosIds, sampling }: GenerateOptions,
 ): Promise<number[][]> {
   const { config } = model;
   const batch = prompts.length;
@@ -44,7 +54,7 @@ async function generateBatch(
   let caches: LayerCache[] = [];
 
   /** One pass over new tokens; adds to the caches and returns the next token of each prompt. */
-  const advance = async (ids: Int32Array, placement: () => Placement, lastRows: number[]): Promise<Int32Array> => {
+  const advance = async (ids: Int32Array, placement: () => Placement, lastRows: number[]): Promise<number[]> => {
     const grown: LayerCache[] = [];
     const next = tf.tidy(() => {
       const place = placement();
@@ -55,13 +65,18 @@ async function generateBatch(
           keep: ({ k, v }) => grown.push({ k: tf.keep(k), v: tf.keep(v) }),
         }));
       }
-      return model.head(tf.gather(x, tf.tensor1d(lastRows, 'int32'))).argMax(1);
+      const logits = model.head(tf.gather(x, tf.tensor1d(lastRows, 'int32'))); // (batch, vocab)
+      return sampling ? logits : logits.argMax(1);
     });
     disposeCaches(caches);
     caches = grown;
-    const tokens = (await next.data()) as Int32Array;
+    const values = await next.data();
     next.dispose();
-    return tokens;
+    if (!sampling) return [...values];
+    return randoms.map((random, row) => {
+      const logits = values.subarray(row * config.vocabSize, (row + 1) * config.vocabSize) as Float32Array;
+      return drawToken(tokenProbabilities(logits, sampling), random);
+    });
   };
 
   const ends = prompts.map((prompt, row) => row * width + prompt.length - 1);
@@ -70,7 +85,7 @@ async function generateBatch(
   for (let made = 0; ; made++) {
     tokens.forEach((token, row) => {
       if (finished.has(row)) return;
-      if (token === eosId) finished.add(row);
+      if (eosIds.includes(token)) finished.add(row);
       else answers[row]!.push(token);
     });
     if (finished.size === batch || made + 1 >= maxNewTokens) break;

@@ -56,7 +56,7 @@ export async function evaluate(
   const generated = await generate(
     model, heldOut.map((example) => [...example.tokens.subarray(0, example.promptLength)]),
     // One token more than the longest true answer is enough to tell a wrong one.
-    { maxNewTokens: longest + 1, eosId: tokenizer.eosId },
+    { maxNewTokens: longest + 1, eosIds: tokenizer.eosIds },
   );
   const answers = generated.map((ids) => tokenizer.decode(ids).trim());
   const right = answers.filter((answer, i) => answer === expected[i]).length;

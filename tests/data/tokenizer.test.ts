@@ -28,6 +28,30 @@ describe('the embedded tokenizer', () => {
   });
 });
 
+describe.each(['llama2', 'llama3', 'qwen', 'zephyr', 'smollm2'])('a tokenizer like that of %s', (kind) => {
+  const golden = join(import.meta.dirname, '../golden/tokenizers', kind);
+  const { texts } = JSON.parse(readFileSync(join(golden, 'reference.json'), 'utf8')) as {
+    texts: { text: string; ids: number[]; special: number[]; decoded: string }[];
+  };
+  const tokenizer = loadTokenizer(golden);
+
+  it.each(texts)('reads $text as transformers does, and writes it back', ({ text, ids, special, decoded }) => {
+    expect(tokenizer.encode(text)).toEqual(ids);
+    // SmolLM2's own adds nothing, but a text of ours begins with the token that it names.
+    if (kind !== 'smollm2') expect([...tokenizer.bosId === undefined ? [] : [tokenizer.bosId], ...ids]).toEqual(special);
+    expect(tokenizer.decode(special)).toBe(decoded);
+  });
+});
+
+it('the special tokens are where each kind of folder has them', () => {
+  const of = (kind: string) => loadTokenizer(join(import.meta.dirname, '../golden/tokenizers', kind));
+  expect(of('llama2')).toMatchObject({ bosId: 1, eosId: 2, eosIds: [2], padId: 0 });
+  expect(of('llama3')).toMatchObject({ bosId: 397, eosId: 403, eosIds: [403, 398, 402], padId: 403 });
+  expect(of('qwen')).toMatchObject({ bosId: undefined, eosId: 397, eosIds: [397, 395], padId: 395 });
+  expect(of('zephyr')).toMatchObject({ bosId: 1, eosId: 2, eosIds: [2], padId: 2 });
+  expect(of('smollm2')).toMatchObject({ bosId: 395, eosId: 395, eosIds: [395], padId: 395 });
+});
+
 describe('loadTokenizer', () => {
   let folder: string;
   beforeEach(() => {
@@ -51,6 +75,15 @@ describe('loadTokenizer', () => {
     expect(() => loadTokenizer(folder)).toThrow(/le falta el campo «eos_token»/);
     writeConfig({ eos_token: '<|fin|>' });
     expect(() => loadTokenizer(folder)).toThrow(/«eos_token».*«<\|fin\|>», que no está/);
+  });
+
+  it('is not held up by an id out of all measure, which no model has a row for', () => {
+    const file = join(folder, 'tokenizer.json');
+    const contents = readFileSync(file, 'utf8');
+    writeFileSync(file, contents.replace('"id":2,', '"id":2000000000,'));
+    expect(loadTokenizer(folder).vocabSize).toBe(2_000_000_001);
+    writeFileSync(file, contents.replace('"id":2,', '"id":-2,'));
+    expect(() => loadTokenizer(folder)).toThrow(/tokenizer\.json.*added_tokens\.2\.id/);
   });
 
   it('refuses a missing or malformed file', () => {

@@ -43,11 +43,25 @@ describe.each(['cpu', 'wasm'] as const)('a checkpoint written by bitsandbytes, o
       return text.slice(prompt.length);
     });
     const before = tf.memory().numTensors;
-    // An end token that the model never chooses, so that every answer has its full length.
-    expect(await generate(model, prompts, { maxNewTokens: 5, eosId: -1 })).toEqual(slowly);
+    expect(await generate(model, prompts, { maxNewTokens: 5, eosIds: [] })).toEqual(slowly);
     expect(tf.memory().numTensors).toBe(before);
-    const [first] = await generate(model, [prompts[0]!], { maxNewTokens: 5, eosId: slowly[0]![2]! });
+    const [first] = await generate(model, [prompts[0]!], { maxNewTokens: 5, eosIds: [-1, slowly[0]![2]!] });
     expect(first).toEqual(slowly[0]!.slice(0, slowly[0]!.indexOf(slowly[0]![2]!)));
+    model.dispose();
+  });
+
+  it('draws continuations that its seed decides, whoever stands beside them', async () => {
+    const model = loadModel(folder);
+    const prompts = [[...ids().slice(0, 9)], [...ids().slice(3, 7)], [...ids().slice(0, 9)]];
+    const drawn = (seed: number, more: object = {}, batchSize = 3) =>
+      generate(model, prompts, { maxNewTokens: 8, eosIds: [], batchSize, sampling: { seed, temperature: 2, ...more } });
+    const greedy = await generate(model, prompts, { maxNewTokens: 8, eosIds: [] });
+    const first = await drawn(1);
+    expect(first).not.toEqual(greedy);
+    expect(first[0]).not.toEqual(first[2]); // the same prompt twice draws two answers
+    expect(await drawn(1, {}, 1)).toEqual(first);
+    expect(await drawn(2)).not.toEqual(first);
+    expect(await drawn(1, { topK: 1 })).toEqual(greedy);
     model.dispose();
   });
 });

@@ -78,7 +78,7 @@ describe('an evaluation', () => {
       return { ...example, tokens: Int32Array.from([...promptOf(example), expected, eosId]) };
     });
     const tokenizer: Tokenizer = {
-      ...tinyTokenizer, eosId, decode: (ids) => tinyTokenizer.decode(ids.filter((id) => id !== eosId)),
+      ...tinyTokenizer, eosId, eosIds: [eosId], decode: (ids) => tinyTokenizer.decode(ids.filter((id) => id !== eosId)),
     };
     expect((await evaluate(model, asked, tokenizer)).exactMatch).toBe(1 / 7);
   });
