@@ -1,6 +1,7 @@
 import { loadInstructions } from '../src/data/load.ts';
 import type { DataOptions } from '../src/data/load.ts';
 import { makeBatch } from '../src/data/batches.ts';
+import { formatBytes, formatNumber } from '../src/format.ts';
 import { loadModel } from '../src/model/load.ts';
 import { addLora } from '../src/peft/lora.ts';
 import { TensorMemory } from '../src/tensor/memory.ts';
@@ -25,6 +26,7 @@ export interface CheckpointingResult {
 /** Slide 8: one step of the demo, with and without gradient checkpointing. */
 export async function checkpointing(
   modelDir: string, data: DataOptions, { batchSize, repeats = 5 }: { batchSize: number; repeats?: number },
+  show: (line: string) => void,
 ): Promise<CheckpointingResult> {
   const model = addLora(loadModel(modelDir, { loadIn4bit: true }));
   const { tokenizer, train } = loadInstructions(modelDir, data);
@@ -48,6 +50,9 @@ export async function checkpointing(
   for (let i = 0; i < repeats + 1; i++) { // in turn, so that a slow moment of the machine touches both
     for (const way of ['with', 'without'] as const) {
       const result = step(way === 'with');
+      const cost = `${formatBytes(result.peakBytes)}, ${formatNumber(result.seconds, 2, true)} s`;
+      show(`${way === 'with' ? 'recomputando' : 'sin recomputar'}: ${cost}${i === 0 ? ' (calienta)' : ''}`);
+      await new Promise(setImmediate); // whoever listens is told now, not at the end
       if (i > 0) runs[way].push(result); // the first of each warms up
       if (i < repeats) result.gradients.forEach((gradient) => gradient.dispose());
     }

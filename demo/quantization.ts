@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { openCheckpoint } from '../src/checkpoint/folder.ts';
 import { loadInstructions } from '../src/data/load.ts';
 import type { DataOptions } from '../src/data/load.ts';
+import { formatNumber } from '../src/format.ts';
 import { isLinear } from '../src/model/config.ts';
 import { baseSize, loadModel } from '../src/model/load.ts';
 import type { BaseSize, LoadOptions } from '../src/model/load.ts';
@@ -82,7 +83,7 @@ export async function quantization(
     return { perplexity, size };
   };
   const wide = await measure({});
-  show(`bf16: perplejidad ${wide.perplexity.toFixed(4)}`);
+  show(`bf16: perplejidad ${formatNumber(wide.perplexity, 4, true)}`);
   const types = {} as Record<QuantType, FormatResult>;
   const sizes = {} as Record<QuantType, BaseSize>;
   for (const quantType of ['nf4', 'fp4', 'int4'] as const) {
@@ -90,7 +91,8 @@ export async function quantization(
     const { bitsPerParameter } = size;
     types[quantType] = { ...quantizationError(matrices, quantType), perplexity, bitsPerParameter };
     sizes[quantType] = size;
-    show(`${quantType}: perplejidad ${perplexity.toFixed(4)}, error cuadrático ${types[quantType].rmse.toFixed(4)} σ`);
+    show(`${quantType}: perplejidad ${formatNumber(perplexity, 4, true)}, `
+      + `error cuadrático ${formatNumber(types[quantType].rmse, 4, true)} σ`);
   }
   const single = await measure({ loadIn4bit: true, doubleQuant: false });
   return {

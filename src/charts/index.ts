@@ -5,9 +5,11 @@ import type { RunRecord } from '../runs/schema.ts';
 import { barsChart } from './bars.ts';
 import { errorsTable, quantization } from './errors.ts';
 import { lossChart } from './loss.ts';
+import { memoryBar } from './memory.ts';
 import { table } from './table.ts';
 
-export type Chart = (record: RunRecord, alt: string) => string;
+/** Of a whole run, or of one as far as it has come. */
+export type Chart = (record: Pick<RunRecord, 'id' | 'results' | 'events'>, alt: string) => string;
 
 const figures = z.object({ loss: z.number(), perplexity: z.number(), exactMatch: z.number(), count: z.number() });
 const evaluation = z.object({ evaluation: z.object({ before: figures, after: figures }) });
@@ -26,6 +28,7 @@ const checkpointing = z.object({ with: step, without: step });
 export const charts: Readonly<Record<string, Readonly<Record<string, Chart>>>> = {
   qlora: {
     loss: lossChart,
+    memory: memoryBar,
     bytes: chart(bytes, ({ quantization: { linearBytesBefore, linearBytesAfter, bitsPerParameter } }, alt) => {
       const bar = (label: string, value: number, bits: string, color: 'learns' | 'quiet') =>
         ({ label, value, text: `${formatBytes(value)} · ${bits} bits/parámetro`, color });

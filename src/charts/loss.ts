@@ -5,7 +5,7 @@ import { palette } from './palette.ts';
 import { drawPlot } from './plot.ts';
 
 /** Training loss by step: each step a dot, and the mean of nine steps as a line; the held-out loss before and after. */
-export function lossChart({ events }: RunRecord, alt: string): string {
+export function lossChart({ events }: Pick<RunRecord, 'events'>, alt: string): string {
   const steps = events.flatMap((event) => (event.type === 'step' ? [event] : []));
   const held = events.flatMap((event) => (event.type === 'evaluation' ? [event] : []));
   const label = (text: string, fill: string) => ({ x: 'step', y: 'loss', text: () => text, fill });

@@ -4,29 +4,38 @@ import type { TrainEvent } from '../runs/events.ts';
 import type { RunRecord } from '../runs/schema.ts';
 import type { DemoFlags } from './flags.ts';
 
-/** What a run of the demo tells, as it tells it. */
-export interface QloraMeasured {
-  size?: BaseSize;
-  count?: ParameterCount;
-  readonly events: TrainEvent[];
-}
-
-/** How a run was started, and from what. */
-export interface RunContext {
-  readonly startedAt: Date;
-  /** The command that does it again. */
-  readonly command: string;
-  readonly flags: DemoFlags;
-  readonly provenance: RunRecord['provenance'];
-}
-
 type Event<Type extends TrainEvent['type']> = Extract<TrainEvent, { type: Type }>;
 
-/** The record of a finished run: the figures that slides embed, and the events that can be played back. */
-export function qloraRecord(
-  { size, count, events }: QloraMeasured,
-  { startedAt, command, flags, provenance }: RunContext,
-): RunRecord {
+/** What decides the figures of a run. */
+export function qloraParameters(flags: DemoFlags, examples: number): RunRecord['parameters'] {
+  return {
+    quant: flags.quant, doubleQuant: flags.doubleQuant,
+    peft: flags.peft, r: flags.r, alpha: flags.alpha, dropout: flags.dropout, targetModules: flags.targetModules,
+    batchSize: flags.batchSize, accumulation: flags.accumulation,
+    learningRate: flags.learningRate ?? null, warmup: flags.warmup, schedule: flags.schedule,
+    optimizer: flags.optimizer, epochs: flags.epochs, examples,
+    checkpointing: flags.checkpointing, seed: flags.seed,
+  };
+}
+
+/** Known as soon as the base is loaded. */
+export function sizeResults(size: BaseSize): object {
+  return {
+    quantization: {
+      bytesBefore: size.bytes16, bytesAfter: size.bytes,
+      linearBytesBefore: size.linearBytes16, linearBytesAfter: size.linearBytes,
+      bitsPerParameter: size.bitsPerParameter,
+    },
+  };
+}
+
+/** Known as soon as the adapter is in. */
+export function countResults(count: ParameterCount): object {
+  return { parameters: { ...count } };
+}
+
+/** The figures of a finished training that slides embed. */
+export function trainingResults(events: readonly TrainEvent[]): object {
   const all = <Type extends TrainEvent['type']>(type: Type) =>
     events.filter((event): event is Event<Type> => event.type === type);
   const figures = (when: 'before' | 'after') => {
@@ -41,40 +50,16 @@ export function qloraRecord(
   const samples = (moment: 'before' | 'after') => all('sample').filter(({ when }) => when === moment);
   const [before, after] = [samples('before'), samples('after')];
   return {
-    format: 1,
-    id: 'qlora',
-    title: `QLoRA, ${start.examples} ejemplos, ${start.steps} pasos`,
-    startedAt: startedAt.toISOString(),
-    seconds: (Date.now() - startedAt.getTime()) / 1000,
-    command,
-    provenance,
-    parameters: {
-      quant: flags.quant, doubleQuant: flags.doubleQuant,
-      peft: flags.peft, r: flags.r, alpha: flags.alpha, dropout: flags.dropout, targetModules: flags.targetModules,
-      batchSize: flags.batchSize, accumulation: flags.accumulation,
-      learningRate: flags.learningRate ?? null, warmup: flags.warmup, schedule: flags.schedule,
-      optimizer: flags.optimizer, epochs: flags.epochs, examples: start.examples,
-      checkpointing: flags.checkpointing, seed: flags.seed,
+    training: {
+      steps: steps.length, epochs: start.epochs, examples: start.examples, effectiveBatch: start.effectiveBatch,
+      seconds: steps.at(-1)!.seconds,
+      tokensPerSecond: steps.reduce((sum, { tokens }) => sum + tokens, 0) / steps.at(-1)!.seconds,
+      firstLoss: steps[0]!.loss, finalLoss: steps.at(-1)!.loss,
     },
-    results: {
-      quantization: {
-        bytesBefore: size!.bytes16, bytesAfter: size!.bytes,
-        linearBytesBefore: size!.linearBytes16, linearBytesAfter: size!.linearBytes,
-        bitsPerParameter: size!.bitsPerParameter,
-      },
-      parameters: { ...count! },
-      training: {
-        steps: steps.length, epochs: start.epochs, examples: start.examples, effectiveBatch: start.effectiveBatch,
-        seconds: steps.at(-1)!.seconds,
-        tokensPerSecond: steps.reduce((sum, { tokens }) => sum + tokens, 0) / steps.at(-1)!.seconds,
-        firstLoss: steps[0]!.loss, finalLoss: steps.at(-1)!.loss,
-      },
-      evaluation: { before: figures('before'), after: figures('after') },
-      samples: after.map(({ instruction, input, expected, answer }, i) => ({
-        instruction, input, expected, before: before[i]?.answer ?? '', after: answer,
-      })),
-      memory,
-    },
-    events,
+    evaluation: { before: figures('before'), after: figures('after') },
+    samples: after.map(({ instruction, input, expected, answer }, i) => ({
+      instruction, input, expected, before: before[i]?.answer ?? '', after: answer,
+    })),
+    memory,
   };
 }

@@ -1,23 +1,21 @@
 import { SingleBar } from 'cli-progress';
 import pc from 'picocolors';
-import type { Evaluation, MemoryUse, TrainEvent } from '../runs/events.ts';
+import type { Evaluation, MemoryUse, RunEvent } from '../runs/events.ts';
 import {
   formatBytes, formatCount, formatDuration, formatNumber, formatPercent, formatSignificant,
 } from '../format.ts';
 
 /** What a run shows while it goes on. */
 export interface Screen {
-  /** One of the four steps of the demo. */
-  heading(step: 1 | 2 | 3 | 4, title: string): void;
   line(text: string): void;
-  show(event: TrainEvent): void;
+  show(event: RunEvent): void;
   /** Rows of cells, the first row being the head; the first column is text and the others figures. */
   table(rows: readonly (readonly string[])[]): void;
   /** Gives the terminal back. A screen that is not closed keeps the process alive. */
   close(): void;
 }
 
-type Event<Type extends TrainEvent['type']> = Extract<TrainEvent, { type: Type }>;
+type Event<Type extends RunEvent['type']> = Extract<RunEvent, { type: Type }>;
 type Colors = ReturnType<typeof pc.createColors>;
 
 /** Without a terminal, one step in so many is a line. */
@@ -39,12 +37,11 @@ export function createScreen(
 class JsonScreen implements Screen {
   constructor(private readonly stream: NodeJS.WritableStream) {}
 
-  show(event: TrainEvent): void {
+  show(event: RunEvent): void {
     this.stream.write(`${JSON.stringify(event)}\n`);
   }
 
   // What is not an event is for people.
-  heading(): void {}
   line(): void {}
   table(): void {}
   close(): void {}
@@ -64,10 +61,6 @@ class TextScreen implements Screen {
     this.colors = pc.createColors(this.isTerminal && !process.env.NO_COLOR);
   }
 
-  heading(step: 1 | 2 | 3 | 4, title: string): void {
-    this.line(`\n${this.colors.bold(this.colors.cyan(`${step}/4 · ${title}`))}`);
-  }
-
   line(text: string): void {
     this.clearBar();
     this.stream.write(`${text}\n`);
@@ -83,8 +76,10 @@ class TextScreen implements Screen {
     this.clearBar();
   }
 
-  show(event: TrainEvent): void {
+  show(event: RunEvent): void {
     switch (event.type) {
+      case 'text': return this.line(event.heading ? `\n${this.colors.bold(this.colors.cyan(event.text))}` : event.text);
+      case 'result': return; // the lines tell it
       case 'start': return this.showStart(event);
       case 'step': return this.showStep(event);
       case 'evaluation': return this.showEvaluation(event);

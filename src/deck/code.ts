@@ -21,6 +21,24 @@ export function code(md: MarkdownIt): void {
  * @throws UserError naming the regions that there are
  */
 export function region(text: string, name: string, file: string): string {
+  const { body, indent } = find(text, name, file);
+  return `${body.map((line) => line.slice(indent)).join('\n')}\n`;
+}
+
+/**
+ * The program with other code in the place of a region.
+ * @returns with it the line where the region begins, and the columns by which it is indented
+ * @throws UserError naming the regions that there are
+ */
+export function withRegion(
+  text: string, name: string, file: string, code: string,
+): { readonly text: string; readonly line: number; readonly indent: number } {
+  const { lines, start, end, indent } = find(text, name, file);
+  const body = code.replace(/\n$/, '').split('\n').map((line) => (line === '' ? '' : ' '.repeat(indent) + line));
+  return { text: [...lines.slice(0, start + 1), ...body, ...lines.slice(end)].join('\n'), line: start + 1, indent };
+}
+
+function find(text: string, name: string, file: string) {
   const lines = text.split('\n');
   const start = lines.findIndex((line) => line.trim() === `// #region ${name}`);
   const end = lines.findIndex((line, i) => i > start && line.trim() === '// #endregion');
@@ -30,6 +48,6 @@ export function region(text: string, name: string, file: string): string {
       + `las hay: ${names.join(', ') || 'ninguna'}.`);
   }
   const body = lines.slice(start + 1, end);
-  const shared = Math.min(...body.filter((line) => line.trim() !== '').map((line) => line.search(/\S/)));
-  return `${body.map((line) => line.slice(shared)).join('\n')}\n`;
+  const indent = Math.min(...body.filter((line) => line.trim() !== '').map((line) => line.search(/\S/)));
+  return { lines, start, end, body, indent };
 }

@@ -5,6 +5,7 @@ import { readRun } from '../runs/store.ts';
 import { code } from './code.ts';
 import { diagrams } from './diagrams.ts';
 import { embed } from './embed.ts';
+import { experiment } from './experiment.ts';
 import { dress, themes } from './look.ts';
 import type { Look, Theme } from './look.ts';
 import { ownHtml } from './markdown.ts';
@@ -32,14 +33,15 @@ export interface DeckOptions {
 /** Adds the project's plugins and themes to a Marp. */
 export function withPlugins(marp: Marp, { read = (id) => readRun(id), look = {} }: DeckOptions = {}): Marp {
   marp.use(dress(look)).use(ownHtml).use(code).use(numbers(read)).use(embed(read)).use(diagrams)
-    .use(notes).use(time).use(provenance(read));
+    .use(notes).use(time).use(experiment).use(provenance(read));
   for (const name of themes) marp.themeSet.add(themeCss(name));
   marp.themeSet.default = marp.themeSet.get('modulo');
   return marp;
 }
 
-/** A theme with its fonts inside. */
+/** A theme with its fonts inside; the base of both has the styles of the run panel too. */
 export function themeCss(name: Theme): string {
-  return readFileSync(`assets/theme/${name}.css`, 'utf8').replaceAll(/url\("\.\.\/fonts\/([\w-]+\.woff2)"\)/g,
+  const styles = [name, ...(name === 'modulo' ? ['live'] : [])].map((file) => readFileSync(`assets/theme/${file}.css`, 'utf8'));
+  return styles.join('\n').replaceAll(/url\("\.\.\/fonts\/([\w-]+\.woff2)"\)/g,
     (_all, name: string) => `url("data:font/woff2;base64,${readFileSync(join('assets/fonts', name)).toString('base64')}")`);
 }

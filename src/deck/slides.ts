@@ -14,18 +14,21 @@ export interface Slide {
   readonly html: string;
 }
 
+/** @throws UserError if the file cannot be read */
+export function readMarkdown(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw readError(file, error);
+  }
+}
+
 /**
  * The slides of a deck, drawn.
  * @throws UserError if the file cannot be read, or a slide asks for something that does not exist
  */
 export function readSlides(file: string, read?: ReadRun): Slide[] {
-  let markdown: string;
-  try {
-    markdown = readFileSync(file, 'utf8');
-  } catch (error) {
-    throw readError(file, error);
-  }
-  const { html, comments } = withPlugins(new Marp(marpOptions), { read }).render(markdown, { htmlAsArray: true });
+  const { html, comments } = withPlugins(new Marp(marpOptions), { read }).render(readMarkdown(file), { htmlAsArray: true });
   return html.map((slide, i) => {
     const { document } = parseHTML(slide);
     const time = document.querySelector('section')!.getAttribute('data-tiempo');

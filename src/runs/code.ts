@@ -11,7 +11,7 @@ export type Code = NonNullable<RunRecord['provenance']['code']>;
 const backend = 'src/tensor/backend.ts';
 
 /** Where the parameters that programs are called with are written down: these files, not all that they import. */
-export const parameterFiles: readonly string[] = ['src/cli/flags.ts', 'src/cli/record.ts'];
+export const parameterFiles: readonly string[] = ['src/cli/flags.ts', 'src/cli/experiments.ts'];
 
 /**
  * What a program computes with: its own files, as far as their imports reach, and the packages that they import as

@@ -1,8 +1,7 @@
 import { z } from 'zod';
 
 /**
- * The one stream of events that a training run emits. The terminal, the recorder and the
- * slide read these and nothing else.
+ * The one stream of events that a run emits. The terminal, the recorder and the slide read these and nothing else.
  */
 const evaluation = z.object({
   /** Mean cross-entropy over the answer tokens, in nats. */
@@ -70,6 +69,20 @@ export const trainEvent = z.discriminatedUnion('type', [
   z.object({ type: z.literal('done'), steps: z.number().int(), seconds: z.number(), stopped: z.enum(['finished', 'interrupted']) }),
 ]);
 
+/** What any program tells, besides a training loop's events. */
+export const runEvent = z.discriminatedUnion('type', [
+  ...trainEvent.options,
+  /** A line for people. */
+  z.object({ type: z.literal('text'), text: z.string(), heading: z.boolean().optional() }),
+  /** Figures as they are measured: each key takes its place among the results of the run. */
+  z.object({ type: z.literal('result'), results: z.record(z.string(), z.json()) }),
+]);
+
+/** An event with its moment, in seconds since the run began: what a recorded run is played back by. */
+export const timedEvent = runEvent.and(z.object({ at: z.number().nonnegative().optional() }));
+
 export type TrainEvent = z.infer<typeof trainEvent>;
+export type RunEvent = z.infer<typeof runEvent>;
+export type TimedEvent = z.infer<typeof timedEvent>;
 export type Evaluation = z.infer<typeof evaluation>;
 export type MemoryUse = z.infer<typeof memory>;

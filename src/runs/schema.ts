@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { trainEvent } from './events.ts';
+import { timedEvent } from './events.ts';
+import type { TimedEvent } from './events.ts';
 
 /**
  * A run record: what one run leaves behind, in `assets/runs/<id>.json`. It is the only thing
@@ -38,7 +39,30 @@ export const runRecord = z.object({
   parameters: z.record(z.string(), z.json()),
   /** The measured figures, as a tree: `{{id.some.path}}` on a slide walks it. */
   results: z.record(z.string(), z.json()),
-  events: z.array(trainEvent),
+  events: z.array(timedEvent),
 });
 
 export type RunRecord = z.infer<typeof runRecord>;
+
+/** What is known of a run before it has measured anything. */
+export const runHeader = runRecord.omit({ seconds: true, results: true, events: true });
+export type RunHeader = z.infer<typeof runHeader>;
+
+/** The figures that the events of a run tell, as far as they have come. */
+export function resultsOf(events: readonly TimedEvent[]): RunRecord['results'] {
+  const told = events.map((event) => (event.type === 'result' ? event.results : {}));
+  return Object.assign({}, ...told) as RunRecord['results'];
+}
+
+/** The record of a run as far as it has come: all of it once the last event is in. */
+export function recordOf(header: RunHeader, events: readonly TimedEvent[]): RunRecord {
+  return { ...header, seconds: events.at(-1)?.at ?? 0, results: resultsOf(events), events: [...events] };
+}
+
+/** A recorded run as what it was told by; the figures of one that did not tell them come at its end. */
+export function toldBy(
+  { seconds, results, events, ...header }: RunRecord,
+): { readonly header: RunHeader; readonly events: readonly TimedEvent[] } {
+  const told = events.some(({ type }) => type === 'result');
+  return { header, events: told ? events : [...events, { type: 'result', results, at: seconds }] };
+}

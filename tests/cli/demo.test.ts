@@ -3,7 +3,7 @@ import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from '
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readSafetensors } from '../../src/checkpoint/safetensors.ts';
-import { trainEvent } from '../../src/runs/events.ts';
+import { runEvent } from '../../src/runs/events.ts';
 import { readRun } from '../../src/runs/store.ts';
 import { writeSmallModel } from '../small-model.ts';
 import { temporaryFolder } from '../temporary.ts';
@@ -90,15 +90,15 @@ describe('npm run demo', () => {
   it('with --json writes events, one a line; interrupted it saves, and --resume goes on as if it had not', limit, async () => {
     const interrupted = await demo([...whole, '--json', '--output', at('resumed')], {
       onLine: (line, interrupt) => {
-        const event = trainEvent.parse(JSON.parse(line));
+        const event = runEvent.parse(JSON.parse(line));
         if (event.type === 'step' && event.step === 3) interrupt();
       },
     });
     expect(interrupted.code).toBe(1);
     expect(interrupted.stderr).toBe(
       `Guardado en «${at('resumed')}». Para seguir donde quedó: repite la orden con --resume.\n`);
-    const events = interrupted.stdout.trimEnd().split('\n').map((line) => trainEvent.parse(JSON.parse(line)));
-    expect(events.at(-1)).toMatchObject({ type: 'done', stopped: 'interrupted' });
+    const events = interrupted.stdout.trimEnd().split('\n').map((line) => runEvent.parse(JSON.parse(line)));
+    expect(events.findLast(({ type }) => type !== 'text')).toMatchObject({ type: 'done', stopped: 'interrupted' });
     expect(events.filter(({ type }) => type === 'step').length).toBeLessThan(8);
     expect(filesIn(at('resumed'))).toEqual([...adapterFiles, 'checkpoint.safetensors']);
 

@@ -2,7 +2,7 @@ import { PassThrough } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { createScreen } from '../../src/cli/screen.ts';
 import type { Screen } from '../../src/cli/screen.ts';
-import { trainEvent } from '../../src/runs/events.ts';
+import { runEvent } from '../../src/runs/events.ts';
 import type { TrainEvent } from '../../src/runs/events.ts';
 
 const mib = 1024 ** 2;
@@ -39,8 +39,8 @@ function shown(play: (screen: Screen) => void, options: { json?: boolean; isTTY?
 }
 
 const playRun = (screen: Screen) => {
-  screen.heading(3, 'Entrenar');
-  screen.line('trainable params: 4,884,480 || all params: 139,399,488 || trainable%: 3.5039');
+  screen.show({ type: 'text', text: '3/4 · Entrenar', heading: true });
+  screen.show({ type: 'text', text: 'trainable params: 4,884,480 || all params: 139,399,488 || trainable%: 3.5039' });
   for (const event of run) screen.show(event);
 };
 
@@ -119,7 +119,9 @@ describe('without a terminal', () => {
 describe('with json', () => {
   it('writes the events, one a line, and nothing else', () => {
     const lines = shown(playRun, { json: true }).trimEnd().split('\n');
-    expect(lines.map((line) => trainEvent.parse(JSON.parse(line)))).toEqual(run);
+    const events = lines.map((line) => runEvent.parse(JSON.parse(line)));
+    expect(events.slice(0, 2).map(({ type }) => type)).toEqual(['text', 'text']);
+    expect(events.slice(2)).toEqual(run);
   });
 });
 

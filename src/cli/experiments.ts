@@ -1,0 +1,54 @@
+import { join } from 'node:path';
+import { checkpointing } from '../../demo/checkpointing.ts';
+import { qlora } from '../../demo/qlora.ts';
+import { quantization, quantizationInputs } from '../../demo/quantization.ts';
+import type { ExperimentId } from '../runs/experiments.ts';
+import type { Recorder } from '../runs/recorder.ts';
+import { dataOptions } from './flags.ts';
+import type { DemoFlags } from './flags.ts';
+import { runQlora } from './qlora-run.ts';
+
+const programs = { checkpointing, qlora, quantization };
+
+interface Call {
+  /** The command that does it again. */
+  readonly command: string;
+  /** Calls the program, which may be an edited one, with the demo's options, and tells the recorder what it does. */
+  run(program: typeof programs, recorder: Recorder, demo: DemoFlags): Promise<unknown>;
+}
+
+/** How each experiment is run. */
+const calls: Record<ExperimentId, Call> = {
+  quantization: {
+    command: 'npm run record',
+    async run({ quantization }, recorder, demo) {
+      const data = dataOptions(demo);
+      recorder.origin(quantizationInputs(demo.model, data), { model: demo.model, doubleQuant: true });
+      recorder.result(await quantization(demo.model, data, (line) => recorder.line(line)));
+    },
+  },
+  checkpointing: {
+    command: 'npm run record',
+    async run({ checkpointing }, recorder, demo) {
+      const { model, batchSize } = demo;
+      recorder.origin([join(model, 'config.json'), demo.data], { model, batchSize });
+      recorder.result(await checkpointing(model, dataOptions(demo), { batchSize }, (line) => recorder.line(line)));
+    },
+  },
+  qlora: {
+    command: 'npm run demo',
+    run: async ({ qlora }, recorder, demo) => runQlora(demo, qlora, recorder),
+  },
+};
+
+export const commandOf = (id: ExperimentId): string => calls[id].command;
+
+/**
+ * Runs an experiment.
+ * @param edited exports of an edited program, which take the place of its own
+ */
+export async function runExperiment(
+  id: ExperimentId, recorder: Recorder, demo: DemoFlags, edited: object = {},
+): Promise<void> {
+  await calls[id].run({ ...programs, ...edited }, recorder, demo);
+}

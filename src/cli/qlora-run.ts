@@ -1,0 +1,91 @@
+import { join } from 'node:path';
+import type { qlora } from '../../demo/qlora.ts';
+import { openCheckpoint } from '../checkpoint/folder.ts';
+import { formatBytes, formatCount, formatNumber, formatPercent } from '../format.ts';
+import type { TrainEvent } from '../runs/events.ts';
+import type { Recorder } from '../runs/recorder.ts';
+import { trainDefaults } from '../train/train.ts';
+import { dataOptions } from './flags.ts';
+import type { DemoFlags } from './flags.ts';
+import { countResults, qloraParameters, sizeResults, trainingResults } from './qlora-record.ts';
+
+const methodNames = { lora: 'LoRA', rslora: 'rsLoRA', dora: 'DoRA' };
+
+/**
+ * The four steps of the last slide with the demo's options, told to a recorder.
+ * @param program the demo's program, or an edited one
+ * @returns whether it came to its end, and was not interrupted
+ */
+export async function runQlora(
+  given: DemoFlags, program: typeof qlora, recorder: Recorder, signal?: AbortSignal,
+): Promise<boolean> {
+  const flags = { ...given, learningRate: given.learningRate ?? trainDefaults.learningRate };
+  const events: TrainEvent[] = [];
+  const { peft, r, alpha, dropout, targetModules, seed } = flags;
+  const adapter = { r, alpha, dropout, targetModules, seed };
+  recorder.heading('1/4 · Carga el modelo base en 4 bits');
+  await program({
+    modelDir: flags.model,
+    outDir: flags.output,
+    quant: { quantType: flags.quant, doubleQuant: flags.doubleQuant },
+    lora: { ...adapter, useRslora: peft === 'rslora', useDora: peft === 'dora' },
+    data: dataOptions(flags),
+    training: {
+      ...flags,
+      residentBytes: flags.optimizerBytes,
+      checkpointFile: join(flags.output, 'checkpoint.safetensors'),
+      inputs: {
+        ...adapter, peft, model: flags.model, quant: flags.quant, doubleQuant: flags.doubleQuant,
+        data: flags.data, heldOut: flags.heldOut, eval: flags.evaluate, template: flags.template,
+        maxLength: flags.maxLength,
+      },
+      signal,
+    },
+  }, {
+    loaded(size) {
+      recorder.line(
+        `${formatBytes(size.bytes16)} en 16 bits → ${formatBytes(size.bytes)} `
+        + `(${formatPercent(size.bytes / size.bytes16)}; embeddings y normas siguen anchas)`,
+      );
+      recorder.line(
+        `Matrices cuantizadas a ${flags.quant.toUpperCase()}${flags.doubleQuant ? ' con doble cuantización' : ''}: `
+        + `${formatBytes(size.linearBytes16)} → ${formatBytes(size.linearBytes)}, `
+        + `${formatNumber(size.bitsPerParameter, 3, true)} bits por parámetro`,
+      );
+      recorder.result(sizeResults(size));
+      recorder.heading(
+        `2/4 · Inserta ${methodNames[peft]} (r = ${r}, alpha = ${alpha}, dropout = ${formatNumber(dropout, 2)})`);
+    },
+    adapted(count) {
+      recorder.line(count.line);
+      recorder.result(countResults(count));
+      recorder.heading('3/4 · Entrena');
+    },
+    data(data) {
+      recorder.origin(inputFiles(flags), qloraParameters(flags, data.train.length));
+      if (data.dropped > 0) {
+        recorder.line(
+          `Quedan fuera, sin sitio para la respuesta en --max-length ${flags.maxLength}: `
+          + `${formatCount(data.dropped, 'ejemplo')}.`,
+        );
+      }
+      if (data.heldOut.length > 0) recorder.line('Pregunta primero a la base sin ajustar…');
+    },
+    event(event) {
+      events.push(event);
+      if (event.type === 'evaluation' && event.when === 'after') recorder.heading('4/4 · Evalúa y guarda el adaptador');
+      recorder.tell(event);
+    },
+    saved(folder) {
+      recorder.line(`\nAdaptador guardado en «${folder}» (formato PEFT).`);
+    },
+  });
+  const finished = !events.some((event) => event.type === 'done' && event.stopped === 'interrupted');
+  if (finished) recorder.result(trainingResults(events));
+  return finished;
+}
+
+/** The files that the result depends on. */
+function inputFiles({ model, data, heldOut }: DemoFlags): string[] {
+  return [...openCheckpoint(model).fileList, join(model, 'tokenizer.json'), data, ...(heldOut ? [heldOut] : [])];
+}

@@ -1,0 +1,51 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { readJson, writeFileAtomic } from '../checkpoint/files.ts';
+import type { Limits } from '../live/runner.ts';
+import type { TimedEvent } from '../runs/events.ts';
+import { experiments } from '../runs/experiments.ts';
+import type { ExperimentId } from '../runs/experiments.ts';
+import type { RunRecord } from '../runs/schema.ts';
+import type { BackendName } from '../tensor/backend.ts';
+
+/** What a rehearsal measured on this machine, in seconds, by experiment. */
+const rehearsal = z.record(z.string(), z.object({
+  seconds: z.number(),
+  /** The longest that the run told nothing. */
+  silence: z.number(),
+}));
+export type Rehearsal = z.infer<typeof rehearsal>;
+
+const file = (folder: string) => join(folder, 'rehearsal.json');
+
+/** @throws UserError if the file is not a rehearsal's */
+export function readRehearsal(folder: string): Rehearsal {
+  return existsSync(file(folder)) ? readJson(file(folder), rehearsal) : {};
+}
+
+export function writeRehearsal(folder: string, measured: Rehearsal): void {
+  writeFileAtomic(file(folder), `${JSON.stringify(measured, null, 1)}\n`);
+}
+
+/** The longest that a run told nothing, in seconds. */
+export function longestSilence(events: readonly TimedEvent[]): number {
+  const moments = [0, ...events.flatMap(({ at }) => (at === undefined ? [] : [at]))];
+  return Math.max(0, ...moments.slice(1).map((at, i) => at - moments[i]!));
+}
+
+/**
+ * What a live run may take, in seconds: the experiment's own budget unless another is asked for; and in silence,
+ * several times as long as it has been silent before, here or where it was recorded.
+ */
+export function limitsOf(
+  id: ExperimentId, record: RunRecord | undefined, rehearsed: Rehearsal, budget = experiments[id].budget as number,
+): Limits {
+  const silence = rehearsed[id]?.silence ?? longestSilence(record?.events ?? []);
+  return { budget, silence: Math.max(15, 4 * silence) };
+}
+
+/** Arguments of Node that start the process of an experiment, with options of the demo. */
+export function experimentCommand(backend: BackendName | undefined): string[] {
+  return ['--import', 'tsx', 'src/cli/experiment.ts', ...(backend === undefined ? [] : ['--backend', backend])];
+}

@@ -1,0 +1,46 @@
+import { join } from 'node:path';
+import { formatDuration } from '../format.ts';
+import { experiments } from '../runs/experiments.ts';
+import { saveRun } from '../runs/store.ts';
+import { backendOption } from './flags.ts';
+import { runCommand } from './main.ts';
+import { helpText, option, parseOptions, text, toggle } from './options.ts';
+import { longestSilence, readRehearsal, writeRehearsal } from './rehearsal.ts';
+import { createScreen } from './screen.ts';
+import { walk } from './walk.ts';
+
+const command = 'npm run rehearse';
+const options = {
+  backend: backendOption,
+  output: option('output', 'DIR', 'carpeta en que deja los tiempos y las medidas', text('una carpeta'), 'out'),
+  help: toggle('help', 'esta ayuda'),
+};
+
+/** `npm run rehearse`: every experiment once, before the talk: warms caches, tells what does not fit in its time. */
+await runCommand(async () => {
+  const flags = parseOptions(options, process.argv.slice(2), command);
+  if (flags.help) {
+    process.stdout.write(`${helpText(`Uso: ${command} -- [opciones]
+
+Ejecuta una vez cada experimento, como en la charla, y dice cuánto tarda en este equipo y cuál no cabría en su tiempo.`,
+    { Opciones: options })}\n`);
+    return;
+  }
+  const screen = createScreen();
+  const rows = [['experimento', 'tarda', 'tiempo', '']];
+  try {
+    const rehearsed = readRehearsal(flags.output);
+    for await (const { id, record } of walk(flags.backend, (event) => screen.show(event))) {
+      const { seconds } = record;
+      const { title, budget } = experiments[id];
+      saveRun(join(flags.output, id, 'run.json'), record);
+      rehearsed[id] = { seconds, silence: longestSilence(record.events) };
+      writeRehearsal(flags.output, rehearsed); // what is known stays known if a later one fails
+      rows.push([title, formatDuration(seconds), formatDuration(budget), seconds <= budget ? 'cabe' : 'NO CABE: se mostrará lo grabado']);
+    }
+    screen.line('');
+    screen.table(rows);
+  } finally {
+    screen.close();
+  }
+});

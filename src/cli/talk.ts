@@ -1,0 +1,53 @@
+import { z } from 'zod';
+import { startTalk } from '../live/start.ts';
+import type { ExperimentId } from '../runs/experiments.ts';
+import { backendOption } from './flags.ts';
+import { lookOptions } from './look.ts';
+import { explain, runCommand } from './main.ts';
+import { helpText, integer, option, optional, parseOptions, positive, text, toggle } from './options.ts';
+import type { Kind } from './options.ts';
+import { experimentCommand, limitsOf, readRehearsal } from './rehearsal.ts';
+
+const command = 'npm run talk';
+const port: Kind<number> = {
+  schema: integer(0).schema.pipe(z.number().max(65_535)),
+  expected: 'un puerto, de 0 (uno libre) a 65535',
+};
+const table = {
+  deck: option('deck', 'FICHERO', 'presentación, en Markdown', text('un fichero Markdown'), 'slides/modulo-2.md'),
+  port: option('port', 'N', 'puerto; 0, uno libre', port, '8080'),
+  host: option('host', 'DIRECCIÓN', 'desde dónde se ve; 0.0.0.0, desde toda la red', text('una dirección de este equipo'), '127.0.0.1'),
+  budget: optional('budget', 'S', 'segundos de una ejecución en vivo, como mucho', positive, 'los de cada experimento'),
+  replay: toggle('replay', 'reproduce las ejecuciones grabadas, sin calcular nada'),
+  speed: option('speed', 'X', 'velocidad de la reproducción', positive, '1'),
+  backend: backendOption,
+  ...lookOptions,
+  help: toggle('help', 'esta ayuda'),
+};
+
+/** Where runs leave what is not for the slides of everyone. */
+const output = 'out';
+
+/** `npm run talk`: the deck with its experiments, live. */
+await runCommand(async () => {
+  const flags = parseOptions(table, process.argv.slice(2), command);
+  if (flags.help) {
+    process.stdout.write(`${helpText(`Uso: ${command} -- [opciones]
+
+Presenta: sirve las diapositivas en este equipo, ejecuta sus experimentos desde ellas y las redibuja cuando cambian el
+texto, el tema, el código o las medidas. Quien no abra la dirección con su clave mira, y no toca.`, { Opciones: table })}\n`);
+    return;
+  }
+  const rehearsed = readRehearsal(output);
+  const talk = await startTalk({
+    deck: flags.deck, look: { theme: flags.theme, size: flags.size }, host: flags.host, port: flags.port, output,
+    command: experimentCommand(flags.backend),
+    replaySpeed: flags.replay ? flags.speed : undefined,
+    limits: (id, record) => limitsOf(id as ExperimentId, record, rehearsed, flags.budget),
+    failed: (error) => process.stderr.write(`${explain(error)}\n`),
+  });
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => void talk.close().then(() => process.exit()));
+  }
+  process.stdout.write(`${talk.url}\nTeclas: «e» ejecuta o detiene, «c» muestra el código, «p» abre la vista del presentador. Ctrl-C termina.\n`);
+});

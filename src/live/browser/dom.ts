@@ -1,0 +1,26 @@
+/** A new element with a class and what is in it. */
+export function element<Name extends keyof HTMLElementTagNameMap>(
+  name: Name, className: string, ...inside: (Node | string)[]
+): HTMLElementTagNameMap[Name] {
+  const made = document.createElement(name);
+  made.className = className;
+  made.append(...inside);
+  return made;
+}
+
+/** A button that gives the keys back to the slides once it is pressed. */
+export function button(className: string, label: string, title: string, press: () => void): HTMLButtonElement {
+  const made = element('button', className, label);
+  made.type = 'button';
+  made.title = title;
+  made.addEventListener('click', () => {
+    made.blur();
+    press();
+  });
+  return made;
+}
+
+/** Sets a text where it is not so already. */
+export function setText(target: HTMLElement, text: string): void {
+  if (target.textContent !== text) target.textContent = text;
+}

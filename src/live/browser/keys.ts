@@ -1,0 +1,24 @@
+import type { Panel } from './panel.ts';
+import { currentSlide, slides } from './slides.ts';
+
+/** Puts each panel on the slide that asks for it. */
+export function mountPanels(panels: readonly Panel[]): void {
+  for (const panel of panels) {
+    const section = document.querySelector(`section[data-experimento="${panel.id}"]`);
+    if (section) panel.mount(section);
+  }
+}
+
+/** Keys on a slide with an experiment: «e» runs or stops, «c» opens or closes its panel, Escape closes it. */
+export function bindKeys(panels: readonly Panel[]): void {
+  document.addEventListener('keydown', (event) => {
+    const target = event.target as HTMLElement;
+    if (event.ctrlKey || event.altKey || event.metaKey || target.isContentEditable || target.closest('input, textarea')) return;
+    const id = slides()[currentSlide()]?.querySelector('section')?.dataset.experimento;
+    const panel = panels.find((one) => one.id === id);
+    if (!panel) return;
+    if (event.key === 'e') panel.toggleRun();
+    else if (event.key === 'c') panel.toggleOpen();
+    else if (event.key === 'Escape' && panel.isOpen) panel.toggleOpen();
+  });
+}

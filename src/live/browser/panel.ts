@@ -1,0 +1,139 @@
+import { charts } from '../../charts/index.ts';
+import type { Experiment } from '../../runs/experiments.ts';
+import { resultsOf } from '../../runs/schema.ts';
+import { runLabel } from '../label.ts';
+import { lineOf, progressOf } from '../lines.ts';
+import type { ExperimentView } from '../state.ts';
+import { button, element, setText } from './dom.ts';
+
+/** What a panel can ask for. */
+export interface Actions {
+  run(id: string, code?: string): void;
+  stop(): void;
+  open(id: string, open: boolean): void;
+  /** Only where programs can be run. */
+  edit?(id: string, code: string): void;
+}
+
+/** The code in a panel: an editor, or text. */
+export interface CodeView {
+  readonly dom: HTMLElement;
+  show(view: ExperimentView): void;
+  /** Code that has been typed and not yet told. */
+  pending(): string | undefined;
+}
+
+/** The panel of an experiment over its slide: code on one side; on the other what its run tells. */
+export class Panel {
+  private readonly buttons = {
+    show: button('vivo-abrir', '▶ Ejecutar', 'Ejecuta el experimento (e) o muestra su panel (c)', () => this.toggleRun()),
+    run: button('vivo-ejecutar', '▶ Ejecutar', 'Ejecuta o detiene (e)', () => this.toggleRun()),
+    restore: button('', 'Restaurar', 'Vuelve al código original', () => this.actions.edit?.(this.id, this.view!.original)),
+    close: button('', '✕', 'Cierra el panel (c)', () => this.actions.open(this.id, false)),
+  };
+
+  private readonly label = element('span', 'vivo-procedencia');
+  private readonly reason = element('p', 'vivo-motivo');
+  private readonly figures = element('div', 'vivo-figuras');
+  private readonly lines = element('div', 'vivo-texto');
+  private readonly problems = element('ul', 'vivo-problemas');
+  private readonly progress = element('p', 'vivo-progreso');
+  private readonly panel: HTMLElement;
+  private view: ExperimentView | undefined;
+  /** What each figure shows. */
+  private readonly drawn = new Map<string, string>();
+  /** How many events of which run are in the text. */
+  private written = { run: 0, events: 0 };
+
+  constructor(
+    readonly id: string, private readonly experiment: Experiment, private readonly code: CodeView,
+    private readonly actions: Actions,
+  ) {
+    const { run, restore, close } = this.buttons;
+    this.panel = element('aside', 'vivo',
+      element('header', '', element('strong', '', experiment.title), this.label, element('span', 'vivo-botones', restore, run, close)),
+      element('div', 'vivo-codigo', element('p', 'vivo-fichero', experiment.file), code.dom, this.problems, this.lines, this.progress),
+      element('div', 'vivo-salida', this.reason, this.figures));
+    this.panel.setAttribute('aria-label', experiment.title);
+    this.panel.hidden = true;
+    this.lines.setAttribute('role', 'log');
+    setInterval(() => this.tick(), 200);
+  }
+
+  /** Puts the panel on a slide: again, when the slide has been drawn again. */
+  mount(section: Element): void {
+    section.append(this.buttons.show, this.panel);
+  }
+
+  show(view: ExperimentView): void {
+    this.view = view;
+    const { run } = view;
+    const running = run?.state === 'running';
+    this.panel.hidden = !view.open;
+    this.panel.dataset.fuente = run?.source ?? '';
+    this.panel.dataset.estado = run?.state ?? '';
+    const asks = this.actions.edit === undefined ? '▶ Reproducir' : '▶ Ejecutar';
+    setText(this.buttons.run, running ? '■ Detener' : asks);
+    setText(this.buttons.show, running ? '● En marcha' : asks);
+    this.buttons.restore.hidden = view.code === view.original;
+    this.code.show(view);
+    this.problems.replaceChildren(...view.problems.map(({ line, message }) => element('li', '', `línea ${line + 1}: ${message}`)));
+    this.tick();
+    setText(this.reason, run?.reason ?? '');
+    this.reason.hidden = !run?.reason;
+    this.writeLines();
+    this.draw();
+  }
+
+  toggleRun(): void {
+    if (this.view?.run?.state === 'running') this.actions.stop();
+    else this.actions.run(this.id, this.code.pending());
+  }
+
+  toggleOpen(): void {
+    this.actions.open(this.id, !this.view?.open);
+  }
+
+  get isOpen(): boolean {
+    return this.view?.open ?? false;
+  }
+
+  private tick(): void {
+    const run = this.view?.run;
+    setText(this.label, run ? runLabel(run, Date.now()) : '');
+  }
+
+  private writeLines(): void {
+    const { number = 0, events = [] } = this.view?.run ?? {};
+    if (number !== this.written.run || events.length < this.written.events) {
+      this.lines.replaceChildren();
+      this.written = { run: number, events: 0 };
+    }
+    const fresh = events.slice(this.written.events);
+    this.written.events = events.length;
+    for (const event of fresh) {
+      const line = lineOf(event);
+      if (line) this.lines.append(element('p', event.type === 'text' && event.heading ? 'vivo-titulo' : '', line));
+    }
+    while (this.lines.childElementCount > 200) this.lines.firstElementChild!.remove();
+    if (fresh.length > 0) this.lines.scrollTop = this.lines.scrollHeight;
+    setText(this.progress, progressOf(events));
+  }
+
+  /** Each chart as soon as the figures that it needs have come. */
+  private draw(): void {
+    const events = this.view?.run?.events ?? [];
+    const record = { id: this.id, events: [...events], results: resultsOf(events) };
+    Object.entries(this.experiment.charts).forEach(([name, alt], i) => {
+      let html = '';
+      try {
+        html = charts[this.id]?.[name]?.(record, alt) ?? '';
+      } catch { /* figures that have not come yet */ }
+      const figure = this.figures.children[i] as HTMLElement | undefined ?? this.figures.appendChild(element('figure', ''));
+      figure.dataset.grafico = name;
+      figure.hidden = html === '';
+      if (this.drawn.get(name) !== html) figure.innerHTML = html;
+      this.drawn.set(name, html);
+    });
+  }
+}

@@ -1,0 +1,50 @@
+import { experiments } from '../../runs/experiments.ts';
+import type { ExperimentId } from '../../runs/experiments.ts';
+import { toldBy } from '../../runs/schema.ts';
+import type { RunRecord } from '../../runs/schema.ts';
+import { replay } from '../replay.ts';
+import type { ExperimentView, RunView } from '../state.ts';
+import { element } from './dom.ts';
+import { bindKeys, mountPanels } from './keys.ts';
+import { Panel } from './panel.ts';
+import { view } from './slides.ts';
+
+/** What the page carries in `<script type="application/json" id="grabaciones">`. */
+export type Recordings = Readonly<Partial<Record<ExperimentId, { readonly code: string; readonly record: RunRecord }>>>;
+
+/** Faster than they ran: a reader does not wait a minute and a half. */
+const speed = 8;
+
+/** The deck in a file: the recorded runs that it carries are played back in their panels, without a server. */
+if (view === '' || view === 'presenter') start();
+
+function start(): void {
+  const recordings = JSON.parse(document.getElementById('grabaciones')!.textContent) as Recordings;
+  const panels = Object.entries(recordings).map(([id, recording]) => playable(id as ExperimentId, recording));
+  mountPanels(panels);
+  bindKeys(panels);
+}
+
+function playable(id: ExperimentId, { code, record }: Required<Recordings>[ExperimentId] & object): Panel {
+  const { header, events } = toldBy(record);
+  let playing: AbortController | undefined;
+  let state: ExperimentView = { open: false, code, original: code, problems: [] };
+  const change = (changes: Partial<ExperimentView>) => panel.show(state = { ...state, ...changes });
+  const play = async (number: number) => {
+    const abort = playing = new AbortController();
+    let run: RunView = { number, source: 'replay', state: 'running', edited: false, startedAt: Date.now(), header, events: [] };
+    change({ open: true, run });
+    for await (const event of replay(events, speed, abort.signal)) {
+      run = { ...run, events: [...run.events, event] };
+      change({ run });
+    }
+    change({ run: { ...run, state: abort.signal.aborted ? 'stopped' : 'finished' } });
+  };
+  const panel = new Panel(id, experiments[id], { dom: element('pre', 'vivo-editor', code), show() {}, pending: () => undefined }, {
+    run: () => void play((state.run?.number ?? 0) + 1),
+    stop: () => playing?.abort(),
+    open: (_id, open) => change({ open }),
+  });
+  panel.show(state);
+  return panel;
+}

@@ -1,0 +1,45 @@
+/** The slide on show, from 0. */
+export function currentSlide(): number {
+  return Math.max(0, slides().findIndex((slide) => slide.classList.contains('bespoke-marp-active')));
+}
+
+/** The slides of the page, as Marp's player has them. */
+export function slides(root: ParentNode = document): Element[] {
+  return [...root.querySelectorAll('svg[data-marpit-svg]')];
+}
+
+/** Which view of Marp's player this page is: the audience's, the presenter's, or a frame of one of them. */
+export const view = new URLSearchParams(location.search).get('view') ?? '';
+
+/** Calls back when another slide comes on show. */
+export function onSlide(changed: () => void): void {
+  const observer = new MutationObserver(changed);
+  for (const slide of slides()) observer.observe(slide, { attributes: true, attributeFilter: ['class'] });
+}
+
+/**
+ * Draws the deck as it is now on the server in the place of the one on show, slide by slide, so that nothing moves but
+ * what has changed.
+ * @returns false if it has other slides, and the page has to be loaded again
+ */
+export async function redraw(): Promise<boolean> {
+  const page = new DOMParser().parseFromString(await (await fetch('./')).text(), 'text/html');
+  const [before, after] = [slides(), slides(page)];
+  if (before.length !== after.length) return false;
+  const [style, newStyle] = [document, page].map((root) => [...root.querySelectorAll('head style')].at(-1)!);
+  if (style!.textContent !== newStyle!.textContent) style!.textContent = newStyle!.textContent;
+  before.forEach((slide, i) => {
+    const html = after[i]!.innerHTML;
+    if (drawn.get(slide) !== html) slide.innerHTML = html;
+    drawn.set(slide, html);
+  });
+  for (const note of page.querySelectorAll('.bespoke-marp-note')) {
+    const old = document.querySelector(`.bespoke-marp-note[data-index="${note.getAttribute('data-index')}"]`);
+    if (old && old.innerHTML !== note.innerHTML) old.innerHTML = note.innerHTML;
+  }
+  for (const frame of document.querySelectorAll('iframe')) frame.contentWindow?.location.reload();
+  return true;
+}
+
+/** What was last drawn in each slide. */
+const drawn = new WeakMap<Element, string>();

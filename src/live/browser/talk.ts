@@ -1,0 +1,93 @@
+import { experiments } from '../../runs/experiments.ts';
+import type { ExperimentId } from '../../runs/experiments.ts';
+import { apply } from '../state.ts';
+import type { Message, TalkState } from '../state.ts';
+import { Clock } from './clock.ts';
+import { Editor } from './editor.ts';
+import { bindKeys, mountPanels } from './keys.ts';
+import { Panel } from './panel.ts';
+import type { Actions } from './panel.ts';
+import { redraw, view } from './slides.ts';
+
+/**
+ * The talk in one of its windows: it shows the state that the server has, and asks the server for whatever is to
+ * happen, so that all windows show the same and none loses anything when it is loaded again.
+ */
+const token = takeToken();
+// The frames inside a window, of the next slide and of all of them, show slides alone.
+if (view === '' || view === 'presenter') start();
+
+/** The session's token comes in the address that the terminal shows; kept for this origin, and taken out of sight. */
+function takeToken(): string {
+  const address = new URL(location.href);
+  const given = address.searchParams.get('clave');
+  if (given !== null) {
+    localStorage.setItem('clave', given);
+    address.searchParams.delete('clave');
+    history.replaceState(history.state, '', address);
+  }
+  return localStorage.getItem('clave') ?? '';
+}
+
+async function ask(path: string, body: object = {}): Promise<void> {
+  await fetch(path, {
+    method: 'POST', headers: { 'content-type': 'application/json', 'x-clave': token }, body: JSON.stringify(body),
+  });
+}
+
+function start(): void {
+  const actions: Actions = {
+    run(id, code) {
+      performance.mark('pulsado');
+      void ask('run', { id, code });
+    },
+    stop: () => void ask('stop'),
+    open: (id, open) => void ask('open', { id, open }),
+    edit: (id, code) => void ask('edit', { id, code }),
+  };
+  const panels = (Object.keys(experiments) as ExperimentId[]).map((id): Panel => {
+    const panel = new Panel(id, experiments[id], new Editor({
+      readOnly: token === '', edited: (code) => actions.edit!(id, code), run: () => panel.toggleRun(),
+    }), actions);
+    return panel;
+  });
+  mountPanels(panels);
+  bindKeys(panels);
+  const clock = view === 'presenter' ? new Clock((runs) => void ask('clock', { runs })) : undefined;
+
+  let state: TalkState | undefined;
+  let waiting: Extract<Message, { type: 'event' }>[] = [];
+  const changed = new Set<string>();
+  const paint = () => {
+    for (const panel of panels) {
+      const view = state!.experiments[panel.id];
+      if (view && changed.has(panel.id)) panel.show(view);
+    }
+    changed.clear();
+    measure(waiting);
+    waiting = [];
+  };
+  new EventSource('events').addEventListener('message', ({ data }: MessageEvent<string>) => {
+    const message = JSON.parse(data) as Message;
+    const known = state;
+    state = message.type === 'state' ? message.state : apply(state!, message);
+    if (changed.size === 0) requestAnimationFrame(paint);
+    if (message.type === 'event') waiting.push(message);
+    for (const id of 'id' in message ? [message.id] : Object.keys(state.experiments)) changed.add(id);
+    clock?.set(state.clock);
+    if (known && known.deck !== state.deck) {
+      void redraw().then((done) => (done ? mountPanels(panels) : location.reload()));
+    }
+  });
+}
+
+/** Latencies, in the browser's own timeline: from the key to the first event, and from each event to the screen. */
+function measure(painted: readonly Extract<Message, { type: 'event' }>[]): void {
+  const end = performance.now();
+  for (const { sentAt } of painted) {
+    performance.measure('suceso en pantalla', { start: sentAt - performance.timeOrigin, end });
+  }
+  if (painted.length === 0 || performance.getEntriesByName('pulsado').length === 0) return;
+  performance.measure('primer suceso', 'pulsado');
+  performance.clearMarks('pulsado');
+}

@@ -1,0 +1,75 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { childMessage } from './protocol.ts';
+import type { ChildMessage, Order } from './protocol.ts';
+
+export type Heard = Extract<ChildMessage, { type: 'header' | 'event' }>;
+
+/** Of what a program prints, a line is cut here. */
+const longestLine = 500;
+
+/**
+ * The process of one run. It starts at once and waits for its order with everything in memory, so that little passes
+ * from the order to its first event.
+ */
+export class Program {
+  /** Resolves when it waits for its order, or is gone. */
+  readonly ready: Promise<void>;
+  private readonly child: ChildProcess;
+  private readonly gone: Promise<void>;
+  private hear: (message: ChildMessage) => void = () => {};
+
+  /** @param command the arguments of Node */
+  constructor(command: readonly string[]) {
+    // Its standard input is never written: when this process is gone, it closes, and the child ends itself.
+    this.child = spawn(process.execPath, command, { stdio: ['pipe', 'pipe', 'pipe', 'ipc'] });
+    this.child.stdin!.on('error', () => {});
+    this.gone = new Promise((resolve) => {
+      this.child.on('exit', () => resolve());
+      this.child.on('error', () => resolve());
+    });
+    this.ready = new Promise((resolve) => {
+      void this.gone.then(resolve);
+      this.child.on('message', (value) => {
+        const message = childMessage.safeParse(value);
+        if (!message.success) return; // an edited program may send what it likes
+        if (message.data.type === 'ready') resolve();
+        this.hear(message.data);
+      });
+    });
+    for (const stream of [this.child.stdout!, this.child.stderr!]) {
+      createInterface({ input: stream }).on('line', (line) => {
+        this.hear({ type: 'event', event: { type: 'text', text: line.slice(0, longestLine) }, sentAt: Date.now() });
+      });
+    }
+  }
+
+  get pid(): number | undefined {
+    return this.child.pid;
+  }
+
+  /**
+   * Gives the order, and resolves when the program has come to its end.
+   * @throws Error in Spanish when it fails or is killed
+   */
+  async run(order: Order, heard: (message: Heard) => void): Promise<void> {
+    await this.ready;
+    await new Promise<void>((resolve, reject) => {
+      this.hear = (message) => {
+        if (message.type === 'finished') resolve();
+        else if (message.type === 'failed') reject(new Error(`La ejecución en vivo ha fallado: ${message.message}`));
+        else if (message.type !== 'ready') heard(message);
+      };
+      void this.gone.then(() => reject(new Error('La ejecución en vivo ha muerto.')));
+      if (this.child.connected) this.child.send(order, () => {});
+    });
+  }
+
+  /** Resolves when it is gone. */
+  async kill(): Promise<void> {
+    this.hear = () => {};
+    this.child.kill('SIGKILL');
+    await this.gone;
+  }
+}

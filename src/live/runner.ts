@@ -1,0 +1,153 @@
+import { formatDuration } from '../format.ts';
+import type { TimedEvent } from '../runs/events.ts';
+import { toldBy } from '../runs/schema.ts';
+import type { RunHeader, RunRecord } from '../runs/schema.ts';
+import { Program } from './program.ts';
+import { replay } from './replay.ts';
+import type { RunView } from './state.ts';
+
+/** In seconds. */
+export interface Limits {
+  /** What a run may take. */
+  readonly budget: number;
+  /** How long it may tell nothing. */
+  readonly silence: number;
+}
+
+export interface RunnerOptions {
+  /** Arguments of Node that start the process of a run. */
+  readonly command: readonly string[];
+  /** The recorded run that is played back, or takes the place of a live one. */
+  readonly read: (id: string) => RunRecord | undefined;
+  readonly limits: (id: string) => Limits;
+  /** Plays recorded runs back at this speed, and computes nothing. */
+  readonly replaySpeed?: number | undefined;
+  /** Told each change of a run but its events, which come one by one. */
+  readonly changed: (id: string, run: RunView) => void;
+  readonly event: (id: string, run: number, event: TimedEvent, sentAt: number) => void;
+}
+
+/** A program gone wild does not fill the memory of the windows. */
+const mostEvents = 20_000;
+
+/** Runs one experiment at a time, and has the recorded run take over from a live one that does not end well. */
+export class Runner {
+  private warm: Program | undefined;
+  private count = 0;
+  private current: { readonly id: string; readonly abort: AbortController; readonly done: Promise<void> } | undefined;
+  private closed = false;
+
+  constructor(private readonly options: RunnerOptions) {
+    this.warmUp();
+  }
+
+  get busy(): boolean {
+    return this.current !== undefined;
+  }
+
+  /** The process that computes, or that waits to. */
+  get pid(): number | undefined {
+    return this.warm?.pid;
+  }
+
+  /**
+   * Starts a run; the options are told how it goes on.
+   * @param edited a program that takes the place of the experiment's own; the run does not touch it
+   * @returns resolves when the run is over, however it ended
+   * @throws Error if there is one already
+   */
+  run(id: string, edited?: string): Promise<void> {
+    if (this.current) throw new Error('Ya hay una ejecución en marcha');
+    const abort = new AbortController();
+    const done = this.follow(id, edited, abort.signal).finally(() => { this.current = undefined; });
+    this.current = { id, abort, done };
+    return done;
+  }
+
+  /** Ends the run there is, which keeps what it has told. */
+  async stop(): Promise<void> {
+    this.current?.abort.abort();
+    await this.current?.done;
+  }
+
+  /** The process that waits has what it was started with: another takes its place when the sources change. */
+  refresh(): void {
+    if (this.busy) return;
+    void this.warm?.kill();
+    this.warm = undefined;
+    this.warmUp();
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+    await this.stop();
+    await this.warm?.kill();
+  }
+
+  private warmUp(): void {
+    if (this.options.replaySpeed === undefined && !this.closed) this.warm ??= new Program(this.options.command);
+  }
+
+  private async follow(id: string, edited: string | undefined, signal: AbortSignal): Promise<void> {
+    const { changed, event, read, replaySpeed } = this.options;
+    const events: TimedEvent[] = [];
+    let run: RunView = {
+      number: ++this.count, source: replaySpeed === undefined ? 'live' : 'replay', state: 'running',
+      edited: edited !== undefined, startedAt: Date.now(), events,
+    };
+    const change = (changes: Partial<RunView>) => changed(id, run = { ...run, ...changes });
+    const tell = (told: TimedEvent, sentAt: number) => {
+      events.push(told);
+      event(id, run.number, told, sentAt);
+    };
+    const record = read(id);
+    const recorded = record && toldBy(record);
+    try {
+      if (replaySpeed === undefined) {
+        change({});
+        await this.compute(id, edited, signal, tell, (header) => change({ header }));
+      } else {
+        if (!recorded) throw new Error('No hay ninguna ejecución grabada que reproducir.');
+        change({ header: recorded.header });
+        for await (const told of replay(recorded.events, replaySpeed, signal)) tell(told, Date.now());
+      }
+      change({ state: signal.aborted ? 'stopped' : 'finished' });
+    } catch (error) {
+      const reason = (error as Error).message;
+      if (signal.aborted) change({ state: 'stopped' });
+      else if (recorded) change({ source: 'recorded', state: 'finished', ...recorded, reason });
+      else change({ state: 'stopped', reason });
+    }
+  }
+
+  /** Resolves when the program has come to its end; throws when it fails, dies, falls silent or takes too long. */
+  private async compute(
+    id: string, edited: string | undefined, signal: AbortSignal,
+    tell: (event: TimedEvent, sentAt: number) => void, identified: (header: RunHeader) => void,
+  ): Promise<void> {
+    this.warmUp();
+    const program = this.warm!;
+    const { budget, silence } = this.options.limits(id);
+    const timers: NodeJS.Timeout[] = [];
+    let told = 0;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        const giveUp = (reason: string) => reject(new Error(reason));
+        signal.addEventListener('abort', () => giveUp(''));
+        timers.push(setTimeout(giveUp, budget * 1000, `La ejecución en vivo ha agotado su tiempo: ${formatDuration(budget)}.`));
+        const watch = setTimeout(giveUp, silence * 1000, `La ejecución en vivo lleva ${formatDuration(silence)} sin dar señales.`);
+        timers.push(watch);
+        program.run({ id, edited }, (message) => {
+          watch.refresh();
+          if (message.type === 'header') identified(message.header);
+          else if (told++ < mostEvents) tell(message.event, message.sentAt);
+          else giveUp('La ejecución en vivo cuenta más de lo que cabe.');
+        }).then(resolve, reject);
+      });
+    } finally {
+      timers.forEach(clearTimeout);
+      this.warm = undefined;
+      void program.kill().then(() => this.warmUp());
+    }
+  }
+}

@@ -1,0 +1,150 @@
+import { randomBytes } from 'node:crypto';
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { z } from 'zod';
+import { UserError } from '../errors.ts';
+import { refusal } from './guard.ts';
+import type { Page } from './page.ts';
+import type { Message } from './state.ts';
+import type { Talk } from './talk.ts';
+
+/** The largest body that is read, in bytes: a program is a few kB. */
+const largestBody = 64 * 1024;
+
+const id = z.string();
+/** What a window may ask for, by its path. */
+const asks = {
+  '/run': z.object({ id, code: z.string().optional() }),
+  '/stop': z.object({}),
+  '/edit': z.object({ id, code: z.string() }),
+  '/open': z.object({ id, open: z.boolean() }),
+  '/clock': z.object({ runs: z.boolean() }),
+} as const;
+
+export interface TalkServer {
+  /** With the token of the session: whoever opens it may run, edit and stop. */
+  readonly url: string;
+  readonly close: () => Promise<void>;
+}
+
+export interface ServerOptions {
+  readonly talk: Talk;
+  /** The page of the deck as it is now. */
+  readonly page: () => Page;
+  /** The program of the page. */
+  readonly script: string;
+  readonly host: string;
+  /** 0 takes any free port. */
+  readonly port: number;
+}
+
+/**
+ * Serves a talk: its page, its script, the stream of what happens, and what a window may ask for.
+ * @throws UserError if the port is taken or the address is not of this machine
+ */
+export async function serve({ talk, page, script, host, port }: ServerOptions): Promise<TalkServer> {
+  const token = randomBytes(18).toString('base64url');
+  let hosts: ReadonlySet<string> = new Set();
+  const server = createServer((request, response) => {
+    const refused = refusal({ method: request.method ?? '', headers: request.headers }, hosts, token);
+    if (refused !== undefined) return answer(response, refused);
+    const { pathname } = new URL(request.url ?? '/', 'http://localhost');
+    if (request.method === 'POST') return void handle(talk, pathname, request, response);
+    switch (pathname) {
+      case '/': return answer(response, 200, page().html, {
+        'content-type': 'text/html; charset=utf-8', 'content-security-policy': page().policy,
+      });
+      case '/live.js': return answer(response, 200, script, { 'content-type': 'text/javascript; charset=utf-8' });
+      case '/events': return stream(talk, response);
+      default: return answer(response, 404);
+    }
+  });
+  await listen(server, host, port);
+  const { port: taken } = server.address() as AddressInfo;
+  hosts = new Set(namesOf(host).map((name) => `${name}:${taken}`));
+  return {
+    url: `http://${[...hosts][0]}/?clave=${token}`,
+    close: () => new Promise((resolve) => {
+      server.close(() => resolve());
+      server.closeAllConnections();
+    }),
+  };
+}
+
+function answer(response: ServerResponse, status: number, body = '', headers: Record<string, string> = {}): void {
+  response.writeHead(status, {
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    'referrer-policy': 'no-referrer',
+    'cross-origin-resource-policy': 'same-origin',
+    ...headers,
+  });
+  response.end(body);
+}
+
+function stream(talk: Talk, response: ServerResponse): void {
+  response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
+  const send = (message: Message) => void response.write(`data: ${JSON.stringify(message)}\n\n`);
+  response.write('retry: 500\n\n');
+  send({ type: 'state', state: talk.state });
+  response.on('close', talk.subscribe(send));
+}
+
+async function handle(talk: Talk, path: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  if (!Object.hasOwn(asks, path)) return answer(response, 404);
+  const body = await read(request);
+  if (body === undefined) return answer(response, 413, '', { connection: 'close' });
+  const asked = parse(path as keyof typeof asks, body);
+  if (!asked || ('id' in asked && !talk.has(asked.id))) return answer(response, 400);
+  if (path === '/run' && talk.busy) return answer(response, 409);
+  if ('code' in asked && asked.code !== undefined) talk.edit(asked.id, asked.code);
+  if ('open' in asked) talk.open(asked.id, asked.open);
+  if ('runs' in asked) talk.clock(asked.runs);
+  if (path === '/run') talk.run((asked as { id: string }).id);
+  if (path === '/stop') await talk.stop();
+  answer(response, 204);
+}
+
+function parse<Path extends keyof typeof asks>(path: Path, body: string) {
+  try {
+    return asks[path].parse(JSON.parse(body));
+  } catch {
+    return undefined;
+  }
+}
+
+/** The body, or undefined when it is too long. */
+async function read(request: IncomingMessage): Promise<string | undefined> {
+  const pieces: Buffer[] = [];
+  let length = 0;
+  for await (const piece of request as AsyncIterable<Buffer>) {
+    length += piece.length;
+    if (length > largestBody) return undefined;
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces).toString('utf8');
+}
+
+function listen(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EADDRINUSE') reject(new UserError(`El puerto ${port} está ocupado: elige otro con --port.`));
+      else if (error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND') {
+        reject(new UserError(`La dirección «${host}» no es de este equipo: elige otra con --host.`));
+      } else reject(error);
+    });
+    server.listen(port, host, resolve);
+  });
+}
+
+/** The names under which windows reach the server; the first is the one to open. */
+function namesOf(host: string): string[] {
+  const written = (address: string) => (address.includes(':') ? `[${address}]` : address);
+  if (host === '0.0.0.0' || host === '::') {
+    const own = Object.values(networkInterfaces()).flat().map((one) => written(one!.address));
+    return ['127.0.0.1', 'localhost', '[::1]', ...own];
+  }
+  return host === '127.0.0.1' ? ['127.0.0.1', 'localhost'] : [written(host)];
+}

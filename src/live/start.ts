@@ -1,0 +1,88 @@
+import { dirname, join } from 'node:path';
+import type { Look } from '../deck/look.ts';
+import { experiments } from '../runs/experiments.ts';
+import { recordOf } from '../runs/schema.ts';
+import type { RunRecord } from '../runs/schema.ts';
+import { runsFolder, saveRun } from '../runs/store.ts';
+import { bundle } from './bundle.ts';
+import { PageMaker } from './page.ts';
+import { latestRuns } from './runs.ts';
+import type { Limits } from './runner.ts';
+import { serve } from './server.ts';
+import { removeEdited } from './source.ts';
+import { Talk } from './talk.ts';
+import { TypeChecker } from './types.ts';
+import { watchFolders, watchRuns } from './watch.ts';
+
+export interface StartOptions {
+  /** The deck, in Markdown. */
+  readonly deck: string;
+  readonly look?: Look;
+  readonly host: string;
+  /** 0 takes any free port. */
+  readonly port: number;
+  /** Where runs leave their records, each in a folder of its own. */
+  readonly output: string;
+  /** Arguments of Node that start the process of a run. */
+  readonly command: readonly string[];
+  readonly limits: (id: string, record: RunRecord | undefined) => Limits;
+  /** Plays recorded runs back at this speed, and computes nothing. */
+  readonly replaySpeed?: number | undefined;
+  /** Told what keeps the deck from being drawn again. */
+  readonly failed: (error: unknown) => void;
+}
+
+export interface StartedTalk {
+  /** To be opened by the presenter. */
+  readonly url: string;
+  readonly talk: Talk;
+  readonly close: () => Promise<void>;
+}
+
+/**
+ * Starts a talk: its server, the process of the next run, and the watch over what the deck is made of.
+ * @throws UserError if the deck cannot be drawn, or the port is taken
+ */
+export async function startTalk(
+  { deck, look, host, port, output, command, limits, replaySpeed, failed }: StartOptions,
+): Promise<StartedTalk> {
+  const programs = [...new Set(Object.values(experiments).map(({ file }) => dirname(file)))];
+  programs.forEach(removeEdited);
+  const read = latestRuns(output);
+  const pages = new PageMaker(deck, { read, look });
+  let page = await pages.draw();
+  const checker = new TypeChecker();
+  const talk = new Talk({
+    experiments, checker, read, command, replaySpeed,
+    limits: (id) => limits(id, read(id)),
+    finished(id, { header, events }) {
+      if (header) saveRun(join(output, id, 'run.json'), recordOf(header, events));
+    },
+  });
+
+  let drawing = Promise.resolve();
+  const redraw = () => {
+    drawing = drawing.then(async () => {
+      page = await pages.draw();
+      talk.drawn();
+    }).catch(failed); // the last good one stays on show
+  };
+  const stopWatching = [
+    watchFolders([dirname(deck), 'assets/theme', 'assets/fonts', runsFolder], redraw),
+    watchFolders(programs, () => {
+      talk.sourcesChanged();
+      redraw();
+    }),
+    watchRuns(output, redraw),
+  ];
+  const server = await serve({ talk, page: () => page, script: await bundle('talk'), host, port });
+  return {
+    url: server.url,
+    talk,
+    async close() {
+      stopWatching.forEach((stop) => stop());
+      await Promise.all([server.close(), talk.close(), checker.close()]);
+      programs.forEach(removeEdited);
+    },
+  };
+}
