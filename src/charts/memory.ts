@@ -1,12 +1,16 @@
+import { UserError } from '../errors.ts';
 import { formatBytes } from '../format.ts';
 import type { RunRecord } from '../runs/schema.ts';
 import { palette } from './palette.ts';
 import { rect, svg, text } from './svg.ts';
 
-/** Where the memory of a training step goes: one bar, cut in the parts of its peak, each with its figure. */
-export function memoryBar({ events }: Pick<RunRecord, 'events'>, alt: string): string {
+/**
+ * Where the memory of a training step goes: one bar, cut in the parts of its peak, each with its figure.
+ * @throws UserError if the run has not told its memory
+ */
+export function memoryBar({ id, events }: Pick<RunRecord, 'id' | 'events'>, alt: string): string {
   const memory = events.findLast((event) => event.type === 'memory');
-  if (memory?.type !== 'memory') return '';
+  if (memory?.type !== 'memory') throw new UserError(`La ejecución «${id}» no dice su memoria, que pide «${alt}».`);
   const { base, adapter, optimizerResident, checkpoints, peakTensors } = memory;
   const held = base + adapter + checkpoints;
   const parts = [

@@ -28,7 +28,8 @@ export function readMarkdown(file: string): string {
  * @throws UserError if the file cannot be read, or a slide asks for something that does not exist
  */
 export function readSlides(file: string, read?: ReadRun): Slide[] {
-  const { html, comments } = withPlugins(new Marp(marpOptions), { read }).render(readMarkdown(file), { htmlAsArray: true });
+  const marp = withPlugins(new Marp(marpOptions), { read });
+  const { html, comments } = marp.render(readMarkdown(file), { htmlAsArray: true });
   return html.map((slide, i) => {
     const { document } = parseHTML(slide);
     const time = document.querySelector('section')!.getAttribute('data-tiempo');

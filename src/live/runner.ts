@@ -45,6 +45,11 @@ export class Runner {
     return this.current !== undefined;
   }
 
+  /** Resolves when the process of the next run has everything in memory. */
+  get ready(): Promise<void> {
+    return this.warm?.ready ?? Promise.resolve();
+  }
+
   /** The process that computes, or that waits to. */
   get pid(): number | undefined {
     return this.warm?.pid;

@@ -45,14 +45,19 @@ export interface TalkState {
   readonly clock?: number;
 }
 
+/** An event of a run, and when its program told it: milliseconds, by the machine's clock. */
+export interface Told {
+  readonly type: 'event';
+  readonly id: string;
+  readonly run: number;
+  readonly event: TimedEvent;
+  readonly sentAt: number;
+}
+
 export type Message =
   | { readonly type: 'state'; readonly state: TalkState }
   | { readonly type: 'experiment'; readonly id: string; readonly view: ExperimentView }
-  /** `sentAt`: when the program told it, by the machine's clock in milliseconds. */
-  | {
-    readonly type: 'event'; readonly id: string; readonly run: number; readonly event: TimedEvent;
-    readonly sentAt: number;
-  }
+  | Told
   | { readonly type: 'deck'; readonly deck: number }
   | { readonly type: 'clock'; readonly clock?: number };
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { region } from '../../src/deck/code.ts';
+import { region, withRegion } from '../../src/deck/code.ts';
 import { UserError } from '../../src/errors.ts';
 import { render } from './record.ts';
 
@@ -54,5 +54,19 @@ describe('a fence that names a region', () => {
 
   it('refuses a program that is not there', () => {
     expect(() => render('```ts demo/nada.ts#uno\n```')).toThrow(/«demo\/nada\.ts», que no existe/);
+  });
+});
+
+describe('a program with other code in the place of a region', () => {
+  const text = 'a\n  // #region x\n  if (b) {\n    c();\n  }\n  // #endregion\nd\n';
+
+  it('has it there, indented as the region was, and is otherwise the same', () => {
+    expect(withRegion(text, 'x', 'p.ts', 'e(\n  f,\n\n);\n')).toEqual({
+      text: 'a\n  // #region x\n  e(\n    f,\n\n  );\n  // #endregion\nd\n', line: 2, indent: 2,
+    });
+  });
+
+  it('is the program itself when the code is its own', () => {
+    expect(withRegion(text, 'x', 'p.ts', region(text, 'x', 'p.ts')).text).toBe(text);
   });
 });

@@ -37,6 +37,10 @@ export function record(changes: Partial<RunRecord> = {}, inputs: RunRecord['prov
         type: 'step' as const, step: i + 1, epoch: 1, loss: 2 / (i + 1), learningRate: 1e-3, gradientNorm: 1, tokens: 10,
         tokensPerSecond: 10, seconds: i, secondsLeft: 1,
       })),
+      {
+        type: 'memory', step: 20, base: 5_555_952, adapter: 1_114_112, optimizer: 2_228_224, optimizerResident: 1_048_576,
+        optimizerPageIns: 40, checkpoints: 1_933_312, peakTensors: 89_090_136, process: 4e8,
+      },
       { type: 'evaluation', step: 20, when: 'after', loss: 0.2442, perplexity: 1.2766, exactMatch: 0.8214, count: 364 },
     ],
     ...changes,

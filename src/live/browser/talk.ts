@@ -1,7 +1,7 @@
 import { experiments } from '../../runs/experiments.ts';
 import type { ExperimentId } from '../../runs/experiments.ts';
 import { apply } from '../state.ts';
-import type { Message, TalkState } from '../state.ts';
+import type { Message, TalkState, Told } from '../state.ts';
 import { Clock } from './clock.ts';
 import { Editor } from './editor.ts';
 import { bindKeys, mountPanels } from './keys.ts';
@@ -56,7 +56,7 @@ function start(): void {
   const clock = view === 'presenter' ? new Clock((runs) => void ask('clock', { runs })) : undefined;
 
   let state: TalkState | undefined;
-  let waiting: Extract<Message, { type: 'event' }>[] = [];
+  let waiting: Told[] = [];
   const changed = new Set<string>();
   const paint = () => {
     for (const panel of panels) {
@@ -82,7 +82,7 @@ function start(): void {
 }
 
 /** Latencies, in the browser's own timeline: from the key to the first event, and from each event to the screen. */
-function measure(painted: readonly Extract<Message, { type: 'event' }>[]): void {
+function measure(painted: readonly Told[]): void {
   const end = performance.now();
   for (const { sentAt } of painted) {
     performance.measure('suceso en pantalla', { start: sentAt - performance.timeOrigin, end });

@@ -1,0 +1,26 @@
+// What stands in for the process of an experiment: it does what the id of the order says.
+process.stdin.resume().on('close', () => process.kill(process.pid, 'SIGKILL'));
+const event = (text) => process.send({ type: 'event', event: { type: 'text', text, at: 0.1 }, sentAt: Date.now() });
+const header = {
+  format: 1, id: 'x', title: 'x', startedAt: '2026-03-02T10:00:00.000Z', command: 'npm run x', parameters: {},
+  provenance: {
+    commit: null, dirty: false, backend: 'cpu', inputs: [],
+    machine: { cpu: 'x', cores: 1, memoryBytes: 1, platform: 'x', node: 'x' },
+  },
+};
+process.once('message', ({ id, edited }) => {
+  event(edited ?? 'uno');
+  if (id === 'good') {
+    process.send({ type: 'header', header });
+    process.send({ type: 'unheard of' });
+    console.log('impreso');
+    process.send({ type: 'event', event: { type: 'result', results: { a: 1 }, at: 0.2 }, sentAt: Date.now() });
+    setTimeout(() => process.send({ type: 'finished' }), 50);
+  }
+  if (id === 'failing') process.send({ type: 'failed', message: 'No hay modelo.' });
+  if (id === 'dying') process.exit(3);
+  if (id === 'busy') setInterval(() => event('sigo'), 20);
+  if (id === 'flood') for (let i = 0; i < 21_000; i++) event('agua');
+  // 'silent' tells nothing more
+});
+process.send({ type: 'ready' });

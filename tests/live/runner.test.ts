@@ -1,0 +1,164 @@
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { Runner } from '../../src/live/runner.ts';
+import type { Limits, RunnerOptions } from '../../src/live/runner.ts';
+import type { RunView } from '../../src/live/state.ts';
+import type { TimedEvent } from '../../src/runs/events.ts';
+import { record } from '../deck/record.ts';
+
+const command = [join(import.meta.dirname, 'child.mjs')];
+const ample: Limits = { budget: 20, silence: 20 };
+
+let runner: Runner | undefined;
+afterEach(() => runner?.close());
+
+/** A runner that keeps what it is told. */
+function start(options: Partial<RunnerOptions> = {}) {
+  const told: { views: RunView[]; events: TimedEvent[] } = { views: [], events: [] };
+  runner = new Runner({
+    command, limits: () => ample, read: () => record(),
+    changed: (_id, view) => told.views.push(view),
+    event: (_id, _run, event) => told.events.push(event),
+    ...options,
+  });
+  return { runner, ...told, last: () => told.views.at(-1)! };
+}
+
+const texts = (events: readonly TimedEvent[]) => events.flatMap((event) => (event.type === 'text' ? [event.text] : []));
+const alive = (pid: number) => {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+};
+
+describe('a live run', () => {
+  it('tells its events as they come, and what it prints', async () => {
+    const { runner, events, last } = start();
+    await runner.run('good');
+    expect(texts(events)).toEqual(expect.arrayContaining(['uno', 'impreso']));
+    expect(last()).toMatchObject({ source: 'live', state: 'finished', edited: false, header: { id: 'x' } });
+    expect(last().reason).toBeUndefined();
+    expect(last().events).toEqual(events);
+  });
+
+  it('is given the edited program', async () => {
+    const { runner, events, last } = start();
+    await runner.run('good', '/tmp/edited.ts');
+    expect(texts(events)).toContain('/tmp/edited.ts');
+    expect(last().edited).toBe(true);
+  });
+
+  it('is alone: a second one is refused', async () => {
+    const { runner } = start();
+    const first = runner.run('busy');
+    expect(() => runner.run('good')).toThrow('Ya hay una ejecución en marcha');
+    await runner.stop();
+    await first;
+    await runner.run('good');
+  });
+
+  it('can be stopped, and keeps what it has told', async () => {
+    const { runner, events, last } = start();
+    const running = runner.run('busy');
+    await expect.poll(() => events.length).toBeGreaterThan(3);
+    const { pid } = runner;
+    await runner.stop();
+    await running;
+    expect(last()).toMatchObject({ source: 'live', state: 'stopped' });
+    expect(last().reason).toBeUndefined();
+    expect(last().events.length).toBeGreaterThan(3);
+    await expect.poll(() => alive(pid!)).toBe(false);
+  });
+
+  it('begins at once: its process waits with everything in memory', async () => {
+    const { runner, events } = start();
+    const { pid } = runner;
+    await runner.ready;
+    const pressed = performance.now();
+    const running = runner.run('good');
+    await expect.poll(() => events.length, { interval: 2 }).toBeGreaterThan(0);
+    expect(performance.now() - pressed).toBeLessThan(1000); // a few milliseconds on a machine at rest
+    await running;
+    await expect.poll(() => runner.pid !== undefined && runner.pid !== pid).toBe(true); // and the next one waits already
+  });
+});
+
+describe('in the place of a live run comes the recorded one, and says why,', () => {
+  const fallback = async (id: string, options: Partial<RunnerOptions> = {}) => {
+    const { runner, last } = start(options);
+    await runner.run(id);
+    expect(last()).toMatchObject({ source: 'recorded', state: 'finished', header: { startedAt: record().startedAt } });
+    expect(last().events.length).toBeGreaterThan(20);
+    return last().reason;
+  };
+
+  it('when it fails', async () => expect(await fallback('failing')).toBe('La ejecución en vivo ha fallado: No hay modelo.'));
+  it('when its process ends early', async () => expect(await fallback('dying')).toBe('La ejecución en vivo ha muerto.'));
+  it('when it falls silent', async () => {
+    expect(await fallback('silent', { limits: () => ({ budget: 20, silence: 0.3 }) })).toBe(
+      'La ejecución en vivo lleva 0,3 s sin dar señales.');
+  });
+  it('when its time is up, however busy it is', async () => {
+    expect(await fallback('busy', { limits: () => ({ budget: 0.4, silence: 20 }) })).toBe(
+      'La ejecución en vivo ha agotado su tiempo: 0,4 s.');
+  });
+  it('when it floods', async () => expect(await fallback('flood')).toContain('más de lo que cabe'));
+  it('when it cannot start', async () => expect(await fallback('good', { command: ['nowhere.mjs'] })).toContain('ha muerto'));
+
+  it('within 2 s of being killed, at any moment', async () => {
+    for (const wait of [0, 60, 250]) {
+      const { runner, events, last } = start();
+      const running = runner.run('busy');
+      await expect.poll(() => events.length, { interval: 5 }).toBeGreaterThan(0);
+      await new Promise((resolve) => setTimeout(resolve, wait));
+      const killed = performance.now();
+      process.kill(runner.pid!, 'SIGKILL');
+      await running;
+      expect(last()).toMatchObject({ source: 'recorded', reason: 'La ejecución en vivo ha muerto.' });
+      expect(performance.now() - killed).toBeLessThan(2000);
+      await runner.close();
+    }
+  });
+
+  it('unless there is none: then what came stays', async () => {
+    const { runner, last } = start({ read: () => undefined });
+    await runner.run('failing');
+    expect(last()).toMatchObject({ source: 'live', state: 'stopped', reason: 'La ejecución en vivo ha fallado: No hay modelo.' });
+    expect(texts(last().events)).toEqual(['uno']);
+  });
+});
+
+describe('a replay', () => {
+  const events: TimedEvent[] = [
+    { type: 'text', text: 'a', at: 0 }, { type: 'text', text: 'b', at: 0.4 }, { type: 'text', text: 'c', at: 0.8 },
+  ];
+
+  it('tells the recorded events in their time, and starts no process', async () => {
+    const { runner, events: heard, last } = start({ replaySpeed: 4, read: () => record({ events }) });
+    expect(runner.pid).toBeUndefined();
+    const began = performance.now();
+    await runner.run('qlora');
+    expect(performance.now() - began).toBeGreaterThan(190);
+    expect(texts(heard)).toEqual(['a', 'b', 'c']);
+    expect(heard.at(-1)).toMatchObject({ type: 'result' }); // the figures of a record whose events do not tell them
+    expect(last()).toMatchObject({ source: 'replay', state: 'finished' });
+    expect(runner.pid).toBeUndefined();
+  });
+
+  it('can be stopped', async () => {
+    const { runner, events: heard, last } = start({ replaySpeed: 0.01, read: () => record({ events }) });
+    const running = runner.run('qlora');
+    await expect.poll(() => heard.length).toBe(1);
+    await runner.stop();
+    await running;
+    expect(last()).toMatchObject({ source: 'replay', state: 'stopped' });
+  });
+
+  it('of nothing says so', async () => {
+    const { runner, last } = start({ replaySpeed: 1, read: () => undefined });
+    await runner.run('qlora');
+    expect(last().reason).toBe('No hay ninguna ejecución grabada que reproducir.');
+  });
+});
