@@ -69,7 +69,8 @@ export function apply(state: TalkState, message: Message): TalkState {
     case 'event': {
       const view = state.experiments[message.id];
       if (view?.run?.number !== message.run) return state;
-      return withView(state, message.id, { ...view, run: { ...view.run, events: [...view.run.events, message.event] } });
+      const events = [...view.run.events, message.event];
+      return withView(state, message.id, { ...view, run: { ...view.run, events } });
     }
     case 'deck': return { ...state, deck: message.deck };
     case 'clock': return { ...state, clock: message.clock };

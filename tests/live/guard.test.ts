@@ -8,7 +8,8 @@ const own = {
   host, 'origin': 'http://127.0.0.1:8080', 'content-type': 'application/json', 'sec-fetch-site': 'same-origin',
   [tokenHeader]: token,
 };
-const asked = (method: string, headers: Record<string, string | undefined>) => refusal({ method, headers }, hosts, token);
+const asked = (method: string, headers: Record<string, string | undefined>) =>
+  refusal({ method, headers }, hosts, token);
 
 describe('who may read', () => {
   it.each([

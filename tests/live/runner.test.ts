@@ -81,7 +81,7 @@ describe('a live run', () => {
     await expect.poll(() => events.length, { interval: 2 }).toBeGreaterThan(0);
     expect(performance.now() - pressed).toBeLessThan(1000); // a few milliseconds on a machine at rest
     await running;
-    await expect.poll(() => runner.pid !== undefined && runner.pid !== pid).toBe(true); // and the next one waits already
+    await expect.poll(() => runner.pid !== undefined && runner.pid !== pid).toBe(true); // and the next one waits
   });
 });
 
