@@ -54,6 +54,21 @@ export function isQuantizedConfig(config: unknown, file: string): boolean {
     + 'se leen los de «bitsandbytes» en 4 bits (load_in_4bit): elige otra versión del modelo.');
 }
 
+/** The field `quantization_config` for weights quantised so, with the fields that bitsandbytes' loader reads. */
+export function quantizationConfigOf(
+  { quantType, doubleQuant }: { quantType: 'nf4' | 'fp4'; doubleQuant: boolean }, computeDtype: OriginalDtype,
+): object {
+  return {
+    quant_method: 'bitsandbytes',
+    load_in_4bit: true,
+    load_in_8bit: false,
+    bnb_4bit_quant_type: quantType,
+    bnb_4bit_use_double_quant: doubleQuant,
+    bnb_4bit_compute_dtype: computeDtype,
+    bnb_4bit_quant_storage: 'uint8',
+  };
+}
+
 /** The weights among a state dict's names: a 4-bit one is a single name, and its satellites are left out. */
 export function weightNames(names: readonly string[]): string[] {
   const quantized = names.filter((name) => name.includes(STATE)).map((name) => name.slice(0, name.indexOf(STATE)));

@@ -1,6 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
-import { dirname } from 'node:path';
+import {
+  closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync,
+  writeSync,
+} from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { UserError } from '../errors.ts';
 
@@ -12,7 +15,7 @@ import { UserError } from '../errors.ts';
  * @throws UserError if the disk is full or the place cannot be written; what stood there before still does
  */
 export function writeFileAtomic(path: string, data: string | Uint8Array | Iterable<Uint8Array>): void {
-  const beside = `${path}.${randomUUID().slice(0, 8)}.tmp`;
+  const beside = besideOf(path);
   try {
     mkdirSync(dirname(path), { recursive: true });
     const file = openSync(beside, 'wx');
@@ -26,6 +29,49 @@ export function writeFileAtomic(path: string, data: string | Uint8Array | Iterab
   } catch (error) {
     throw writeError(path, error);
   }
+}
+
+/** A folder that is being filled beside its place. */
+export interface PendingFolder {
+  readonly path: string;
+  /** Puts it in its place. @throws UserError if that cannot be written */
+  commit(): void;
+  /** Deletes it, unless it is in its place. */
+  discard(): void;
+}
+
+/**
+ * Begins a folder that appears whole or not at all. Folders above it are made.
+ *
+ * @throws UserError if there is something at its place, or nothing can be written there
+ */
+export function beginFolder(folder: string): PendingFolder {
+  if (existsSync(folder) && !isEmptyFolder(folder)) {
+    throw new UserError(`«${folder}» ya existe y no es una carpeta vacía: elige otra carpeta de salida, o bórrala antes.`);
+  }
+  const path = besideOf(folder);
+  const writing = <T>(action: () => T): T => {
+    try {
+      return action();
+    } catch (error) {
+      throw writeError(folder, error);
+    }
+  };
+  writing(() => mkdirSync(path, { recursive: true }));
+  return {
+    path,
+    commit: () => writing(() => renameSync(path, folder)),
+    discard: () => rmSync(path, { recursive: true, force: true }),
+  };
+}
+
+function isEmptyFolder(path: string): boolean {
+  return statSync(path).isDirectory() && readdirSync(path).length === 0;
+}
+
+/** On the same disk, so that renaming is one step. */
+function besideOf(path: string): string {
+  return `${resolve(path)}.${randomUUID().slice(0, 8)}.tmp`;
 }
 
 /**
@@ -79,7 +125,8 @@ export function readError(path: string, error: unknown): unknown {
   }
 }
 
-function writeError(path: string, error: unknown): unknown {
+/** What the system said on writing, likewise. */
+export function writeError(path: string, error: unknown): unknown {
   const untouched = 'no se ha dejado nada a medio escribir';
   switch (codeOf(error)) {
     case 'ENOSPC':
@@ -114,10 +161,15 @@ function piecesOf(data: string | Uint8Array | Iterable<Uint8Array>): Iterable<Ui
   return data instanceof Uint8Array ? [data] : data;
 }
 
-/** One call may write less than asked, and no more than 2 GiB. */
-function writeWhole(file: number, bytes: Uint8Array): void {
+/**
+ * One call may write less than asked, and no more than 2 GiB.
+ *
+ * @param position from the beginning of the file; without it, where the last write ended
+ */
+export function writeWhole(file: number, bytes: Uint8Array, position: number | null = null): void {
   for (let offset = 0; offset < bytes.length;) {
-    offset += writeSync(file, bytes, offset, Math.min(bytes.length - offset, 2 ** 30));
+    const at = position === null ? null : position + offset;
+    offset += writeSync(file, bytes, offset, Math.min(bytes.length - offset, 2 ** 30), at);
   }
 }
 

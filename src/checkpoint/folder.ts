@@ -16,6 +16,8 @@ export interface DenseTensor {
   values(): Float32Array;
   /** The same in pieces, each in a buffer that the next overwrites: no large tensor is wide as a whole. */
   pieces(): Iterable<Float32Array>;
+  /** The bytes of the file, in pieces likewise. */
+  bytes(): Iterable<Uint8Array>;
 }
 
 /** A Hugging Face model folder: weights by name, read when asked for, from one file or several. */
@@ -60,6 +62,7 @@ export function openCheckpoint(folder: string): Checkpoint {
       shape: weights.entry(name).shape,
       values: () => float32Of(weights, name),
       pieces: () => float32PiecesOf(weights, name),
+      bytes: () => weights.pieces(name, 2 ** 20),
     },
   };
 }

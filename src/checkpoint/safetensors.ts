@@ -1,7 +1,7 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, fsyncSync, openSync, readSync } from 'node:fs';
 import { z } from 'zod';
 import { UserError } from '../errors.ts';
-import { readError, writeFileAtomic } from './files.ts';
+import { readError, writeError, writeFileAtomic, writeWhole } from './files.ts';
 
 /**
  * The safetensors format: eight bytes with the header's length, a JSON header, and the tensors'
@@ -62,7 +62,7 @@ const entrySchema = z.object({
 });
 
 interface Placed extends TensorEntry {
-  /** Where the bytes lie, from the beginning of the file. */
+  /** Where the bytes lie: from the beginning of the file when read, after the header when written. */
   readonly start: number;
   readonly end: number;
 }
@@ -120,29 +120,127 @@ export function writeSafetensors(
   tensors: Readonly<Record<string, TensorData>>,
   metadata: Readonly<Record<string, string>> = {},
 ): void {
-  const types = Object.keys(BYTES);
   const sorted = Object.entries(tensors).sort(([nameA, a], [nameB, b]) =>
-    types.indexOf(b.dtype) - types.indexOf(a.dtype) || Buffer.compare(Buffer.from(nameA), Buffer.from(nameB)));
+    widestFirst(a, b) || Buffer.compare(Buffer.from(nameA), Buffer.from(nameB)));
 
-  const fields: string[] = [];
-  if (Object.keys(metadata).length > 0) fields.push(`"__metadata__":${JSON.stringify(metadata)}`);
+  const placed = new Map<string, Placed>();
   const pieces: Uint8Array[] = [];
-  let offset = 0;
+  let start = 0;
   for (const [name, { dtype, shape, data }] of sorted) {
-    if (data.byteLength !== sizeInBytes(dtype, shape)) {
-      throw new RangeError(`writeSafetensors: «${name}» has ${data.byteLength} bytes for ${dtype} [${shape.join(', ')}]`);
-    }
-    const end = offset + data.byteLength;
-    fields.push(`${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [offset, end] })}`);
-    pieces.push(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-    offset = end;
+    checkSize(name, { dtype, shape }, data.byteLength);
+    placed.set(name, { dtype, shape, start, end: start + data.byteLength });
+    pieces.push(bytesOf(data));
+    start += data.byteLength;
+  }
+  writeFileAtomic(path, [headerOf(placed, metadata), ...pieces]);
+}
+
+/**
+ * A safetensors file written one tensor after another, for more of them than memory holds. Where each lies is known
+ * only then, so the header is written last, into room that was left for it; until then the file is none.
+ *
+ * @throws UserError, here and in its methods, if the disk is full or the place cannot be written
+ */
+export class SafetensorsWriter {
+  private readonly file: number;
+  private isOpen = true;
+  private readonly placed = new Map<string, Placed>();
+  /** Tensors of odd lengths come last, so that every other stays on a multiple of eight bytes. */
+  private readonly odd: [string, TensorData][] = [];
+  private position = 0;
+
+  /** @param room bytes for the header */
+  constructor(
+    readonly path: string, private readonly room: number, private readonly metadata: Readonly<Record<string, string>>,
+  ) {
+    this.file = this.writing(() => openSync(path, 'wx'));
+    this.room = Math.ceil(room / 8) * 8;
   }
 
+  /** Bytes of the tensors so far. */
+  get size(): number {
+    return this.odd.reduce((sum, [, { data }]) => sum + data.byteLength, this.position);
+  }
+
+  /**
+   * @param pieces the tensor's bytes
+   * @throws RangeError if they do not fill its shape
+   */
+  add(name: string, { dtype, shape }: TensorEntry, pieces: Iterable<Uint8Array>): void {
+    if (sizeInBytes({ dtype, shape }) % 8 !== 0) {
+      this.odd.push([name, { dtype, shape, data: Buffer.concat([...pieces].map((piece) => Uint8Array.from(piece))) }]);
+    } else {
+      this.write(name, { dtype, shape }, pieces);
+    }
+  }
+
+  /** @throws RangeError if the header has not enough room */
+  close(): void {
+    this.odd.sort(([, a], [, b]) => widestFirst(a, b));
+    for (const [name, tensor] of this.odd) this.write(name, tensor, [bytesOf(tensor.data)]);
+    const header = headerOf(this.placed, this.metadata, this.room);
+    this.writing(() => {
+      writeWhole(this.file, header, 0);
+      fsyncSync(this.file);
+    });
+    this.abandon();
+  }
+
+  /** Lets go of the file as it is, unless it is closed. */
+  abandon(): void {
+    if (this.isOpen) closeSync(this.file);
+    this.isOpen = false;
+  }
+
+  private write(name: string, { dtype, shape }: TensorEntry, pieces: Iterable<Uint8Array>): void {
+    const start = this.position;
+    for (const piece of pieces) {
+      this.writing(() => writeWhole(this.file, piece, this.room + this.position));
+      this.position += piece.length;
+    }
+    checkSize(name, { dtype, shape }, this.position - start);
+    this.placed.set(name, { dtype, shape, start, end: this.position });
+  }
+
+  private writing<T>(action: () => T): T {
+    try {
+      return action();
+    } catch (error) {
+      throw writeError(this.path, error);
+    }
+  }
+}
+
+function checkSize(name: string, entry: TensorEntry, bytes: number): void {
+  if (bytes === sizeInBytes(entry)) return;
+  throw new RangeError(`safetensors: «${name}» has ${bytes} bytes for ${entry.dtype} [${entry.shape.join(', ')}]`);
+}
+
+/** Later in the list of types is wider. */
+function widestFirst(a: TensorEntry, b: TensorEntry): number {
+  const types = Object.keys(BYTES);
+  return types.indexOf(b.dtype) - types.indexOf(a.dtype);
+}
+
+/** The first bytes of a file: length and JSON, padded with spaces to a multiple of eight, or to `room`. */
+function headerOf(
+  tensors: ReadonlyMap<string, Placed>, metadata: Readonly<Record<string, string>>, room?: number,
+): Uint8Array {
+  const fields = [...tensors].map(([name, { dtype, shape, start, end }]) =>
+    `${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [start, end] })}`);
+  if (Object.keys(metadata).length > 0) fields.unshift(`"__metadata__":${JSON.stringify(metadata)}`);
   const json = Buffer.from(`{${fields.join(',')}}`, 'utf8');
-  const header = Buffer.alloc(8 + Math.ceil(json.length / 8) * 8, ' ');
-  header.writeBigUInt64LE(BigInt(header.length - 8));
+  const length = room ?? 8 + Math.ceil(json.length / 8) * 8;
+  if (8 + json.length > length) throw new RangeError(`safetensors: a header of ${json.length} bytes in ${length}`);
+  const header = Buffer.alloc(length, ' ');
+  header.writeBigUInt64LE(BigInt(length - 8));
   json.copy(header, 8);
-  writeFileAtomic(path, [header, ...pieces]);
+  return header;
+}
+
+/** An array's own bytes. */
+export function bytesOf({ buffer, byteOffset, byteLength }: TensorData['data']): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 /** The types that a weight may have. */
@@ -249,7 +347,7 @@ function readHeader(path: string): { metadata: Record<string, string>; tensors: 
       const parsed = entrySchema.safeParse(value);
       if (!parsed.success) throw broken(path, `la entrada «${name}» no indica un tipo conocido, una forma y un lugar`);
       const { dtype, shape, data_offsets: [start, end] } = parsed.data;
-      if (end - start !== sizeInBytes(dtype, shape)) {
+      if (end - start !== sizeInBytes({ dtype, shape })) {
         throw broken(path, `«${name}» ocupa ${end - start} bytes, que no son los de ${dtype} [${shape.join(', ')}]`);
       }
       tensors.set(name, { dtype, shape, start: begin + start, end: begin + end });
@@ -282,7 +380,7 @@ function checkLayout(path: string, tensors: Map<string, Placed>, begin: number, 
   if (position < size) throw broken(path, `sobran ${size - position} bytes al final`);
 }
 
-function sizeInBytes(dtype: Dtype, shape: readonly number[]): number {
+export function sizeInBytes({ dtype, shape }: TensorEntry): number {
   return shape.reduce((product, length) => product * length, BYTES[dtype]);
 }
 

@@ -23,8 +23,6 @@ export interface SavedModel {
   readonly isQuantized: boolean;
   /** @throws UserError if the weight is missing or damaged, or has not the shape that `config.json` promises */
   load(name: string): DenseTensor | QuantizedTensor;
-  /** What a weight is called in the files, and where it is, for messages. */
-  readonly folder: string;
 }
 
 /**
@@ -56,7 +54,7 @@ export function openModel(folder: string): SavedModel {
     return weight;
   };
   const tiedHead = config.tiedHead && !(present.has(head) && differ(load(embedding), load(head)));
-  return { config: { ...config, tiedHead }, isQuantized, load, folder };
+  return { config: { ...config, tiedHead }, isQuantized, load };
 }
 
 const embedding = 'model.embed_tokens.weight';
@@ -80,7 +78,7 @@ function differ(a: DenseTensor | QuantizedTensor, b: DenseTensor | QuantizedTens
  * @throws UserError when a file is missing or broken, or a weight has not the shape that `config.json` promises.
  */
 export function loadModel(folder: string, options: LoadOptions = {}): LlamaModel {
-  const { loadIn4bit = false, quantType = 'nf4', doubleQuant = true } = options;
+  const { loadIn4bit = false, ...quantization } = options;
   const model = openModel(folder);
   const weights = new Map<string, Weight>();
   for (const name of weightShapes(model.config).keys()) {
@@ -88,7 +86,7 @@ export function loadModel(folder: string, options: LoadOptions = {}): LlamaModel
     if ('packed' in loaded) {
       weights.set(name, new QuantizedWeight(loaded));
     } else if (loadIn4bit && isLinear(name) && !model.isQuantized) {
-      weights.set(name, new QuantizedWeight(quantizeWeight(loaded, name, folder, { quantType, doubleQuant })));
+      weights.set(name, new QuantizedWeight(quantizeWeight(loaded, name, folder, quantization)));
     } else {
       weights.set(name, new DenseWeight(finite(loaded.values(), name, folder), loaded.shape));
     }

@@ -1,7 +1,7 @@
 import * as fs from 'node:fs';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
-import { readJson, writeFileAtomic } from '../../src/checkpoint/files.ts';
+import { beginFolder, readJson, writeFileAtomic } from '../../src/checkpoint/files.ts';
 import { temporaryFolder, userErrorOf } from '../temporary.ts';
 
 // Every call goes to the real disk, but for those that a test breaks.
@@ -77,6 +77,37 @@ describe('writeFileAtomic', () => {
     vi.mocked(fs.writeSync).mockImplementationOnce(() => { throw systemError('EIO'); });
     expect(() => writeFileAtomic(at('eio'), 'x')).toThrow('EIO');
     expect(fs.existsSync(at('eio'))).toBe(false);
+  });
+});
+
+describe('a folder that appears whole or not at all', () => {
+  it('is in its place once it is committed, and only then', () => {
+    const folder = beginFolder(at('above', 'whole'));
+    fs.writeFileSync(`${folder.path}/a`, 'x');
+    expect(fs.existsSync(at('above', 'whole'))).toBe(false);
+    folder.commit();
+    folder.discard(); // too late
+    expect(fs.readdirSync(at('above'))).toEqual(['whole']);
+    expect(fs.readdirSync(at('above', 'whole'))).toEqual(['a']);
+  });
+
+  it('leaves nothing when it is discarded', () => {
+    const folder = beginFolder(at('given-up', 'x'));
+    fs.writeFileSync(`${folder.path}/a`, 'x');
+    folder.discard();
+    expect(fs.readdirSync(at('given-up'))).toEqual([]);
+  });
+
+  it('takes the place of an empty folder, and of nothing else', () => {
+    fs.mkdirSync(at('empty'));
+    beginFolder(at('empty')).commit();
+    fs.writeFileSync(at('empty', 'kept'), '');
+    fs.writeFileSync(at('file'), '');
+    for (const path of [at('empty'), at('file')]) {
+      expect(userErrorOf(() => beginFolder(path), path)).toContain('ya existe');
+    }
+    vi.mocked(fs.mkdirSync).mockImplementationOnce(() => { throw systemError('EACCES'); });
+    expect(userErrorOf(() => beginFolder(at('closed')), at('closed'))).toContain('No hay permiso');
   });
 });
 

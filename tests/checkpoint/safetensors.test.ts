@@ -1,7 +1,7 @@
 import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { readSafetensors, toBfloat16, writeSafetensors } from '../../src/checkpoint/safetensors.ts';
+import { readSafetensors, SafetensorsWriter, toBfloat16, writeSafetensors } from '../../src/checkpoint/safetensors.ts';
 import type { TensorData } from '../../src/checkpoint/safetensors.ts';
 import { Random } from '../../src/random.ts';
 import { temporaryFolder, userErrorOf } from '../temporary.ts';
@@ -88,6 +88,42 @@ describe('a safetensors file', () => {
       return !Object.is(wide[half], exponent === 31 ? special : exponent === 0 ? subnormal : normal);
     });
     expect(wrong).toEqual([]);
+  });
+});
+
+describe('a file written one tensor after another', () => {
+  const pieces = [Uint8Array.of(1, 2, 3, 4), Uint8Array.of(5, 6, 7, 8)];
+
+  it('is read back, and every tensor of a type lies on a multiple of its width', () => {
+    rmSync(at('written.safetensors'), { force: true });
+    const writer = new SafetensorsWriter(at('written.safetensors'), 1001, { format: 'pt' });
+    writer.add('odd', { dtype: 'U8', shape: [3] }, [Uint8Array.of(7, 8), Uint8Array.of(9)]);
+    writer.add('whole', { dtype: 'F32', shape: [2] }, pieces);
+    writer.add('single', { dtype: 'F32', shape: [1] }, [pieces[0]!]);
+    expect(writer.size).toBe(3 + 8 + 4);
+    writer.close();
+    const file = readSafetensors(at('written.safetensors'));
+    expect([...file.bytes('whole')]).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+    expect([...file.bytes('single')]).toEqual([1, 2, 3, 4]);
+    expect([...file.bytes('odd')]).toEqual([7, 8, 9]);
+    expect(file.metadata).toEqual({ format: 'pt' });
+    const bytes = readFileSync(at('written.safetensors'));
+    expect(bytes).toHaveLength(1008 + 15);
+    for (const name of ['whole', 'single']) {
+      expect(bytes.indexOf(file.bytes(name)) % 4, name).toBe(0);
+    }
+  });
+
+  it('is none before it is closed, and never one that does not fit', () => {
+    rmSync(at('open.safetensors'), { force: true });
+    const writer = new SafetensorsWriter(at('open.safetensors'), 48, {});
+    writer.add('a', { dtype: 'F32', shape: [2] }, pieces);
+    userErrorOf(() => readSafetensors(at('open.safetensors')), at('open.safetensors'));
+    expect(() => writer.add('b', { dtype: 'F32', shape: [2] }, [pieces[0]!])).toThrow(RangeError);
+    expect(() => writer.close()).toThrow(RangeError); // the entry alone is longer than 48 bytes
+    writer.abandon();
+    writer.abandon();
+    userErrorOf(() => new SafetensorsWriter(at('open.safetensors'), 48, {}), at('open.safetensors')); // it is there
   });
 });
 

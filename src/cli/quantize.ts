@@ -1,0 +1,107 @@
+import { setImmediate } from 'node:timers/promises';
+import { SingleBar } from 'cli-progress';
+import { z } from 'zod';
+import { UserError } from '../errors.ts';
+import { formatBytes, formatCount, formatDuration, formatNumber, formatPercent } from '../format.ts';
+import { quantizeModel } from '../model/quantize.ts';
+import type { QuantizeProgress } from '../model/quantize.ts';
+import { isBlockSize } from '../quant/quantize.ts';
+import { runCommand } from './main.ts';
+import { choice, helpText, integer, option, optional, parseOptions, text, toggle } from './options.ts';
+import type { Kind } from './options.ts';
+
+const command = 'npm run quantize';
+
+const blockSize: Kind<number> = {
+  schema: integer(32).schema.refine(isBlockSize),
+  expected: 'una potencia de dos entre 32 y 4096',
+};
+
+const units: Record<string, number> = { MB: 1e6, GB: 1e9 };
+const size: Kind<number> = {
+  schema: z.string().trim().toUpperCase().regex(/^\d+(\.\d+)?(MB|GB)$/)
+    .transform((given) => Number.parseFloat(given) * units[given.slice(-2)]!)
+    .pipe(z.number().positive()),
+  expected: 'un tamaño en MB o GB, como 5GB',
+};
+
+const table = {
+  model: optional('model', 'DIR', 'carpeta del modelo, en 16 o 32 bits', text('una carpeta')),
+  output: optional('output', 'DIR', 'carpeta que se escribe', text('una carpeta')),
+  type: option('type', 'TIPO', 'nf4 o fp4', choice('nf4', 'fp4'), 'nf4'),
+  doubleQuant: toggle('no-double-quant', 'no cuantiza las escalas por segunda vez', false),
+  blockSize: option('block-size', 'N', 'pesos por escala, de 32 a 4096', blockSize, '64'),
+  shardSize: option('shard-size', 'TAMAÑO', 'lo más que ocupa cada fichero de pesos', size, '5GB'),
+  help: toggle('help', 'esta ayuda'),
+};
+
+/** `npm run quantize`: a 16-bit model's folder as one in bitsandbytes' 4 bits. */
+await runCommand(async () => {
+  const { help, model, output, type: quantType, doubleQuant, blockSize, shardSize: shardBytes } =
+    parseOptions(table, process.argv.slice(2), command);
+  if (help) {
+    process.stdout.write(`${helpText(`Uso: ${command} -- --model DIR --output DIR [opciones]
+
+Cuantiza un modelo a 4 bits, tensor a tensor, y lo escribe como bitsandbytes: lo abren transformers y esta demo.`,
+    { Opciones: table })}\n`);
+    return;
+  }
+  if (model === undefined) throw new UserError('Falta --model: indica la carpeta del modelo que quieres cuantizar.');
+  if (output === undefined) throw new UserError('Falta --output: indica la carpeta en que se escribe el modelo cuantizado.');
+
+  const started = performance.now();
+  const progress = showProgress();
+  const interruption = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interruption.abort());
+  let last: QuantizeProgress | undefined;
+  try {
+    for (const now of quantizeModel(model, output, { quantType, doubleQuant, blockSize, shardBytes })) {
+      progress.update(now);
+      last = now;
+      await setImmediate(); // signals are heard between tensors
+      if (interruption.signal.aborted) throw new UserError(`Interrumpido: no se ha escrito nada en «${output}».`);
+    }
+  } finally {
+    progress.close();
+  }
+  const seconds = (performance.now() - started) / 1000;
+  for (const line of summary(last!, seconds)) process.stdout.write(`${line}\n`);
+  process.stdout.write(`Modelo guardado en «${output}».\n`);
+});
+
+function summary(end: QuantizeProgress, seconds: number): string[] {
+  const { bytesRead, bytesWritten, parameters, bytesIn4bit, shards } = end;
+  const bits = formatNumber(8 * bytesIn4bit / parameters, 3, true);
+  const peak = process.resourceUsage().maxRSS * 1024;
+  return [
+    `${formatBytes(bytesRead)} → ${formatBytes(bytesWritten)} en ${formatCount(shards, 'fichero')}; `
+    + `matrices cuantizadas: ${bits} bits por parámetro`,
+    `${formatDuration(seconds)}, ${formatNumber(bytesRead / 1e6 / seconds)} MB/s, pico de memoria ${formatBytes(peak)}`,
+  ];
+}
+
+/** On a terminal a bar, elsewhere a line for each tenth. */
+function showProgress(): { update(now: QuantizeProgress): void; close(): void } {
+  if (process.stdout.isTTY) {
+    const bar = new SingleBar({ format: '  {bar} {percentage} % · {read} de {all}', barsize: 30, clearOnComplete: true });
+    return {
+      update: ({ bytesRead, bytesToRead }) => {
+        const payload = { read: formatBytes(bytesRead), all: formatBytes(bytesToRead) };
+        if (bar.isActive) bar.update(bytesRead, payload);
+        else bar.start(bytesToRead, bytesRead, payload);
+      },
+      close: () => bar.stop(),
+    };
+  }
+  let tenth = 0;
+  return {
+    update: ({ bytesRead, bytesToRead }) => {
+      const now = Math.floor(10 * bytesRead / bytesToRead);
+      if (now === tenth) return;
+      tenth = now;
+      const share = formatPercent(bytesRead / bytesToRead, 0);
+      process.stdout.write(`  ${share} · ${formatBytes(bytesRead)} de ${formatBytes(bytesToRead)}\n`);
+    },
+    close: () => {},
+  };
+}

@@ -1,0 +1,171 @@
+import { copyFileSync, readdirSync, readFileSync, renameSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { quantizationConfigOf, writeQuantized } from '../checkpoint/bitsandbytes.ts';
+import type { OriginalDtype } from '../checkpoint/bitsandbytes.ts';
+import { beginFolder, writeFileAtomic } from '../checkpoint/files.ts';
+import type { DenseTensor } from '../checkpoint/folder.ts';
+import { bytesOf, SafetensorsWriter, sizeInBytes } from '../checkpoint/safetensors.ts';
+import type { FloatDtype, TensorEntry } from '../checkpoint/safetensors.ts';
+import { UserError } from '../errors.ts';
+import { byteLength } from '../quant/quantize.ts';
+import type { QuantizeOptions, QuantType } from '../quant/quantize.ts';
+import { isLinear, weightShapes } from './config.ts';
+import { openModel, quantizeWeight } from './load.ts';
+
+export interface QuantizeModelOptions extends QuantizeOptions {
+  readonly quantType: Exclude<QuantType, 'int4'>;
+  readonly doubleQuant: boolean;
+  /** No file of weights is larger, unless one tensor alone is. */
+  readonly shardBytes: number;
+}
+
+/** What has been read and written so far. */
+export interface QuantizeProgress {
+  readonly bytesRead: number;
+  readonly bytesToRead: number;
+  readonly bytesWritten: number;
+  /** Parameters in 4 bits, and the bytes that they take. */
+  readonly parameters: number;
+  readonly bytesIn4bit: number;
+  readonly shards: number;
+}
+
+const DTYPES: Record<FloatDtype, OriginalDtype> = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' };
+
+/** What a model's folder holds besides its weights and its configuration. */
+const companions = /^(tokenizer|special_tokens|added_tokens|vocab|merges|chat_template|generation_config|licen[cs]e|notice)/i;
+
+/** In a header, for each weight: a 4-bit one makes six entries of some 150 bytes. */
+const HEADER_ROOM = 1024;
+
+/**
+ * Writes a Hugging Face folder again with the linear layers of its blocks in 4 bits, as bitsandbytes saves them and
+ * transformers reads them. One tensor at a time is read piece by piece, quantised, written and dropped. The output
+ * appears when it is whole; a generator that is not run to its end leaves nothing.
+ *
+ * @throws UserError if the model cannot be read or is in 4 bits already, or the output cannot be written
+ */
+export function* quantizeModel(
+  folder: string, output: string, options: QuantizeModelOptions,
+): Generator<QuantizeProgress, void> {
+  const model = openModel(folder);
+  if (model.isQuantized) {
+    throw new UserError(`El modelo de «${folder}» ya está cuantizado: indica con --model el original, en 16 o 32 bits.`);
+  }
+  const weights = new Map<string, DenseTensor>();
+  for (const name of weightShapes(model.config).keys()) {
+    const weight = model.load(name);
+    if ('packed' in weight) {
+      throw new UserError(`${folder}: el peso «${name}» ya está en 4 bits; indica con --model el original, en 16 o 32 bits.`);
+    }
+    weights.set(name, weight);
+  }
+  const bytesToRead = [...weights.values()].reduce((sum, weight) => sum + sizeInBytes(weight), 0);
+  let [bytesRead, parameters, bytesIn4bit] = [0, 0, 0];
+  let computeDtype: OriginalDtype = 'bfloat16';
+
+  const pending = beginFolder(output);
+  const shards = new Shards(pending.path, options.shardBytes, weights.size * HEADER_ROOM);
+  try {
+    for (const [name, weight] of weights) {
+      if (isLinear(name)) {
+        const tensor = quantizeWeight(weight, name, folder, options);
+        computeDtype = DTYPES[weight.dtype];
+        const entries = Object.entries(writeQuantized(name, { tensor, dtype: computeDtype }));
+        shards.add(entries.map(([key, entry]) => ({ ...entry, name: key, pieces: [bytesOf(entry.data)] })));
+        parameters += weight.shape.reduce((a, b) => a * b, 1);
+        bytesIn4bit += byteLength(tensor);
+      } else {
+        shards.add([{ name, dtype: weight.dtype, shape: weight.shape, pieces: weight.bytes() }]);
+      }
+      bytesRead += sizeInBytes(weight);
+      yield { bytesRead, bytesToRead, bytesWritten: shards.bytes, parameters, bytesIn4bit, shards: shards.count };
+    }
+    shards.finish();
+    const config = readFileSync(join(folder, 'config.json'), 'utf8');
+    const field = { quantization_config: quantizationConfigOf(options, computeDtype) };
+    writeFileAtomic(join(pending.path, 'config.json'), withField(config, field));
+    for (const file of readdirSync(folder)) {
+      if (!companions.test(file) || !statSync(join(folder, file)).isFile()) continue;
+      copyFileSync(join(folder, file), join(pending.path, file));
+    }
+    pending.commit();
+  } finally {
+    shards.abandon();
+    pending.discard();
+  }
+}
+
+/**
+ * A JSON object's text with one field more. All else stays as it is written: JavaScript would turn 8.0 into 8, and
+ * transformers takes no whole number for a real one.
+ */
+function withField(json: string, field: object): string {
+  const lines = JSON.stringify(field, null, 2).slice(1); // its opening brace makes way for the others' comma
+  return `${json.trimEnd().slice(0, -1).trimEnd()},${lines}\n`;
+}
+
+interface Piecewise extends TensorEntry {
+  readonly name: string;
+  readonly pieces: Iterable<Uint8Array>;
+}
+
+/** Files of weights of a limited size, and the index if there are several. */
+class Shards {
+  private readonly written: { path: string; names: string[] }[] = [];
+  private current: SafetensorsWriter | undefined;
+  private finished = 0;
+
+  constructor(private readonly folder: string, private readonly limit: number, private readonly room: number) {}
+
+  get count(): number {
+    return this.written.length;
+  }
+
+  get bytes(): number {
+    return this.finished + (this.current?.size ?? 0);
+  }
+
+  /** The tensors of one weight, which stay together. */
+  add(tensors: readonly Piecewise[]): void {
+    const size = tensors.reduce((sum, tensor) => sum + sizeInBytes(tensor), 0);
+    if (this.current && this.current.size + size > this.limit) this.closeCurrent();
+    if (!this.current) {
+      const path = join(this.folder, `shard-${this.written.length}`);
+      this.current = new SafetensorsWriter(path, this.room, { format: 'pt' });
+      this.written.push({ path, names: [] });
+    }
+    for (const { name, dtype, shape, pieces } of tensors) {
+      this.current.add(name, { dtype, shape }, pieces);
+      this.written.at(-1)!.names.push(name);
+    }
+  }
+
+  /** The files get their names when it is known how many there are. */
+  finish(): void {
+    this.closeCurrent();
+    if (this.count === 1) {
+      renameSync(this.written[0]!.path, join(this.folder, 'model.safetensors'));
+      return;
+    }
+    const digits = (n: number) => String(n).padStart(5, '0');
+    const weightMap: Record<string, string> = {};
+    this.written.forEach(({ path, names }, i) => {
+      const file = `model-${digits(i + 1)}-of-${digits(this.count)}.safetensors`;
+      renameSync(path, join(this.folder, file));
+      for (const name of names) weightMap[name] = file;
+    });
+    const index = { metadata: { total_size: this.finished }, weight_map: weightMap };
+    writeFileAtomic(join(this.folder, 'model.safetensors.index.json'), `${JSON.stringify(index, null, 2)}\n`);
+  }
+
+  abandon(): void {
+    this.current?.abandon();
+  }
+
+  private closeCurrent(): void {
+    this.finished += this.current?.size ?? 0;
+    this.current?.close();
+    this.current = undefined;
+  }
+}
