@@ -1,11 +1,14 @@
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { makeBatch } from '../../src/data/batches.ts';
 import { readSafetensors } from '../../src/checkpoint/safetensors.ts';
 import { generate } from '../../src/model/generate.ts';
-import { LlamaModel, logits } from '../../src/model/llama.ts';
+import { inference, LlamaModel, logits } from '../../src/model/llama.ts';
 import { loadModel } from '../../src/model/load.ts';
+import { Parameter } from '../../src/model/weights.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
+import { lossAndGradients } from '../../src/train/gradients.ts';
 
 /** Each a tiny random model in a folder written by transformers; golden/families/make.py tells how they differ. */
 const families = ['llama2', 'llama3', 'linear', 'dynamic', 'biased', 'mistral', 'qwen2', 'qwen3'];
@@ -21,7 +24,10 @@ function reference(family: string) {
   const rows = (name: string) => [0, 1].map((row) => [...ints(name).subarray(row * newTokens, (row + 1) * newTokens)]);
   const ids = ints('ids'); // (2, 24)
   const prompts = promptLengths.map((length, row) => [...ids.subarray(row * 24, row * 24 + length)]);
-  return { ids, prompts, logits: file.float32('logits'), alone: rows('alone'), together: rows('together') };
+  return {
+    ids, prompts, logits: file.float32('logits'), gradient: file.float32('gradient'),
+    alone: rows('alone'), together: rows('together'),
+  };
 }
 
 /** The largest difference of two texts' logits; what stands at padding is nobody's. */
@@ -66,6 +72,28 @@ describe.each(['cpu', 'wasm'] as const)('on %s', (backend) => {
     expect(ours).toHaveLength(expected.logits.length);
     const worst = difference(ours, expected.logits);
     expect(worst).toBeLessThan(1e-4);
+  });
+
+  it.each(families)('%s gives the gradient of PyTorch', (family) => {
+    const { ids, gradient } = reference(family);
+    const model = loadModel(folderOf(family));
+    const name = 'model.layers.0.self_attn.k_proj.weight';
+    const { shape } = model.weight(name);
+    const trained = new Parameter(name, model.weight(name).tensor().dataSync<'float32'>().slice(), shape);
+    const base = new LlamaModel(model.config, new Map(model.weights).set(name, trained));
+    const batch = makeBatch(lengths.map((length, row) => ({
+      tokens: ids.slice(row * 24, row * 24 + length), promptLength: 1, record: { instruction: '', input: '', output: '' },
+    })), 0);
+    const { gradients } = lossAndGradients({ base, parameters: [trained] }, batch, {
+      pass: inference, scale: 1 / (23 + 16), checkpointing: true,
+    });
+    const ours = gradients[0]!.dataSync<'float32'>();
+    const largest = gradient.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const worst = gradient.reduce((most, value, i) => Math.max(most, Math.abs(value - ours[i]!)), 0);
+    expect(worst / largest).toBeLessThan(1e-4);
+    tf.dispose(gradients);
+    model.dispose();
+    trained.dispose();
   });
 
   it.each(families)('%s continues prompts as transformers does, each alone and both in a batch', async (family) => {

@@ -5,7 +5,8 @@ python tests/golden/families/make.py            (from the project's folder)
 
 Each folder gets the model, and `reference.safetensors`: `ids` (2, 24), the second row 17 long and padded; `logits`
 (2, 24, vocab) in fp32; `alone` (2, 16), what greedy `generate` adds to the first 13 tokens of the first row and to
-the second row; and `together`, the same in one batch, padded on the left.
+the second row; `together`, the same in one batch, padded on the left; and `gradient`, that of the mean cross-entropy of
+all next tokens with respect to the first layer's k_proj.
 """
 import json
 import shutil
@@ -79,8 +80,12 @@ for seed, (name, (config, dtype, old)) in enumerate(VARIANTS.items()):
     ids = torch.zeros(2, max(LENGTHS), dtype=torch.int64)
     for row, length in enumerate(LENGTHS):
         ids[row, :length] = torch.randint(0, config.vocab_size, (length,))
-    with torch.no_grad():
-        logits = fresh()(ids).logits
+    model = fresh()
+    logits = model(ids).logits
+    predicted = torch.cat([logits[row, :length - 1] for row, length in enumerate(LENGTHS)])
+    targets = torch.cat([ids[row, 1:length] for row, length in enumerate(LENGTHS)])
+    torch.nn.functional.cross_entropy(predicted, targets).backward()
+    gradient = model.get_parameter('model.layers.0.self_attn.k_proj.weight').grad
 
     prompts = [ids[row, :length] for row, length in enumerate(PROMPTS)]
     greedy = dict(do_sample=False, max_new_tokens=NEW, min_new_tokens=NEW, pad_token_id=0)
@@ -91,8 +96,8 @@ for seed, (name, (config, dtype, old)) in enumerate(VARIANTS.items()):
     mask = torch.ones_like(batch)
     mask[0, :padding] = 0
     together = fresh().generate(batch, attention_mask=mask, **greedy)[:, max(PROMPTS):]
-    save_file({'ids': ids.int(), 'logits': logits, 'alone': torch.stack(alone).int(), 'together': together.int()},
-              folder / 'reference.safetensors')
+    save_file({'ids': ids.int(), 'logits': logits.detach(), 'gradient': gradient, 'alone': torch.stack(alone).int(),
+               'together': together.int()}, folder / 'reference.safetensors')
     print(f'{name}: logits up to {logits.abs().max():.1f}; '
           f'{sum(file.stat().st_size for file in folder.iterdir()) / 1000:.0f} kB; '
           f'{"same" if torch.equal(together, torch.stack(alone)) else "other"} tokens in a batch')
