@@ -8,7 +8,7 @@ import { runsFolder, saveRun, writeRun } from '../runs/store.ts';
 import { useBackend } from '../tensor/backend.ts';
 import { demoHelp, parseDemoFlags } from './flags.ts';
 import type { DemoFlags } from './flags.ts';
-import { runCommand } from './main.ts';
+import { commandLine, runCommand } from './main.ts';
 import { runQlora } from './qlora-run.ts';
 import { createScreen } from './screen.ts';
 import type { Screen } from './screen.ts';
@@ -76,10 +76,4 @@ function checkOutput(folder: string): void {
   } catch {
     throw new UserError(`--output: no hay permiso para escribir en «${nearest}»; elige otra carpeta.`);
   }
-}
-
-/** As it would be typed again. */
-function commandLine(command: string, argv: readonly string[]): string {
-  const typed = argv.map((word) => (/^[\w./=,:+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`));
-  return [command, ...(typed.length > 0 ? ['--', ...typed] : [])].join(' ');
 }

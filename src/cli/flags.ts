@@ -86,24 +86,30 @@ const output = {
   help: toggle('help', 'esta ayuda'),
 };
 
-const table = { ...input, ...base, ...adapter, ...training, ...memory, ...output };
+/** What decides a run, here or on another engine; and what decides its examination. */
+export const runOptions = { ...input, ...base, ...adapter, ...training, checkpointing: memory.checkpointing };
+export const examinationOptions = { ...input, backend: base.backend, seed: training.seed };
+
+const table = { ...runOptions, ...memory, ...output };
 
 /** Options of `npm run demo`. Sizes in bytes, shares from 0 to 1. */
 export type DemoFlags = Values<typeof table>;
 
 /**
- * Reads the command line of `npm run demo`. With the embedded data and no `--held-out`, the
- * embedded questions are the held-out ones; with foreign data `heldOut` stays undefined.
+ * Reads the command line of `npm run demo`.
  * @throws UserError naming the option, what was expected and what came
  */
 export function parseDemoFlags(argv: readonly string[]): DemoFlags {
-  const flags = parseOptions(table, argv, command);
-  if (flags.data === embeddedData) flags.heldOut ??= embeddedHeldOut;
-  return flags;
+  return withHeldOut(parseOptions(table, argv, command));
+}
+
+/** With the embedded data and no `--held-out`, the embedded questions; with foreign data it stays undefined. */
+export function withHeldOut<Flags extends Pick<DemoFlags, 'data' | 'heldOut'>>(flags: Flags): Flags {
+  return flags.data === embeddedData ? { ...flags, heldOut: flags.heldOut ?? embeddedHeldOut } : flags;
 }
 
 /** The data that the options ask for, as the loader takes them. */
-export function dataOptions(flags: DemoFlags): DataOptions {
+export function dataOptions(flags: Omit<Values<typeof examinationOptions>, 'backend'>): DataOptions {
   const { data, heldOut, examples, evaluate, template, maxLength, seed } = flags;
   return { file: data, heldOutFile: heldOut, examples, heldOut: evaluate, template, maxLength, seed };
 }

@@ -32,3 +32,9 @@ export function explain(error: unknown): string {
   }
   return error.stack ?? error.message;
 }
+
+/** As it would be typed again. */
+export function commandLine(command: string, argv: readonly string[]): string {
+  const typed = argv.map((word) => (/^[\w./=,:+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`));
+  return [command, ...(typed.length > 0 ? ['--', ...typed] : [])].join(' ');
+}

@@ -56,14 +56,6 @@ export const choice = <const T extends string>(...names: T[]): Kind<T> => ({
   expected: `${names.slice(0, -1).join(', ')} o ${names.at(-1)}`,
 });
 
-export const targetModules: Kind<'all-linear' | string[]> = {
-  schema: z.string()
-    .transform((list) => list.split(',').map((name) => name.trim()))
-    .pipe(z.array(z.string().regex(/^[\w.-]+$/)))
-    .transform((names) => (names.length === 1 && names[0] === 'all-linear' ? 'all-linear' : names)),
-  expected: 'all-linear o nombres separados por comas, como q_proj,v_proj',
-};
-
 /** An option with a value, and that value when it is not given. */
 export function option<T>(
   name: string, placeholder: string, help: string, kind: Kind<T>, fallback: string,

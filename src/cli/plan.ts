@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { advise, required } from '../distributed/advice.ts';
 import type { Advice } from '../distributed/advice.ts';
 import { readArchitecture } from '../distributed/architecture.ts';
@@ -9,13 +10,22 @@ import { UserError } from '../errors.ts';
 import { formatBytes, formatNumber, formatPercent } from '../format.ts';
 import { runCommand } from './main.ts';
 import {
-  choice, helpText, integer, option, parseOptions, positive, share, targetModules, text, toggle,
+  choice, helpText, integer, option, parseOptions, positive, share, text, toggle,
 } from './options.ts';
+import type { Kind } from './options.ts';
 import { createScreen } from './screen.ts';
 import type { Screen } from './screen.ts';
 
 const command = 'npm run plan';
 const d = planDefaults;
+
+const targetModules: Kind<'all-linear' | string[]> = {
+  schema: z.string()
+    .transform((list) => list.split(',').map((name) => name.trim()))
+    .pipe(z.array(z.string().regex(/^[\w.-]+$/)))
+    .transform((names) => (names.length === 1 && names[0] === 'all-linear' ? 'all-linear' : names)),
+  expected: 'all-linear o nombres separados por comas, como q_proj,v_proj',
+};
 
 const training = {
   model: option('model', 'MODELO', 'carpeta, config.json o nombre de un modelo conocido', text('un modelo'),

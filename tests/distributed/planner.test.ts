@@ -1,12 +1,14 @@
 import { build } from 'esbuild';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { knownConfig } from '../../src/distributed/known.ts';
+import { knownConfig, knownModels } from '../../src/distributed/known.ts';
 import {
   activationsOfBlock, bitsOfQuantized, bytesOfTrained, contextBytes, plan, planDefaults, refusal, shard,
 } from '../../src/distributed/planner.ts';
 import type { PlanOptions } from '../../src/distributed/planner.ts';
 import { modelSize } from '../../src/distributed/size.ts';
+import { loraDefaults, loraShapes } from '../../src/peft/lora.ts';
+import { countParameters } from '../../src/peft/trainable.ts';
 
 const sizeOf = (name: string) => modelSize(knownConfig(name)!);
 const llama7 = sizeOf('meta-llama/Llama-2-7b-hf');
@@ -88,6 +90,15 @@ describe('trained parameters', () => {
     ['meta-llama/Llama-2-7b-hf', ['q_proj', 'v_proj'], 8_388_608, 6_746_804_224],
   ] as const)('of %s, LoRA on %s, are those that PEFT counts', (model, targetModules, trained, all) => {
     expect(planOf({ method: 'lora', r: 16, targetModules }, sizeOf(model))).toMatchObject({ trained, parameters: all });
+  });
+
+  it('are those that the adapter itself counts, whatever the family', () => {
+    for (const model of knownModels) {
+      const config = knownConfig(model)!;
+      const counted = countParameters(config, loraShapes(config, { ...loraDefaults, r: 8 }));
+      expect(planOf({ method: 'lora', r: 8 }, modelSize(config)), model)
+        .toMatchObject({ trained: counted.trainable, parameters: counted.all });
+    }
   });
 });
 

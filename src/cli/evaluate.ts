@@ -1,0 +1,41 @@
+import { loadInstructions } from '../data/load.ts';
+import { loadModel } from '../model/load.ts';
+import { loadAdapter } from '../peft/folder.ts';
+import { useBackend } from '../tensor/backend.ts';
+import { evaluate } from '../train/evaluate.ts';
+import { UserError } from '../errors.ts';
+import { formatCount, formatNumber, formatPercent, formatSignificant } from '../format.ts';
+import { dataOptions, examinationOptions, withHeldOut } from './flags.ts';
+import { runCommand } from './main.ts';
+import { helpText, optional, parseOptions, text, toggle } from './options.ts';
+
+const command = 'npm run evaluate';
+
+const options = {
+  ...examinationOptions,
+  adapter: optional('adapter', 'DIR', 'adaptador de PEFT que se pone sobre la base', text('una carpeta'), 'ninguno'),
+  loadIn4bit: toggle('4bit', 'con la base en NF4, como en la demo, en vez de como viene'),
+  json: toggle('json', 'las cifras en JSON, y nada más'),
+  help: toggle('help', 'esta ayuda'),
+};
+
+/** `npm run evaluate`: a base, or an adapter trained here or elsewhere, asked the held-out questions. */
+await runCommand(async () => {
+  const flags = withHeldOut(parseOptions(options, process.argv.slice(2), command));
+  const write = (line: string) => void process.stdout.write(`${line}\n`);
+  if (flags.help) {
+    return write(helpText(`Uso: ${command} -- [opciones]
+
+Hace las preguntas reservadas a un modelo, con un adaptador de PEFT o sin él, venga de donde venga.`, { Opciones: options }));
+  }
+  await useBackend(flags.backend);
+  const data = loadInstructions(flags.model, dataOptions(flags));
+  if (data.heldOut.length === 0) throw new UserError('--held-out: no hay ninguna pregunta que hacer; da un fichero que las tenga.');
+  const model = loadModel(flags.model, { loadIn4bit: flags.loadIn4bit });
+  if (flags.adapter !== undefined) loadAdapter(model, flags.adapter);
+  const { answers: _answers, ...figures } = await evaluate(model, data.heldOut, data.tokenizer);
+  if (flags.json) return write(JSON.stringify(figures));
+  write(`${flags.model}${flags.adapter === undefined ? '' : ` con ${flags.adapter}`}: pérdida ${formatNumber(figures.loss, 3, true)}, `
+    + `perplejidad ${formatSignificant(figures.perplexity, 4)}, acierto exacto ${formatPercent(figures.exactMatch)} `
+    + `de ${formatCount(figures.count, 'pregunta')}`);
+});

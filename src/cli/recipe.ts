@@ -1,0 +1,85 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { writeFileAtomic } from '../checkpoint/files.ts';
+import { loadInstructions } from '../data/load.ts';
+import type { Example } from '../data/batches.ts';
+import { alpacaPrompt } from '../data/prompt.ts';
+import { readArchitecture } from '../distributed/architecture.ts';
+import { recipe } from '../distributed/recipes/project.ts';
+import { engines } from '../distributed/recipes/recipe.ts';
+import { UserError } from '../errors.ts';
+import type { LlamaConfig } from '../model/config.ts';
+import { targetPaths } from '../peft/targets.ts';
+import { trainDefaults } from '../train/train.ts';
+import { dataOptions, runOptions, withHeldOut } from './flags.ts';
+import { commandLine, runCommand } from './main.ts';
+import { choice, helpText, integer, option, optional, parseOptions, text, toggle } from './options.ts';
+
+const command = 'npm run recipe';
+
+const project = {
+  engine: option('engine', 'MOTOR', engines.join(', '), choice(...engines), 'fsdp'),
+  out: option('out', 'DIR', 'carpeta del proyecto, que no exista o esté vacía', text('una carpeta'), 'out/recipe'),
+  base: optional('base', 'NOMBRE', 'lo que cargará el motor: nombre del hub, o carpeta en su máquina', text('un modelo'), 'la ruta de --model'),
+  method: option('method', 'MÉTODO', 'qlora (base en 4 bits) o lora', choice('qlora', 'lora'), 'qlora'),
+};
+const machine = {
+  nodes: option('nodes', 'N', 'máquinas', integer(1), '1'),
+  gpusPerNode: option('gpus', 'N', 'GPU de cada máquina', integer(1), '2'),
+  zero: option('zero', 'ETAPA', 'etapa de DeepSpeed: 1, 2 o 3', choice('1', '2', '3'), '3'),
+  offload: option('offload', 'DÓNDE', 'none, cpu o nvme', choice('none', 'cpu', 'nvme'), 'none'),
+  tensorParallel: option('tensor-parallel', 'N', 'GPU entre las que se parte cada capa (Megatron, NeMo)', integer(1), '1'),
+  pipelineParallel: option('pipeline-parallel', 'N', 'etapas en que se parte el modelo (Megatron)', integer(1), '1'),
+  cpu: toggle('cpu', 'procesos sin GPU, sobre gloo: para verlo correr en cualquier máquina'),
+};
+const { backend: _backend, ...run } = runOptions;
+const help = { help: toggle('help', 'esta ayuda') };
+
+/** `npm run recipe`: the demo's run as a project for an engine that reaches past one machine. */
+await runCommand(async () => {
+  const argv = process.argv.slice(2);
+  const flags = withHeldOut(parseOptions({ ...project, ...machine, ...run, ...help }, argv, command));
+  const write = (line: string) => void process.stdout.write(`${line}\n`);
+  if (flags.help) {
+    return write(helpText(`Uso: ${command} -- [opciones]
+
+Escribe el mismo ajuste que haría npm run demo como proyecto completo para otro motor. No entrena.`,
+    { Proyecto: project, Máquinas: machine, Ajuste: { ...run, ...help } }));
+  }
+  if (existsSync(flags.out) && readdirSync(flags.out).length > 0) {
+    throw new UserError(`--out: la carpeta «${flags.out}» no está vacía; elige otra o vacíala.`);
+  }
+  if (flags.quant === 'int4') throw new UserError('--quant int4 no lo conoce bitsandbytes: elige nf4 o fp4.');
+  const config = readArchitecture(flags.model);
+  const data = loadInstructions(flags.model, dataOptions(flags));
+  const example = ({ tokens, promptLength, record }: Example) => ({
+    tokens: [...tokens], promptLength, prompt: alpacaPrompt(record, flags.template), answer: record.output,
+  });
+  const { files, notes } = recipe({
+    ...flags,
+    base: flags.base ?? resolve(flags.model),
+    targetModules: targetNames(config, flags.targetModules),
+    quantized: flags.method === 'qlora',
+    quantType: flags.quant,
+    learningRate: flags.learningRate ?? trainDefaults.learningRate,
+    zero: Number(flags.zero) as 1 | 2 | 3,
+  }, {
+    train: data.train.map(example),
+    heldOut: data.heldOut.map(example),
+    questions: data.heldOut.map(({ record }) => record),
+    padId: data.tokenizer.padId,
+  }, { command: commandLine(command, argv) });
+  for (const [path, contents] of files) writeFileAtomic(join(flags.out, path), contents);
+  write(`Proyecto en «${flags.out}»: ${[...files.keys()].join(', ')}.`);
+  for (const note of notes) write(`- ${note}`);
+  write(`Para entrenar: lee «${join(flags.out, 'README.md')}».`);
+});
+
+/** The modules by the last parts of their names, as every engine takes them. */
+function targetNames(config: LlamaConfig, targetModules: string | readonly string[]): string[] {
+  const paths = targetPaths(config, { targetModules });
+  const names = [...new Set(paths.map((path) => path.split('.').at(-1)!))];
+  if (paths.length === names.length * config.layers) return names;
+  throw new UserError('--target-modules elige unas capas sí y otras no, y una receta las nombra sin número: '
+    + 'usa all-linear o nombres como q_proj,v_proj.');
+}

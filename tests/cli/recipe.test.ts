@@ -1,0 +1,50 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { writeSmallModel } from '../small-model.ts';
+import { temporaryFolder } from '../temporary.ts';
+
+const at = temporaryFolder();
+const limit = { timeout: 60_000 };
+
+const run = (program: string, ...args: string[]) =>
+  spawnSync(process.execPath, ['--import', 'tsx', `src/cli/${program}.ts`, '--model', at('model'), ...args], {
+    cwd: join(import.meta.dirname, '../..'), encoding: 'utf8',
+  });
+
+beforeAll(() => writeSmallModel(at('model')));
+
+describe('npm run recipe', () => {
+  it('writes the demo’s run as a project, says what is done otherwise, and never writes over another', limit, () => {
+    const args = ['--engine', 'megatron-bridge', '--out', at('project'), '--examples', '8', '--eval', '4', '--base', 'hub/name'];
+    const { stdout, stderr, status } = run('recipe', ...args);
+    expect(stderr).toBe('');
+    expect(status).toBe(0);
+    expect(stdout).toContain('Megatron-Bridge no tiene NF4');
+    expect(readdirSync(at('project')).sort()).toEqual([
+      'README.md', 'convert.py', 'data', 'export.py', 'heldout.json', 'launch.sh', 'megatron.json', 'requirements.txt', 'train.py',
+    ]);
+    expect(readFileSync(at('project', 'data', 'training.jsonl'), 'utf8').trim().split('\n')).toHaveLength(8);
+    expect(JSON.parse(readFileSync(at('project', 'heldout.json'), 'utf8'))).toHaveLength(4);
+    expect(readFileSync(at('project', 'megatron.json'), 'utf8')).toContain('"hf_model": "hub/name"');
+
+    const again = run('recipe', ...args);
+    expect(again.status).toBe(1);
+    expect(again.stderr).toMatch(/^--out: la carpeta «[^\n]+» no está vacía[^\n]+\.\n$/);
+  });
+
+  it('refuses modules of some layers and not of others: recipes name them without number', limit, () => {
+    const { stderr, status } = run('recipe', '--out', at('none'), '--target-modules', String.raw`.*\.0\..*q_proj`);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^--target-modules elige unas capas sí y otras no[^\n]+\.\n$/);
+  });
+});
+
+describe('npm run evaluate', () => {
+  it('asks a base the held-out questions', limit, () => {
+    const { stdout, stderr } = run('evaluate', '--eval', '2', '--json', '--backend', 'wasm');
+    expect(stderr).toBe('');
+    expect(JSON.parse(stdout)).toMatchObject({ count: 2, exactMatch: 0 });
+  });
+});
