@@ -35,7 +35,8 @@ const input = {
     'las suyas; con otro --data, se apartan'),
   examples: option('examples', 'N', 'ejemplos de entrenamiento, como mucho', integer(1), '1000'),
   evaluate: optional('eval', 'N', 'preguntas reservadas que se hacen', integer(1), 'todas; con otro --data, 50'),
-  template: option('template', 'IDIOMA', 'plantilla de Alpaca: es o en', choice('es', 'en'), 'es'),
+  template: option('template', 'IDIOMA', 'plantilla de Alpaca: es o en; un modelo con plantilla de chat usa la suya',
+    choice('es', 'en'), 'es'),
   maxLength: option('max-length', 'N', 'tokens por ejemplo, como mucho', integer(8), '256'),
 };
 
