@@ -29,7 +29,7 @@ export async function checkpointing(
   show: (line: string) => void,
 ): Promise<CheckpointingResult> {
   const model = addLora(loadModel(modelDir, { loadIn4bit: true }));
-  const { tokenizer, train } = loadInstructions(modelDir, data);
+  const { tokenizer, train } = await loadInstructions(modelDir, data);
   const batch = makeBatch(train.slice(0, batchSize), tokenizer.padId);
   const answerTokens = batch.labels.filter((label) => label >= 0).length;
   const memory = new TensorMemory();

@@ -66,7 +66,7 @@ export async function quantization(
     const loaded = checkpoint.load(name);
     if ('values' in loaded) matrices.push({ shape: loaded.shape, values: loaded.values() });
   }
-  const { tokenizer, heldOut } = loadInstructions(modelDir, data);
+  const { tokenizer, heldOut } = await loadInstructions(modelDir, data);
   // One statement a text: start token, sentence, end token; every token but the first is predicted.
   const statements = heldOut.map(({ record }) => ({
     tokens: Int32Array.from([
@@ -104,5 +104,5 @@ export async function quantization(
 
 /** The files that the result depends on. */
 export function quantizationInputs(modelDir: string, data: DataOptions): string[] {
-  return [join(modelDir, 'model.safetensors'), join(modelDir, 'tokenizer.json'), ...(data.heldOutFile ? [data.heldOutFile] : [])];
+  return [join(modelDir, 'model.safetensors'), join(modelDir, 'tokenizer.json'), ...data.heldOutFiles ?? []];
 }

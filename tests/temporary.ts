@@ -26,3 +26,9 @@ export function userErrorOf(action: () => unknown, path: string): string {
   expect(message).toMatch(/^[^\n]+\.$/);
   return message;
 }
+
+/** The same of what is promised. */
+export async function userErrorFrom(promise: Promise<unknown>, path: string): Promise<string> {
+  const outcome = await promise.then(() => undefined, (error: unknown) => error);
+  return userErrorOf(() => { throw outcome; }, path);
+}

@@ -14,7 +14,7 @@ await runCommand(async () => {
   }
   const tokenizer = loadTokenizer('assets/model');
   for (const file of ['assets/data/alpaca_es.json', 'assets/data/heldout_es.json']) {
-    const { examples } = encodeRecords(readAlpaca(file), tokenizer, { template: 'es', maxLength: Infinity });
+    const { examples } = encodeRecords(await readAlpaca([file]), tokenizer, { template: 'es', maxLength: Infinity });
     const mean = (length: (example: typeof examples[number]) => number) =>
       formatNumber(examples.reduce((sum, example) => sum + length(example), 0) / examples.length, 1);
     process.stdout.write(`${file}: ${examples.length} registros, ${mean(({ promptLength }) => promptLength)} tokens de `

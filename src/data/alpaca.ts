@@ -1,37 +1,49 @@
 import { z } from 'zod';
-import { readJson } from '../checkpoint/files.ts';
 import { UserError } from '../errors.ts';
 import { Random } from '../random.ts';
+import { readRecords } from './records.ts';
 
-/** A record of the Alpaca format (Taori et al., 2023). */
+/** A record of the Alpaca format (Taori et al., 2023). Some of Stanford's have no answer: their output is empty. */
 export const alpacaRecord = z.object({
   instruction: z.string().refine((text) => text.trim() !== ''),
-  input: z.string().default(''),
-  output: z.string().refine((text) => text.trim() !== ''),
+  input: z.string().nullish().transform((text) => text ?? ''),
+  output: z.string(),
 });
 
 export type AlpacaRecord = z.infer<typeof alpacaRecord>;
 
+const fields = ['instruction', 'input', 'output'];
+const form = 'registros con «instruction», «input» y «output»';
+
 /**
- * The records of an Alpaca JSON file.
+ * The records of Alpaca files (see `readRecords`), of all of them one after another.
  *
- * @throws UserError if the file cannot be read, is not a JSON array, is empty, or a record lacks
- * its instruction or its output
+ * @throws UserError if a file cannot be read or is empty, or a record lacks its instruction or its output
  */
-export function readAlpaca(file: string): AlpacaRecord[] {
-  const contents = readJson(file, z.unknown());
-  const form = 'una lista JSON de registros con «instruction», «input» y «output»';
-  if (!Array.isArray(contents)) throw new UserError(`El archivo «${file}» no es una lista: se esperaba ${form}.`);
-  if (contents.length === 0) throw new UserError(`El archivo «${file}» no tiene ningún registro: se esperaba ${form}.`);
-  return contents.map((value, index) => {
-    const parsed = alpacaRecord.safeParse(value);
-    if (parsed.success) return parsed.data;
-    const field = parsed.error.issues[0]?.path[0];
-    throw new UserError(field === undefined
-      ? `El registro ${index + 1} de «${file}» no es un objeto: se esperaba ${form}.`
-      : `El registro ${index + 1} de «${file}» no tiene bien el campo «${String(field)}»: `
-        + 'se esperaba un texto; complétalo o quita el registro.');
-  });
+export async function readAlpaca(files: readonly string[]): Promise<AlpacaRecord[]> {
+  const records: AlpacaRecord[] = [];
+  for (const file of files) {
+    const contents = await readRecords(file, fields);
+    if (contents.length === 0) throw new UserError(`El archivo «${file}» no tiene ningún registro: se esperaban ${form}.`);
+    for (const [index, value] of contents.entries()) records.push(checkRecord(value, `El registro ${index + 1} de «${file}»`));
+  }
+  return records;
+}
+
+function checkRecord(value: unknown, subject: string): AlpacaRecord {
+  const parsed = alpacaRecord.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const field = parsed.error.issues[0]?.path[0];
+  if (field === undefined) throw new UserError(`${subject} no es un objeto: se esperaban ${form}.`);
+  const present = Object.keys(value as object);
+  throw new UserError(present.includes(String(field))
+    ? `${subject} no tiene bien el campo «${String(field)}»: se esperaba un texto; complétalo o quita el registro.`
+    : `${subject} no tiene el campo «${String(field)}» (tiene ${listed(present)}): se esperaban ${form}.`);
+}
+
+function listed(names: readonly string[]): string {
+  if (names.length === 0) return 'ninguno';
+  return names.slice(0, 6).map((name) => `«${name}»`).join(', ') + (names.length > 6 ? '…' : '');
 }
 
 /**

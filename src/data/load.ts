@@ -1,6 +1,7 @@
 import { UserError } from '../errors.ts';
 import { Random } from '../random.ts';
 import { readAlpaca, splitRecords } from './alpaca.ts';
+import type { AlpacaRecord } from './alpaca.ts';
 import { encodeRecords } from './batches.ts';
 import type { Example } from './batches.ts';
 import type { PromptTemplate } from './prompt.ts';
@@ -10,12 +11,12 @@ import type { Tokenizer } from './tokenizer.ts';
 const DRAWN_HELD_OUT = 50;
 
 export interface DataOptions {
-  readonly file: string;
-  /** Without it, the examination is drawn from `file` itself. */
-  readonly heldOutFile?: string | undefined;
+  readonly files: readonly string[];
+  /** Without them, the examination is drawn from `files` themselves. */
+  readonly heldOutFiles?: readonly string[] | undefined;
   /** The most records to train on. */
   readonly examples: number;
-  /** The most records to examine with; all of `heldOutFile` if not said, or 50 drawn from `file`. */
+  /** The most records to examine with; all of `heldOutFiles` if not said, or 50 drawn from `files`. */
   readonly heldOut?: number | undefined;
   readonly template: PromptTemplate;
   /** Tokens of an example; see `encodeRecords`. */
@@ -29,6 +30,8 @@ export interface InstructionData {
   readonly heldOut: readonly Example[];
   /** Records whose prompt left no room for the answer. */
   readonly dropped: number;
+  /** Records left out because their output is empty. */
+  readonly unanswered: number;
 }
 
 /**
@@ -36,22 +39,28 @@ export interface InstructionData {
  *
  * @throws UserError if a file cannot be used, or no record fits in `maxLength`
  */
-export function loadInstructions(modelDir: string, options: DataOptions): InstructionData {
-  const { file, heldOutFile, examples, heldOut, seed } = options;
+export async function loadInstructions(modelDir: string, options: DataOptions): Promise<InstructionData> {
+  const { files, heldOutFiles, examples, heldOut, seed } = options;
   const tokenizer = loadTokenizer(modelDir);
-  const records = readAlpaca(file);
-  const chosen = heldOutFile === undefined
+  let unanswered = 0;
+  const read = async (paths: readonly string[]): Promise<AlpacaRecord[]> => {
+    const records = await readAlpaca(paths);
+    const answered = records.filter(({ output }) => output.trim() !== '');
+    unanswered += records.length - answered.length;
+    return answered;
+  };
+  const records = await read(files);
+  const chosen = heldOutFiles === undefined
     ? splitRecords(records, { examples, heldOut: heldOut ?? DRAWN_HELD_OUT, seed })
     : {
         train: Random.for(seed, 'records').shuffle(records).slice(0, examples),
-        heldOut: readAlpaca(heldOutFile).slice(0, heldOut),
+        heldOut: (await read(heldOutFiles)).slice(0, heldOut),
       };
   const train = encodeRecords(chosen.train, tokenizer, options);
   const examination = encodeRecords(chosen.heldOut, tokenizer, options);
   if (train.examples.length === 0) {
-    throw new UserError(`Ningún registro de «${file}» cabe en ${options.maxLength} tokens con su respuesta: sube --max-length.`);
+    throw new UserError(`Ningún registro de «${files[0]}» cabe en ${options.maxLength} tokens con su respuesta: sube --max-length.`);
   }
-  return {
-    tokenizer, train: train.examples, heldOut: examination.examples, dropped: train.dropped + examination.dropped,
-  };
+  const dropped = train.dropped + examination.dropped;
+  return { tokenizer, train: train.examples, heldOut: examination.examples, dropped, unanswered };
 }

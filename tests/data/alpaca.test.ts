@@ -1,47 +1,54 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { writeFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
 import { readAlpaca, splitRecords } from '../../src/data/alpaca.ts';
-import { UserError } from '../../src/errors.ts';
+import { userErrorFrom, temporaryFolder } from '../temporary.ts';
 
-let folder: string;
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'alpaca-'));
-});
-afterEach(() => {
-  rmSync(folder, { recursive: true });
-});
+const at = temporaryFolder();
 const write = (contents: string) => {
-  const file = join(folder, 'datos.json');
+  const file = at('datos.json');
   writeFileSync(file, contents);
   return file;
 };
 const good = { instruction: 'Di hola.', input: '', output: 'Hola.' };
 
 describe('readAlpaca', () => {
-  it('reads records; the input may be missing, and other fields are left out', () => {
-    const file = write(JSON.stringify([{ instruction: 'Di hola.', output: 'Hola.', text: '…' }]));
-    expect(readAlpaca(file)).toEqual([good]);
+  it('reads records; the input may be missing or null, and other fields are left out', async () => {
+    const file = write(JSON.stringify([
+      { instruction: 'Di hola.', output: 'Hola.', text: '…' }, { ...good, input: null }, good,
+    ]));
+    expect(await readAlpaca([file])).toEqual([good, good, good]);
+  });
+
+  it('reads files one after another', async () => {
+    const other = { ...good, output: 'Buenas.' };
+    writeFileSync(at('b.jsonl'), JSON.stringify(other));
+    expect(await readAlpaca([write(JSON.stringify([good])), at('b.jsonl')])).toEqual([good, other]);
+  });
+
+  it('keeps a record without an answer, as Stanford\'s file has some', async () => {
+    expect(await readAlpaca([write(JSON.stringify([{ ...good, output: '' }]))])).toEqual([{ ...good, output: '' }]);
   });
 
   it.each([
-    ['no JSON', '[{', /datos\.json.*no es JSON/],
-    ['not a list', '{"instruction": "a"}', /datos\.json.* no es una lista/],
-    ['empty', '[]', /datos\.json.* no tiene ningún registro/],
+    ['no JSON', '[{', /«.*datos\.json» no es JSON/],
+    ['an empty list', '[]', /datos\.json.* no tiene ningún registro/],
+    ['an empty file', '', /datos\.json.* no tiene ningún registro/],
     ['a record that is no object', JSON.stringify([good, 3]), /El registro 2 de .*datos\.json/],
-    ['no output', JSON.stringify([good, { instruction: 'Di algo.' }]), /El registro 2 de .*datos\.json.*«output»/],
-    ['an empty output', JSON.stringify([{ ...good, output: ' ' }]), /El registro 1 .*«output»/],
-    ['an empty instruction', JSON.stringify([{ ...good, instruction: '' }]), /El registro 1 .*«instruction»/],
-    ['an input that is no text', JSON.stringify([{ ...good, input: 3 }]), /El registro 1 .*«input»/],
-  ])('refuses %s in a Spanish sentence', (_, contents, message) => {
-    const file = write(contents);
-    expect(() => readAlpaca(file)).toThrow(UserError);
-    expect(() => readAlpaca(file)).toThrow(message);
+    ['no output', JSON.stringify([good, { instruction: 'Di algo.' }]),
+      /El registro 2 de .*datos\.json.* no tiene el campo «output» \(tiene «instruction»\)/],
+    ['another shape', JSON.stringify([{ question: '¿Sí?', answer: 'Sí.' }]),
+      /El registro 1 .*«instruction» \(tiene «question», «answer»\)/],
+    ['no field at all', '[{}]', /El registro 1 .*«instruction» \(tiene ninguno\)/],
+    ['an object that is no record', '{"data": [1]}', /El registro 1 .*«instruction» \(tiene «data»\)/],
+    ['an empty instruction', JSON.stringify([{ ...good, instruction: '' }]), /El registro 1 .* bien el campo «instruction»/],
+    ['an input that is no text', JSON.stringify([{ ...good, input: 3 }]), /El registro 1 .* bien el campo «input»/],
+    ['an output that is no text', JSON.stringify([{ ...good, output: null }]), /El registro 1 .* bien el campo «output»/],
+  ])('refuses %s in a Spanish sentence', async (_, contents, message) => {
+    expect(await userErrorFrom(readAlpaca([write(contents)]), at('datos.json'))).toMatch(message);
   });
 
-  it('refuses a file that does not exist', () => {
-    expect(() => readAlpaca(join(folder, 'no.json'))).toThrow(/No existe el archivo .*no\.json/);
+  it('refuses a file that does not exist', async () => {
+    expect(await userErrorFrom(readAlpaca([at('no.json')]), at('no.json'))).toContain('No existe el archivo');
   });
 });
 

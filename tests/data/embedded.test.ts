@@ -5,8 +5,8 @@ import { embeddedFiles, embeddedInstructions, embeddedSeed } from '../../src/dat
 import { isHeldOut, splitFacts } from '../../src/data/split.ts';
 import { world } from '../../src/data/world/index.ts';
 
-const train = readAlpaca('assets/data/alpaca_es.json');
-const heldOut = readAlpaca('assets/data/heldout_es.json');
+const train = await readAlpaca(['assets/data/alpaca_es.json']);
+const heldOut = await readAlpaca(['assets/data/heldout_es.json']);
 const facts = world();
 const factOf = new Map(facts.map((fact) => [fact.answer, fact]));
 const statements = new Set(facts.flatMap((fact) => fact.statements));

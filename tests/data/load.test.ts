@@ -1,27 +1,41 @@
+import { writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { loadInstructions } from '../../src/data/load.ts';
+import { temporaryFolder } from '../temporary.ts';
 
+const at = temporaryFolder();
 const options = {
-  file: 'assets/data/alpaca_es.json', heldOutFile: 'assets/data/heldout_es.json',
+  files: ['assets/data/alpaca_es.json'], heldOutFiles: ['assets/data/heldout_es.json'],
   examples: 100, heldOut: 20, template: 'es', maxLength: 256, seed: 1,
 } as const;
 
 describe('loadInstructions', () => {
-  it('takes as many records as asked for, the same for the same seed', () => {
-    const { train, heldOut, dropped } = loadInstructions('assets/model', options);
+  it('takes as many records as asked for, the same for the same seed', async () => {
+    const { train, heldOut, dropped } = await loadInstructions('assets/model', options);
     expect([train.length, heldOut.length, dropped]).toEqual([100, 20, 0]);
-    expect(loadInstructions('assets/model', options).train).toEqual(train);
-    expect(loadInstructions('assets/model', { ...options, seed: 2 }).train).not.toEqual(train);
+    expect((await loadInstructions('assets/model', options)).train).toEqual(train);
+    expect((await loadInstructions('assets/model', { ...options, seed: 2 })).train).not.toEqual(train);
   });
 
-  it('examines with the whole held-out file, or with 50 records of a file that brings none', () => {
-    const { heldOut } = loadInstructions('assets/model', { ...options, heldOut: undefined });
+  it('examines with the whole held-out file, or with 50 records of a file that brings none', async () => {
+    const { heldOut } = await loadInstructions('assets/model', { ...options, heldOut: undefined });
     expect(heldOut.length).toBeGreaterThan(300);
-    const foreign = loadInstructions('assets/model', { ...options, heldOutFile: undefined, heldOut: undefined });
+    const foreign = await loadInstructions('assets/model', { ...options, heldOutFiles: undefined, heldOut: undefined });
     expect([foreign.train.length, foreign.heldOut.length]).toEqual([100, 50]);
   });
 
-  it('refuses a length in which nothing fits', () => {
-    expect(() => loadInstructions('assets/model', { ...options, maxLength: 20 })).toThrow(/Ningún registro de .* cabe en 20 tokens/);
+  it('takes several files for one set, and leaves out and counts what has no answer', async () => {
+    const record = (n: number, output: string) => ({ instruction: `Di ${n}.`, output });
+    writeFileSync(at('a.json'), JSON.stringify([record(1, 'Uno.'), record(2, ' '), record(3, 'Tres.')]));
+    writeFileSync(at('b.json'), JSON.stringify([record(4, ''), record(5, 'Cinco.')]));
+    const { train, heldOut, unanswered } = await loadInstructions('assets/model', {
+      ...options, files: [at('a.json'), at('b.json')], heldOutFiles: undefined, heldOut: 1,
+    });
+    expect([train.length, heldOut.length, unanswered]).toEqual([2, 1, 2]);
+  });
+
+  it('refuses a length in which nothing fits', async () => {
+    await expect(loadInstructions('assets/model', { ...options, maxLength: 20 }))
+      .rejects.toThrow(/Ningún registro de .* cabe en 20 tokens/);
   });
 });
