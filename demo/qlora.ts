@@ -14,6 +14,8 @@ import type { TrainOptions } from '../src/train/train.ts';
 
 export interface QloraOptions {
   readonly modelDir: string;
+  /** What the adapter calls its base, for whoever loads it: the folder if not said. */
+  readonly baseModel?: string;
   readonly outDir: string;
   readonly quant: LoadOptions;
   readonly lora: Partial<LoraOptions>;
@@ -31,13 +33,15 @@ export interface QloraShow {
 }
 
 /** Slide 10: QLoRA on Alpaca records, from the 4-bit base to the saved adapter. */
-export async function qlora({ modelDir, outDir, ...options }: QloraOptions, show: QloraShow): Promise<void> {
+export async function qlora(
+  { modelDir, baseModel = modelDir, outDir, ...options }: QloraOptions, show: QloraShow,
+): Promise<void> {
   // #region qlora
   const base = loadModel(modelDir, { loadIn4bit: true, ...options.quant });
   show.loaded(baseSize(base));
   const model = addLora(base, { r: 16, alpha: 16, dropout: 0.05, ...options.lora });
   show.adapted(trainableParameters(model));
-  const data = loadInstructions(modelDir, options.data);
+  const data = await loadInstructions(modelDir, options.data);
   show.data(data);
   let trained = false;
   try {
@@ -47,7 +51,7 @@ export async function qlora({ modelDir, outDir, ...options }: QloraOptions, show
     }
   } finally { // the last good adapter, whatever stopped the run; one that learnt nothing is not put over an older one
     if (trained) {
-      saveAdapter(model, join(outDir, 'adapter'), { baseModel: modelDir });
+      saveAdapter(model, join(outDir, 'adapter'), { baseModel });
       show.saved(join(outDir, 'adapter'));
     }
   }

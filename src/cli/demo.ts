@@ -12,6 +12,7 @@ import { commandLine, runCommand } from './main.ts';
 import { runQlora } from './qlora-run.ts';
 import { createScreen } from './screen.ts';
 import type { Screen } from './screen.ts';
+import { findSources } from './sources.ts';
 
 /** `npm run demo`: the four steps of the last slide, told as they happen. */
 await runCommand(async () => {
@@ -31,8 +32,9 @@ await runCommand(async () => {
 
 async function demo(flags: DemoFlags, screen: Screen, command: string): Promise<void> {
   checkOutput(flags.output);
+  const sources = await findSources(flags, screen);
   const backend = await useBackend(flags.backend);
-  screen.line(`QLoRA sobre «${flags.model}», con el backend ${backend}`);
+  screen.line(`QLoRA sobre «${sources.model.name}», con el backend ${backend}`);
 
   const interruption = new AbortController();
   const stop = () => {
@@ -45,7 +47,7 @@ async function demo(flags: DemoFlags, screen: Screen, command: string): Promise<
     { id: 'qlora', title: experiments.qlora.title, command, backend }, (event) => screen.show(event));
   let finished: boolean;
   try {
-    finished = await runQlora(flags, qlora, recorder, interruption.signal);
+    finished = await runQlora(flags, sources, qlora, recorder, interruption.signal);
   } finally {
     process.off('SIGINT', stop);
     process.off('SIGTERM', stop);

@@ -8,6 +8,8 @@ import { formatCount, formatNumber, formatPercent, formatSignificant } from '../
 import { dataOptions, examinationOptions, withHeldOut } from './flags.ts';
 import { runCommand } from './main.ts';
 import { helpText, optional, parseOptions, text, toggle } from './options.ts';
+import { createScreen } from './screen.ts';
+import { findSources } from './sources.ts';
 
 const command = 'npm run evaluate';
 
@@ -28,10 +30,11 @@ await runCommand(async () => {
 
 Hace las preguntas reservadas a un modelo, con un adaptador de PEFT o sin él, venga de donde venga.`, { Opciones: options }));
   }
+  const sources = await findSources(flags, createScreen({ json: flags.json }));
   await useBackend(flags.backend);
-  const data = loadInstructions(flags.model, dataOptions(flags));
+  const data = await loadInstructions(sources.model.folder, dataOptions(flags, sources));
   if (data.heldOut.length === 0) throw new UserError('--held-out: no hay ninguna pregunta que hacer; da un fichero que las tenga.');
-  const model = loadModel(flags.model, { loadIn4bit: flags.loadIn4bit });
+  const model = loadModel(sources.model.folder, { loadIn4bit: flags.loadIn4bit });
   if (flags.adapter !== undefined) loadAdapter(model, flags.adapter);
   const { answers: _answers, ...figures } = await evaluate(model, data.heldOut, data.tokenizer);
   if (flags.json) return write(JSON.stringify(figures));

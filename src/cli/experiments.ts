@@ -2,11 +2,13 @@ import { join } from 'node:path';
 import { checkpointing } from '../../demo/checkpointing.ts';
 import { qlora } from '../../demo/qlora.ts';
 import { quantization, quantizationInputs } from '../../demo/quantization.ts';
+import { silent } from '../checkpoint/download.ts';
 import type { ExperimentId } from '../runs/experiments.ts';
 import type { Recorder } from '../runs/recorder.ts';
 import { dataOptions } from './flags.ts';
 import type { DemoFlags } from './flags.ts';
 import { runQlora } from './qlora-run.ts';
+import { findSources } from './sources.ts';
 
 const programs = { checkpointing, qlora, quantization };
 
@@ -37,7 +39,7 @@ const calls: Record<ExperimentId, Call> = {
   },
   qlora: {
     command: 'npm run demo',
-    run: async ({ qlora }, recorder, demo) => runQlora(demo, qlora, recorder),
+    run: async ({ qlora }, recorder, demo) => runQlora(demo, await findSources(demo, silent), qlora, recorder),
   },
 };
 

@@ -6,6 +6,7 @@ import {
   choice, helpText, integer, notNegative, option, optional, parseOptions, positive, share, text, toggle,
 } from './options.ts';
 import type { Kind, Values } from './options.ts';
+import type { Sources } from './sources.ts';
 
 const command = 'npm run demo';
 export const embeddedModel = 'assets/model';
@@ -26,12 +27,13 @@ const kibibytes: Kind<number> = {
 };
 
 const folder = text('una carpeta');
-const alpacaFile = text('un fichero JSON en formato Alpaca');
+const model = text('una carpeta o un nombre del hub, como org/nombre');
+const alpaca = text('un fichero en formato Alpaca, «alpaca», un nombre del hub o una dirección https://');
 
 const input = {
-  model: option('model', 'DIR', 'carpeta del modelo base', folder, embeddedModel),
-  data: option('data', 'FICHERO', 'instrucciones en formato Alpaca', alpacaFile, embeddedData),
-  heldOut: optional('held-out', 'FICHERO', 'preguntas reservadas para evaluar', alpacaFile,
+  model: option('model', 'MODELO', 'carpeta, u org/nombre[@revisión] del hub', model, embeddedModel),
+  data: option('data', 'DATOS', 'fichero, org/nombre del hub, alpaca o URL', alpaca, embeddedData),
+  heldOut: optional('held-out', 'DATOS', 'preguntas reservadas para evaluar', alpaca,
     'las suyas; con otro --data, se apartan'),
   examples: option('examples', 'N', 'ejemplos de entrenamiento, como mucho', integer(1), '1000'),
   evaluate: optional('eval', 'N', 'preguntas reservadas que se hacen', integer(1), 'todas; con otro --data, 50'),
@@ -109,17 +111,26 @@ export function withHeldOut<Flags extends Pick<DemoFlags, 'data' | 'heldOut'>>(f
   return flags.data === embeddedData ? { ...flags, heldOut: flags.heldOut ?? embeddedHeldOut } : flags;
 }
 
-/** The data that the options ask for, as the loader takes them. */
-export function dataOptions(flags: Omit<Values<typeof examinationOptions>, 'backend'>): DataOptions {
+/**
+ * The data that the options ask for, as the loader takes them.
+ * @param sources where they were found; without it they are files of the person's own
+ */
+export function dataOptions(
+  flags: Omit<Values<typeof examinationOptions>, 'backend'>, sources?: Pick<Sources, 'data' | 'heldOut'>,
+): DataOptions {
   const { data, heldOut, examples, evaluate, template, maxLength, seed } = flags;
-  return { file: data, heldOutFile: heldOut, examples, heldOut: evaluate, template, maxLength, seed };
+  const files = sources?.data.files ?? [data];
+  const heldOutFiles = sources ? sources.heldOut?.files : heldOut === undefined ? undefined : [heldOut];
+  return { files, heldOutFiles, examples, heldOut: evaluate, template, maxLength, seed };
 }
 
 export const demoHelp = helpText(
   `Uso: ${command} -- [opciones]
 
 Carga un modelo en 4 bits, le inserta LoRA, lo entrena con instrucciones y lo evalúa antes y después (QLoRA).
-Con Ctrl-C guarda lo hecho; para seguir, repite la orden con --resume.`,
+Con Ctrl-C guarda lo hecho; para seguir, repite la orden con --resume.
+Solo se descarga lo que se pide por su nombre del hub o su dirección, una vez, a la caché de Hugging Face (HF_HOME,
+HF_TOKEN, HF_ENDPOINT y HF_HUB_OFFLINE valen como en Python).`,
   {
     'Modelo base': { model: input.model, ...base },
     'Datos': {

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import type { qlora } from '../../demo/qlora.ts';
-import { openCheckpoint } from '../checkpoint/folder.ts';
 import { formatBytes, formatCount, formatNumber, formatPercent } from '../format.ts';
 import type { TrainEvent } from '../runs/events.ts';
 import type { Recorder } from '../runs/recorder.ts';
@@ -8,16 +7,19 @@ import { trainDefaults } from '../train/train.ts';
 import { dataOptions } from './flags.ts';
 import type { DemoFlags } from './flags.ts';
 import { countResults, qloraParameters, sizeResults, trainingResults } from './qlora-record.ts';
+import { inputFiles, pinned, pinsOf } from './sources.ts';
+import type { Sources } from './sources.ts';
 
 const methodNames = { lora: 'LoRA', rslora: 'rsLoRA', dora: 'DoRA' };
 
 /**
  * The four steps of the last slide with the demo's options, told to a recorder.
+ * @param sources the model and the data that the options ask for
  * @param program the demo's program, or an edited one
  * @returns whether it came to its end, and was not interrupted
  */
 export async function runQlora(
-  given: DemoFlags, program: typeof qlora, recorder: Recorder, signal?: AbortSignal,
+  given: DemoFlags, sources: Sources, program: typeof qlora, recorder: Recorder, signal?: AbortSignal,
 ): Promise<boolean> {
   const flags = { ...given, learningRate: given.learningRate ?? trainDefaults.learningRate };
   const events: TrainEvent[] = [];
@@ -25,19 +27,20 @@ export async function runQlora(
   const adapter = { r, alpha, dropout, targetModules, seed };
   recorder.heading('1/4 · Carga el modelo base en 4 bits');
   await program({
-    modelDir: flags.model,
+    modelDir: sources.model.folder,
+    baseModel: sources.model.name,
     outDir: flags.output,
     quant: { quantType: flags.quant, doubleQuant: flags.doubleQuant },
     lora: { ...adapter, useRslora: peft === 'rslora', useDora: peft === 'dora' },
-    data: dataOptions(flags),
+    data: dataOptions(flags, sources),
     training: {
       ...flags,
       residentBytes: flags.optimizerBytes,
       checkpointFile: join(flags.output, 'checkpoint.safetensors'),
       inputs: {
-        ...adapter, peft, model: flags.model, quant: flags.quant, doubleQuant: flags.doubleQuant,
-        data: flags.data, heldOut: flags.heldOut, eval: flags.evaluate, template: flags.template,
-        maxLength: flags.maxLength,
+        ...adapter, peft, model: pinned(flags.model, sources.model), quant: flags.quant, doubleQuant: flags.doubleQuant,
+        data: pinned(flags.data, sources.data), heldOut: pinned(flags.heldOut, sources.heldOut),
+        eval: flags.evaluate, template: flags.template, maxLength: flags.maxLength,
       },
       signal,
     },
@@ -62,12 +65,15 @@ export async function runQlora(
       recorder.heading('3/4 · Entrena');
     },
     data(data) {
-      recorder.origin(inputFiles(flags), qloraParameters(flags, data.train.length));
+      recorder.origin(inputFiles(sources), qloraParameters(flags, data.train.length), pinsOf(sources));
       if (data.dropped > 0) {
         recorder.line(
           `Quedan fuera, sin sitio para la respuesta en --max-length ${flags.maxLength}: `
           + `${formatCount(data.dropped, 'ejemplo')}.`,
         );
+      }
+      if (data.unanswered > 0) {
+        recorder.line(`Quedan fuera, con la respuesta vacía: ${formatCount(data.unanswered, 'registro')}.`);
       }
       if (data.heldOut.length > 0) recorder.line('Pregunta primero a la base sin ajustar…');
     },
@@ -83,9 +89,4 @@ export async function runQlora(
   const finished = !events.some((event) => event.type === 'done' && event.stopped === 'interrupted');
   if (finished) recorder.result(trainingResults(events));
   return finished;
-}
-
-/** The files that the result depends on. */
-function inputFiles({ model, data, heldOut }: DemoFlags): string[] {
-  return [...openCheckpoint(model).fileList, join(model, 'tokenizer.json'), data, ...(heldOut ? [heldOut] : [])];
 }

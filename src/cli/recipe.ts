@@ -14,6 +14,8 @@ import { trainDefaults } from '../train/train.ts';
 import { dataOptions, runOptions, withHeldOut } from './flags.ts';
 import { commandLine, runCommand } from './main.ts';
 import { choice, helpText, integer, option, optional, parseOptions, text, toggle } from './options.ts';
+import { createScreen } from './screen.ts';
+import { findSources } from './sources.ts';
 
 const command = 'npm run recipe';
 
@@ -50,14 +52,16 @@ Escribe el mismo ajuste que haría npm run demo como proyecto completo para otro
     throw new UserError(`--out: la carpeta «${flags.out}» no está vacía; elige otra o vacíala.`);
   }
   if (flags.quant === 'int4') throw new UserError('--quant int4 no lo conoce bitsandbytes: elige nf4 o fp4.');
-  const config = readArchitecture(flags.model);
-  const data = loadInstructions(flags.model, dataOptions(flags));
+  const sources = await findSources(flags, createScreen());
+  const { folder, name, pin } = sources.model;
+  const config = readArchitecture(folder);
+  const data = await loadInstructions(folder, dataOptions(flags, sources));
   const example = ({ tokens, promptLength, record }: Example) => ({
     tokens: [...tokens], promptLength, prompt: alpacaPrompt(record, flags.template), answer: record.output,
   });
   const { files, notes } = recipe({
     ...flags,
-    base: flags.base ?? resolve(flags.model),
+    base: flags.base ?? (pin ? name : resolve(folder)),
     targetModules: targetNames(config, flags.targetModules),
     quantized: flags.method === 'qlora',
     quantType: flags.quant,

@@ -1,12 +1,13 @@
 import { SingleBar } from 'cli-progress';
 import pc from 'picocolors';
+import type { DownloadProgress, DownloadShow } from '../checkpoint/download.ts';
 import type { Evaluation, MemoryUse, RunEvent } from '../runs/events.ts';
 import {
   formatBytes, formatCount, formatDuration, formatNumber, formatPercent, formatSignificant,
 } from '../format.ts';
 
 /** What a run shows while it goes on. */
-export interface Screen {
+export interface Screen extends DownloadShow {
   line(text: string): void;
   show(event: RunEvent): void;
   /** Rows of cells, the first row being the head; the first column is text and the others figures. */
@@ -20,6 +21,9 @@ type Colors = ReturnType<typeof pc.createColors>;
 
 /** Without a terminal, one step in so many is a line. */
 const stepsPerLine = 10;
+
+/** Without a terminal, the seconds between two lines on a file that takes long. */
+const secondsPerLine = 10;
 
 /** Of a question or an answer no more than so many characters are shown. */
 const longestLine = 200;
@@ -42,6 +46,7 @@ class JsonScreen implements Screen {
   }
 
   // What is not an event is for people.
+  progress(): void {}
   line(): void {}
   table(): void {}
   close(): void {}
@@ -51,6 +56,7 @@ class TextScreen implements Screen {
   private readonly colors: Colors;
   private readonly isTerminal: boolean;
   private bar: SingleBar | undefined;
+  private toldAt = performance.now();
   private steps = 0;
   private memory: MemoryUse | undefined;
   private before: Evaluation | undefined;
@@ -89,6 +95,22 @@ class TextScreen implements Screen {
     }
   }
 
+  progress({ file, index, files, bytes, totalBytes, bytesPerSecond, complete }: DownloadProgress): void {
+    const payload = {
+      file: `${index}/${files} ${file}`,
+      bytes: totalBytes === undefined ? formatBytes(bytes) : `${formatBytes(bytes)} de ${formatBytes(totalBytes)}`,
+      speed: `${formatBytes(bytesPerSecond)}/s`,
+    };
+    const now = performance.now();
+    if (this.isTerminal && !(complete && index === files)) {
+      if (this.bar) this.bar.update(bytes, payload);
+      else this.startBar('{file} · {bytes} · {speed}', totalBytes ?? 0, bytes, payload);
+    } else if (complete || now - this.toldAt > secondsPerLine * 1000) {
+      this.line(`  ${payload.file} · ${payload.bytes} · ${payload.speed}`);
+      this.toldAt = now;
+    }
+  }
+
   private showStart({ steps, epochs, examples, batchSize, accumulation, effectiveBatch, resumedAt }: Event<'start'>): void {
     this.steps = steps;
     this.line(
@@ -108,7 +130,7 @@ class TextScreen implements Screen {
         left: formatDuration(secondsLeft),
       };
       if (this.bar) this.bar.update(step, payload);
-      else this.startBar(step, payload);
+      else this.startBar('{value}/{total} · pérdida {loss} · {speed} tokens/s{memory} · quedan {left}', this.steps, step, payload);
     } else if (step === 1 || isLast || step % stepsPerLine === 0) {
       this.line(describeStep(event, this.steps, this.memory));
     }
@@ -150,16 +172,16 @@ class TextScreen implements Screen {
     this.line(`${verb}: ${formatCount(steps, 'paso')} en ${formatDuration(seconds)}`);
   }
 
-  private startBar(step: number, payload: object): void {
+  private startBar(told: string, total: number, value: number, payload: object): void {
     this.bar = new SingleBar({
-      format: `  ${this.colors.cyan('{bar}')} {value}/{total} · pérdida {loss} · {speed} tokens/s{memory} · quedan {left}`,
+      format: `  ${this.colors.cyan('{bar}')} ${told}`,
       barCompleteChar: '█',
       barIncompleteChar: '░',
       barsize: 20,
       clearOnComplete: true,
       stream: this.stream,
     });
-    this.bar.start(this.steps, step, payload);
+    this.bar.start(total, value, payload);
   }
 
   private clearBar(): void {

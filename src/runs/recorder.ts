@@ -1,3 +1,4 @@
+import type { Pin } from '../checkpoint/hub.ts';
 import type { RunEvent, TimedEvent } from './events.ts';
 import { provenance } from './provenance.ts';
 import { recordOf } from './schema.ts';
@@ -41,12 +42,12 @@ export class Recorder {
     this.tell({ type: 'result', results: results as RunRecord['results'] });
   }
 
-  /** What the run is made from: the files that it has just read, and its parameters. */
-  origin(inputs: readonly string[], parameters: RunHeader['parameters']): void {
+  /** What the run is made from: the files that it has just read, its parameters, and what was downloaded for it. */
+  origin(inputs: readonly string[], parameters: RunHeader['parameters'], sources: readonly Pin[] = []): void {
     const { backend, ...about } = this.about;
     this.header = {
       format: 1, ...about, startedAt: this.startedAt.toISOString(), parameters,
-      provenance: provenance(about.id, backend, inputs),
+      provenance: provenance(about.id, backend, inputs, sources),
     };
     this.identified(this.header);
   }

@@ -35,6 +35,10 @@ export const runRecord = z.object({
       packages: z.record(z.string(), z.string()),
       lock: z.string(),
     }).optional(),
+    /** What it depends on that was downloaded, held fast: a repository by its commit, an address by its SHA-256. */
+    sources: z.array(z.object({
+      kind: z.enum(['model', 'dataset', 'url']), name: z.string(), revision: z.string().regex(/^([0-9a-f]{40}|[0-9a-f]{64})$/),
+    })).optional(),
   }),
   parameters: z.record(z.string(), z.json()),
   /** The measured figures, as a tree: `{{id.some.path}}` on a slide walks it. */

@@ -26,7 +26,7 @@ async function run({ modelDir = at('model'), ...options }: Partial<QloraOptions>
   };
   await qlora({
     modelDir, outDir: at('out'), quant: {}, lora: { r: 2 },
-    data: { file: at('data.json'), examples: 4, heldOut: 2, template: 'es', maxLength: 256, seed: 1 },
+    data: { files: [at('data.json')], examples: 4, heldOut: 2, template: 'es', maxLength: 256, seed: 1 },
     training: { batchSize: 2, samples: 1 },
     ...options,
   }, show);

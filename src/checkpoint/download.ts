@@ -1,0 +1,414 @@
+import { createHash } from 'node:crypto';
+import type { Hash } from 'node:crypto';
+import {
+  closeSync, existsSync, fstatSync, fsyncSync, ftruncateSync, futimesSync, mkdirSync, openSync, readSync, readdirSync,
+  renameSync, rmSync, statSync, statfsSync, writeSync,
+} from 'node:fs';
+import { hostname } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { UserError } from '../errors.ts';
+import { formatBytes } from '../format.ts';
+
+/** How far the files of one download are. */
+export interface DownloadProgress {
+  /** What is being downloaded, as the person called it. */
+  readonly name: string;
+  readonly file: string;
+  /** Which file of how many, from 1. */
+  readonly index: number;
+  readonly files: number;
+  /** Bytes on disk of all the files together; what will be there is unknown for a server that does not say. */
+  readonly bytes: number;
+  readonly totalBytes: number | undefined;
+  /** Of what came over the network in this run. */
+  readonly bytesPerSecond: number;
+  /** Whether `file` has just been completed and verified. */
+  readonly complete: boolean;
+}
+
+/** Who is told about a download. */
+export interface DownloadShow {
+  progress(progress: DownloadProgress): void;
+  line(text: string): void;
+}
+
+export const silent: DownloadShow = { progress: () => {}, line: () => {} };
+
+/** How patiently a server is asked. */
+export interface Patience {
+  /** Milliseconds without a byte after which a connection is taken for dead. */
+  readonly timeout: number;
+  /** Milliseconds before the second attempt; each later one waits twice as long. */
+  readonly pause: number;
+}
+
+/** Attempts in a row that bring nothing, before giving up. */
+const attempts = 5;
+/** The longest wait that a server may ask for, in milliseconds: a transfer that waits must not look abandoned. */
+const longestWait = 60_000;
+/** A partial file untouched for so many milliseconds belongs to nobody, whatever its process says. */
+const abandonedAfter = 2 * attempts * longestWait;
+
+/** The server cannot be reached, or stops answering. */
+export class Unreachable extends Error {
+  override name = 'Unreachable';
+
+  readonly reason: string;
+
+  constructor(readonly host: string, cause: unknown) {
+    super(`${host}: ${reasonOf(cause)}`, { cause });
+    this.reason = reasonOf(cause);
+  }
+}
+
+/** The server answers that it will not. */
+export class Refusal extends Error {
+  override name = 'Refusal';
+
+  /** @param code what the hub calls it in `X-Error-Code`, such as «GatedRepo» */
+  constructor(readonly host: string, readonly status: number, readonly code: string | null) {
+    super(`${host}: HTTP ${status}`);
+  }
+}
+
+/** A request for the rest of a file was answered with the whole of it, or with there being no such rest. */
+export class RangeIgnored extends Error {
+  override name = 'RangeIgnored';
+}
+
+/**
+ * `fetch` that does not wait for ever, and asks again when the server is busy (429, 5xx) or the connection breaks.
+ *
+ * @throws Unreachable if there is no answer, Refusal if the answer is not 2xx, RangeIgnored if it is not the part
+ *   asked for
+ */
+export function patientFetch({ timeout, pause }: Patience): typeof fetch {
+  return async (input, init) => {
+    const host = new URL(input instanceof Request ? input.url : input).host;
+    const headers = new Headers(init?.headers);
+    // Bytes are counted and resumed as they are stored, so they must come as they are stored.
+    headers.set('Accept-Encoding', 'identity');
+    const range = headers.get('Range');
+    for (let attempt = 1; ; attempt++) {
+      let wait = pause * 2 ** (attempt - 1);
+      try {
+        const response = await answerWithin(timeout, (signal) => fetch(input, { ...init, headers, signal }));
+        if (response.ok) {
+          if (range !== null && !range.startsWith('bytes=0-') && response.status !== 206) {
+            await response.body?.cancel();
+            throw new RangeIgnored();
+          }
+          return response;
+        }
+        await response.body?.cancel();
+        if (response.status === 416) throw new RangeIgnored();
+        const busy = response.status === 429 || response.status >= 500;
+        if (!busy || attempt === attempts) throw new Refusal(host, response.status, response.headers.get('X-Error-Code'));
+        wait = Math.max(wait, Math.min(longestWait, secondsOf(response.headers.get('Retry-After')) * 1000));
+      } catch (error) {
+        if (error instanceof Refusal || error instanceof RangeIgnored) throw error;
+        if (attempt === attempts || isHopeless(error)) throw new Unreachable(host, error);
+      }
+      await delay(wait);
+    }
+  };
+}
+
+/** The bytes of a file, and what they have to be. */
+export interface Content {
+  /** What to call it in a sentence, as in «model.safetensors» de «org/nombre». */
+  readonly subject: string;
+  /** In bytes, where the server says. */
+  readonly size: number | undefined;
+  readonly checksum: Checksum | undefined;
+  /** Its bytes from `offset` on. */
+  open(offset: number): Promise<ReadableStream<Uint8Array>>;
+}
+
+/** SHA-256 of the bytes; or what git calls a blob: SHA-1 of «blob », their number, a zero, and the bytes. */
+export interface Checksum {
+  readonly algorithm: 'sha256' | 'git';
+  readonly hex: string;
+}
+
+/** Counts what comes, and tells it. */
+export class Tally {
+  private index = 0;
+  private bytes = 0;
+  private fresh = 0;
+  private file = '';
+  private readonly startedAt = performance.now();
+
+  constructor(
+    readonly show: DownloadShow, private readonly name: string, private readonly files: number,
+    private readonly totalBytes: number | undefined,
+  ) {}
+
+  begin(file: string): void {
+    this.file = file;
+    this.index++;
+  }
+
+  /** @param fresh whether they came over the network now, and were not here already */
+  add(bytes: number, fresh: boolean): void {
+    this.bytes += bytes;
+    if (fresh) this.fresh += bytes;
+    this.tell(false);
+  }
+
+  complete(): void {
+    this.tell(true);
+  }
+
+  private tell(complete: boolean): void {
+    const { name, file, index, files, bytes, totalBytes, fresh } = this;
+    const bytesPerSecond = fresh / ((performance.now() - this.startedAt) / 1000);
+    this.show.progress({ name, file, index, files, bytes, totalBytes, bytesPerSecond, complete });
+  }
+}
+
+/**
+ * Brings a file whole, verified and in one move to its place. What a broken transfer left beside it is gone on with
+ * from its last byte; two processes never write the same partial file: the second waits for the first.
+ *
+ * @throws UserError if the bytes are not the promised ones (they are removed), the transfer keeps breaking (what came
+ *   is kept, to go on from), or the disk is full or cannot be written
+ * @throws Refusal if the server will not give them
+ */
+export async function downloadFile(
+  target: string, content: Content, patience: Patience, tally: Tally,
+): Promise<void> {
+  try {
+    mkdirSync(dirname(target), { recursive: true });
+    const partial = await claimPartial(target, () =>
+      tally.show.line(`Otro proceso está descargando ${content.subject}: se espera a que acabe…`));
+    if (partial === undefined) return; // another process has brought it
+    const file = openSync(partial, 'a+');
+    try {
+      const checksum = await transfer(file, content, patience, tally);
+      fsyncSync(file);
+      if (content.checksum !== undefined && checksum !== content.checksum.hex) {
+        rmSync(partial);
+        throw wrongChecksum(content, checksum);
+      }
+    } finally {
+      closeSync(file);
+    }
+    renameSync(partial, target);
+  } catch (error) {
+    throw diskError(target, error);
+  }
+}
+
+/**
+ * Refuses now what would not fit later.
+ *
+ * @throws UserError if the disk of `folder` has less free space than `bytes`
+ */
+export function checkSpace(folder: string, bytes: number): void {
+  mkdirSync(folder, { recursive: true });
+  const { bavail, bsize } = statfsSync(folder);
+  if (bavail * bsize < bytes) {
+    throw new UserError(`Hay que descargar ${formatBytes(bytes)} y en el disco de «${folder}» quedan `
+      + `${formatBytes(bavail * bsize)}: libera espacio o indica otro con HF_HOME.`);
+  }
+}
+
+/** Bytes that broken transfers have left for `target`. */
+export function partialBytes(target: string): number {
+  if (!existsSync(dirname(target))) return 0;
+  return readdirSync(dirname(target))
+    .filter((name) => ownerOf(name, basename(target)) !== undefined)
+    .reduce((sum, name) => sum + statSync(join(dirname(target), name)).size, 0);
+}
+
+/** Appends what is missing; returns the checksum of the whole. */
+async function transfer(file: number, content: Content, patience: Patience, tally: Tally): Promise<string> {
+  const { size } = content;
+  let here = fstatSync(file).size;
+  if (size !== undefined && here > size) here = startOver(file);
+  let hash = hashOf(content);
+  for (const piece of piecesOf(file)) hash.update(piece);
+  tally.add(here, false);
+  for (let failures = 0; size === undefined || here < size;) {
+    futimesSync(file, new Date(), new Date()); // alive, and not abandoned
+    try {
+      const reader = (await content.open(here)).getReader();
+      for (;;) {
+        const { done, value } = await answerWithin(patience.timeout, async () => reader.read(), () => reader.cancel());
+        if (done) break;
+        for (let written = 0; written < value.length;) written += writeSync(file, value, written);
+        hash.update(value);
+        here += value.length;
+        failures = 0;
+        tally.add(value.length, true);
+      }
+      if (size === undefined) break;
+      if (here < size) throw new Error('cut short');
+    } catch (error) {
+      if (error instanceof RangeIgnored) {
+        tally.add(-here, false);
+        here = startOver(file);
+        hash = hashOf(content);
+      } else if (isNotOfTheNetwork(error)) {
+        throw error;
+      } else if (error instanceof Unreachable || ++failures === attempts) {
+        throw new UserError(`La descarga de ${content.subject} se ha cortado (${reasonOf(error)}) y no se deja continuar; lo que `
+          + 'ha llegado queda guardado: repite la orden y seguirá donde quedó.');
+      } else {
+        await delay(patience.pause * 2 ** failures);
+      }
+    }
+  }
+  return hash.digest('hex');
+}
+
+/**
+ * The partial file of this process for `target`, taken over from a process that is gone if there is one;
+ * undefined once `target` is there. The file itself is the lock: its name says whose it is, and renaming it, which
+ * only one process can, makes it another's.
+ */
+async function claimPartial(target: string, onWait: () => void): Promise<string | undefined> {
+  const ours = `${target}.${host}-${process.pid}.incomplete`;
+  for (let waited = false; !existsSync(target);) {
+    if (existsSync(ours)) return ours;
+    const others = readdirSync(dirname(target)).flatMap((name) => ownerOf(name, basename(target)) ?? []);
+    if (others.some((other) => isAtWork(join(dirname(target), other.name), other))) {
+      if (!waited) onWait();
+      waited = true;
+      await delay(100);
+      continue;
+    }
+    const [left] = others;
+    if (left === undefined) return ours;
+    try {
+      renameSync(join(dirname(target), left.name), ours);
+      return ours;
+    } catch (error) {
+      if (!isMissing(error)) throw error; // another process was quicker
+    }
+  }
+  return undefined;
+}
+
+interface Owner {
+  readonly name: string;
+  readonly host: string;
+  readonly pid: number;
+}
+
+const host = hostname().replaceAll(/[^\w.]/g, '_');
+
+function ownerOf(name: string, target: string): Owner | undefined {
+  if (!name.startsWith(`${target}.`)) return undefined;
+  const [, host, pid] = /^([\w.]+)-(\d+)\.incomplete$/.exec(name.slice(target.length + 1)) ?? [];
+  return host === undefined ? undefined : { name, host, pid: Number(pid) };
+}
+
+/** A process of another machine is believed as long as its file is young. */
+function isAtWork(path: string, owner: Owner): boolean {
+  try {
+    if (Date.now() - statSync(path).mtimeMs > abandonedAfter) return false;
+    if (owner.host === host) process.kill(owner.pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM'; // alive, and another person's
+  }
+}
+
+/** @param onLate what to do with the question that nobody answers */
+async function answerWithin<T>(
+  timeout: number, ask: (signal: AbortSignal) => Promise<T>, onLate?: () => Promise<void>,
+): Promise<T> {
+  const limit = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new Error(`no answer in ${timeout / 1000} s`));
+      limit.abort();
+      onLate?.().catch(() => {});
+    }, timeout);
+  });
+  try {
+    return await Promise.race([ask(limit.signal), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function startOver(file: number): 0 {
+  ftruncateSync(file, 0);
+  return 0;
+}
+
+function hashOf({ checksum, size }: Content): Hash {
+  return checksum?.algorithm === 'git' ? createHash('sha1').update(`blob ${size}\0`) : createHash('sha256');
+}
+
+function* piecesOf(file: number): Generator<Uint8Array> {
+  const piece = new Uint8Array(1 << 20);
+  for (let position = 0, length; (length = readSync(file, piece, 0, piece.length, position)) > 0; position += length) {
+    yield piece.subarray(0, length);
+  }
+}
+
+/** Of a file of any size. */
+export function sha256Of(path: string): string {
+  const hash = createHash('sha256');
+  const file = openSync(path, 'r');
+  try {
+    for (const piece of piecesOf(file)) hash.update(piece);
+  } finally {
+    closeSync(file);
+  }
+  return hash.digest('hex');
+}
+
+/** From `Retry-After`, which may also be a date; that is not waited for. */
+function secondsOf(text: string | null): number {
+  return /^\d+$/.test(text ?? '') ? Number(text) : 0;
+}
+
+/** A name that does not resolve and a port that nobody listens on do not get better in seconds. */
+function isHopeless(error: unknown): boolean {
+  return ['ENOTFOUND', 'ECONNREFUSED', 'ENETUNREACH', 'EHOSTUNREACH'].includes(reasonOf(error));
+}
+
+function isNotOfTheNetwork(error: unknown): boolean {
+  return error instanceof UserError || error instanceof Refusal
+    || (error instanceof Error && 'syscall' in error && 'code' in error && fullDisk.includes(String(error.code)));
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+}
+
+/** The system's code for it where there is one. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { cause } = error;
+  if (cause instanceof Error) return reasonOf(cause);
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.message;
+}
+
+function wrongChecksum({ subject, checksum }: Content, found: string): UserError {
+  const name = checksum!.algorithm === 'git' ? 'el SHA-1 de git' : 'el SHA-256';
+  return new UserError(`Lo descargado como ${subject} no es lo que se anuncia: ${name} debía ser ${checksum!.hex} y es `
+    + `${found}; se ha borrado: repite la orden y, si vuelve a pasar, no te fíes de ese servidor.`);
+}
+
+const fullDisk = ['ENOSPC', 'EDQUOT', 'EFBIG'];
+
+function diskError(target: string, error: unknown): unknown {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (fullDisk.includes(code)) {
+    return new UserError(`No queda espacio en el disco para descargar «${target}»: libera espacio y repite la orden, `
+      + 'que seguirá donde quedó.');
+  }
+  if (['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST'].includes(code)) {
+    return new UserError(`No se puede escribir en «${dirname(target)}», donde se guarda lo descargado: `
+      + 'cambia sus permisos o indica otra carpeta con HF_HOME.');
+  }
+  return error;
+}
