@@ -106,7 +106,7 @@ export function tokenizerJson({ vocabulary, merges }: Bpe): object {
     })),
     normalizer: null,
     pre_tokenizer: byteLevel,
-    post_processor: null,
+    post_processor: beginning('<s>'),
     decoder: byteLevel,
     model: {
       type: 'BPE',
@@ -120,6 +120,18 @@ export function tokenizerJson({ vocabulary, merges }: Bpe): object {
       vocab: Object.fromEntries(vocabulary),
       merges,
     },
+  };
+}
+
+/** What puts a special token before every text. */
+function beginning(token: (typeof SPECIAL_TOKENS)[number]): object {
+  const special = { SpecialToken: { id: token, type_id: 0 } };
+  const sequence = (id: string, type: number) => ({ Sequence: { id, type_id: type } });
+  return {
+    type: 'TemplateProcessing',
+    single: [special, sequence('A', 0)],
+    pair: [special, sequence('A', 0), sequence('B', 1)],
+    special_tokens: { [token]: { id: token, ids: [SPECIAL_TOKENS.indexOf(token)], tokens: [token] } },
   };
 }
 

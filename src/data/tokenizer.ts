@@ -14,7 +14,7 @@ export interface Tokenizer {
   decode(ids: readonly number[]): string;
   /** One more than the largest id. */
   readonly vocabSize: number;
-  /** Undefined for models that begin a text with no special token (Qwen). */
+  /** Undefined for models that begin a text with no special token (Qwen, SmolLM2). */
   readonly bosId: number | undefined;
   /** What closes a text. */
   readonly eosId: number;
@@ -53,7 +53,6 @@ const tokenId = z.number().int().nonnegative();
 const fileSchema = z.looseObject({
   model: z.looseObject({ vocab: z.union([z.record(z.string(), tokenId), z.array(z.unknown())]) }),
   added_tokens: z.array(z.looseObject({ id: tokenId, content: z.string() })).default([]),
-  post_processor: z.unknown(),
 });
 type TokenizerFile = z.infer<typeof fileSchema>;
 
@@ -89,8 +88,8 @@ export function loadTokenizer(folder: string): Tokenizer {
   if (eosId === undefined) {
     throw new UserError(`A «${configFile}» le falta el campo «eos_token»: indica en él el token que cierra un texto.`);
   }
-  // Whether texts begin with a special token is the post-processor's to say; a file that has none leaves it to us.
-  const named = config.add_bos_token || !contents.post_processor ? idOf('bos_token') : undefined;
+  // The post-processor says whether texts begin with a special token; old files say it in their configuration.
+  const named = config.add_bos_token ? idOf('bos_token') : undefined;
   const names = Object.fromEntries(mapSchema.keyof().options.map((field) => [field, tokenOf(field)]));
   return {
     encode: (text) => (text === '' ? [] : encode(text, false)),

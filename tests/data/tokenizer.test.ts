@@ -49,7 +49,7 @@ it('the special tokens are where each kind of folder has them', () => {
   expect(of('llama3')).toMatchObject({ bosId: 397, eosId: 403, eosIds: [403, 398, 402], padId: 403 });
   expect(of('qwen')).toMatchObject({ bosId: undefined, eosId: 397, eosIds: [397, 395], padId: 395 });
   expect(of('zephyr')).toMatchObject({ bosId: 1, eosId: 2, eosIds: [2], padId: 2 });
-  expect(of('smollm2')).toMatchObject({ bosId: 395, eosId: 395, eosIds: [395], padId: 395 });
+  expect(of('smollm2')).toMatchObject({ bosId: undefined, eosId: 395, eosIds: [395], padId: 395 });
 });
 
 describe('loadTokenizer', () => {
@@ -65,9 +65,17 @@ describe('loadTokenizer', () => {
     writeFileSync(join(folder, 'tokenizer_config.json'), JSON.stringify(config));
   };
 
-  it('pads with the end token and begins with nothing where the folder says so; a token may be an object', () => {
+  it('pads with the end token where the folder names no other; a token may be an object', () => {
     writeConfig({ bos_token: null, eos_token: { content: '</s>', special: true } });
-    expect(loadTokenizer(folder)).toMatchObject({ bosId: undefined, eosId: 1, padId: 1 });
+    expect(loadTokenizer(folder)).toMatchObject({ bosId: 0, eosId: 1, padId: 1 });
+  });
+
+  it('begins a text with nothing without a post-processor that adds it, unless the folder says so', () => {
+    const file = join(folder, 'tokenizer.json');
+    writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')) as object, post_processor: null }));
+    expect(loadTokenizer(folder).bosId).toBeUndefined();
+    writeConfig({ bos_token: '<s>', eos_token: '</s>', add_bos_token: true });
+    expect(loadTokenizer(folder).bosId).toBe(0);
   });
 
   it('refuses a folder without an end token, and one that names an unknown token', () => {
