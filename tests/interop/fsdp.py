@@ -4,7 +4,7 @@ pip install -r requirements.txt of the recipe (out/recipe-fsdp), which this writ
 python tests/interop/fsdp.py [FOLDER]     (from the project's folder; FOLDER: a recipe that has been run already)
 
 Exits with 1 if the share of questions answered word for word differs by more than a point, if the ranks did not hold
-shards, or if nothing was learnt. About five minutes on two cores.
+shards, or if nothing was learnt. Two minutes on two idle cores.
 """
 import json
 import os

@@ -71,7 +71,7 @@ function checkOptions(options: RecipeOptions): void {
   if (peft !== 'lora') {
     throw new UserError(`--peft ${peft}: de los que Megatron-Bridge devuelve a PEFT capa a capa solo está lora; elígelo, o --engine fsdp.`);
   }
-  if (cpu) throw new UserError('--cpu no vale para Megatron-Bridge, que necesita GPU de NVIDIA: elige --engine trl, fsdp o fsdp2.');
+  if (cpu) throw new UserError('--cpu no vale para Megatron-Bridge, que necesita GPU de NVIDIA: elige --engine trl o fsdp.');
   if (offload !== 'none') throw new UserError('--offload no está en la receta de Megatron-Bridge: elige --engine fsdp, fsdp2 o deepspeed.');
   if (processes(options) % (t * p) !== 0) {
     throw new UserError(`--gpus: ${processes(options)} GPU no se reparten entre --tensor-parallel ${t} y --pipeline-parallel ${p}; `

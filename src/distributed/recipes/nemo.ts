@@ -7,7 +7,7 @@ import { tokenFiles, yaml } from './trl.ts';
 /** NeMo Automodel: PyTorch's FSDP2 on Hugging Face models, NF4 included. */
 export function nemoFiles(options: RecipeOptions, data: RecipeData): EngineFiles {
   checkOptions(options);
-  const globalBatch = options.batchSize * options.accumulation * processes(options);
+  const globalBatch = options.batchSize * options.accumulation * processes(options) / options.tensorParallel;
   const steps = Math.max(1, Math.round(options.epochs * Math.ceil(data.train.length / globalBatch)));
   const dataset = (path: string) => ({ _target_: 'recipe_dataset.make_dataset', path });
   const loader = (shuffle: boolean) => ({
@@ -72,12 +72,16 @@ export function nemoFiles(options: RecipeOptions, data: RecipeData): EngineFiles
   };
 }
 
-function checkOptions({ offload, pipelineParallel, alpha, cpu, peft }: RecipeOptions): void {
+function checkOptions(options: RecipeOptions): void {
+  const { offload, pipelineParallel, tensorParallel, alpha, cpu, peft } = options;
   if (peft !== 'lora') throw new UserError(`--peft ${peft} no está en la receta de NeMo Automodel: elige lora, o --engine fsdp.`);
-  if (cpu) throw new UserError('--cpu no vale para NeMo Automodel, que necesita GPU de NVIDIA: elige --engine trl, fsdp o fsdp2.');
+  if (cpu) throw new UserError('--cpu no vale para NeMo Automodel, que necesita GPU de NVIDIA: elige --engine trl o fsdp.');
   if (offload !== 'none') throw new UserError('--offload no está en la receta de NeMo Automodel: elige --engine fsdp, fsdp2 o deepspeed.');
   if (pipelineParallel > 1) {
     throw new UserError('--pipeline-parallel no está en la receta de NeMo Automodel: elige --engine megatron-bridge.');
+  }
+  if (processes(options) % tensorParallel !== 0) {
+    throw new UserError(`--gpus: ${processes(options)} GPU no se reparten entre --tensor-parallel ${tensorParallel}; usa un múltiplo.`);
   }
   if (!Number.isInteger(alpha)) throw new UserError(`--alpha ${alpha}: NeMo Automodel espera un entero; redondéalo.`);
 }

@@ -53,8 +53,9 @@ export function trlFiles(options: RecipeOptions, data: RecipeData): EngineFiles 
     max_grad_norm: options.clip,
     gradient_checkpointing: options.checkpointing,
     ...(options.checkpointing && {
-      // ZeRO-3 with PEFT needs the reentrant variant (TRL, issue 2514).
-      gradient_checkpointing_kwargs: { use_reentrant: engine === 'deepspeed' && options.zero === 3 },
+      // PEFT needs the reentrant variant under ZeRO-3 (TRL, issue 2514) and under FSDP 1, where what is computed again
+      // comes in another type than it was.
+      gradient_checkpointing_kwargs: { use_reentrant: engine === 'fsdp' || (engine === 'deepspeed' && options.zero === 3) },
     }),
     bf16: true,
     ...(options.cpu && { use_cpu: true }),
@@ -71,13 +72,13 @@ export function trlFiles(options: RecipeOptions, data: RecipeData): EngineFiles 
     ? 'accelerate launch --config_file accelerate.yaml {} train.py --config sft.yaml'
     : 'trl sft --config sft.yaml --accelerate_config accelerate.yaml {}';
   if (isFsdp && options.cpu) notes.push('accelerate solo enciende FSDP con GPU: sin ella lo enciende train.py, y cada proceso carga la base entera.');
-  if (isFsdp) notes.push('Con SHARDED_STATE_DICT «trl sft» termina sin guardar el adaptador: train.py lo reúne antes de guardarlo.');
+  if (isFsdp) notes.push('Con SHARDED_STATE_DICT «trl sft» termina sin guardar el adaptador: train.py lo reúne, y lo guarda del modelo sin envolver, donde PEFT lo encuentra.');
   return {
     files: {
       'sft.yaml': yaml(config),
       'accelerate.yaml': yaml(accelerate),
       ...(deepspeed && { 'deepspeed.json': `${JSON.stringify(deepspeed, null, 2)}\n` }),
-      ...(isFsdp && { 'train.py': fsdpScript(options.cpu) }),
+      ...(isFsdp && { 'train.py': options.cpu ? fsdpScriptOnCpu : fsdpScript }),
       ...tokenFiles(data),
     },
     requirements: [
@@ -90,7 +91,11 @@ export function trlFiles(options: RecipeOptions, data: RecipeData): EngineFiles 
   };
 }
 
-function checkOptions({ zero, offload, cpu }: RecipeOptions, engine: Sharding): void {
+function checkOptions(options: RecipeOptions, engine: Sharding): void {
+  const { zero, offload, cpu, tensorParallel, pipelineParallel } = options;
+  if (tensorParallel > 1 || pipelineParallel > 1) {
+    throw new UserError('--tensor-parallel y --pipeline-parallel parten el modelo, que es cosa de Megatron: elige --engine megatron-bridge.');
+  }
   if (engine === 'trl' && offload !== 'none') {
     throw new UserError('--offload necesita estados repartidos: elige --engine fsdp, fsdp2 o deepspeed.');
   }
@@ -100,8 +105,8 @@ function checkOptions({ zero, offload, cpu }: RecipeOptions, engine: Sharding): 
   if (engine === 'deepspeed' && offload === 'nvme' && zero !== 3) {
     throw new UserError(`--offload nvme necesita --zero 3, y se ha pedido --zero ${zero}: cambia una de las dos.`);
   }
-  if (engine === 'deepspeed' && cpu) {
-    throw new UserError('--cpu no vale para DeepSpeed, que aquí solo se prepara para GPU: elige --engine trl, fsdp o fsdp2.');
+  if ((engine === 'deepspeed' || engine === 'fsdp2') && cpu) {
+    throw new UserError(`--cpu no vale para ${engine}, que aquí solo se prepara para GPU: elige --engine trl o fsdp.`);
   }
 }
 
@@ -207,30 +212,54 @@ export function tokenFiles({ train, heldOut }: RecipeData): Record<string, strin
 
 export const yaml = (value: object): string => dump(value, { lineWidth: 120, noRefs: true });
 
-/** @param cpu accelerate 1.15 turns FSDP on for cards alone, and takes such a run for plain DDP */
-const fsdpScript = (cpu: boolean) => `"""What \`trl sft\` does, and then the adapter gathered from its shards: FSDP saves none of SHARDED_STATE_DICT."""
-${cpu ? 'from accelerate import DistributedType, FullyShardedDataParallelPlugin\n' : ''}from datasets import load_dataset
-from trl import ModelConfig, ScriptArguments, SFTConfig, SFTTrainer, TrlParser, get_peft_config, get_quantization_config
-
-script, training, model = TrlParser((ScriptArguments, SFTConfig, ModelConfig)).parse_args_and_config()
-training.model_init_kwargs = dict(dtype=model.dtype)
-data = load_dataset(script.dataset_name)
-trainer = SFTTrainer(
+const trainer = `trainer = SFTTrainer(
     model=model.model_name_or_path,
     args=training,
-    train_dataset=data['train'],
+    train_dataset=load_dataset(script.dataset_name)['train'],
     quantization_config=get_quantization_config(model),
     peft_config=get_peft_config(model),
 )
-${cpu
-  ? `state = trainer.accelerator.state
-state.fsdp_plugin = FullyShardedDataParallelPlugin()  # of accelerate.yaml
-state.fsdp_plugin.set_mixed_precision('bf16')
-state.distributed_type = DistributedType.FSDP
-trainer.is_fsdp_enabled = True
-`
-  : ''}trainer.train()
-trainer.accelerator.state.fsdp_plugin.set_state_dict_type('FULL_STATE_DICT')
-trainer.save_model()
+`;
+
+// PEFT 0.21 finds no adapter in a model whose blocks FSDP has wrapped, and saves an empty file.
+const saved = `if trainer.args.should_save:
+    extract_model_from_parallel(trainer.model, recursive=True).save_pretrained(training.output_dir, state_dict=weights)
 trainer.accelerator.print('Adaptador guardado en', training.output_dir)
 `;
+
+const trlNames = 'ModelConfig, ScriptArguments, SFTConfig, SFTTrainer, TrlParser, get_peft_config, get_quantization_config';
+
+const fsdpScript = `"""What \`trl sft\` does, and then the adapter gathered from its shards: FSDP saves none of SHARDED_STATE_DICT."""
+from accelerate.utils import extract_model_from_parallel
+from datasets import load_dataset
+from trl import ${trlNames}
+
+script, training, model = TrlParser((ScriptArguments, SFTConfig, ModelConfig)).parse_args_and_config()
+training.model_init_kwargs = dict(dtype=model.dtype)
+${trainer}trainer.train()
+weights = trainer.accelerator.get_state_dict(trainer.model)
+${saved}`;
+
+/** accelerate 1.15 turns FSDP on for cards alone, and takes a run without them for plain DDP. */
+const fsdpScriptOnCpu = `"""The same without cards: FSDP is turned on here, and the adapter gathered without what only cards need."""
+import torch
+from accelerate import DistributedType, FullyShardedDataParallelPlugin, PartialState
+from accelerate.utils import extract_model_from_parallel
+from datasets import load_dataset
+from torch.distributed.fsdp import FullStateDictConfig, FullyShardedDataParallel, StateDictType
+from trl import ${trlNames}
+
+script, training, model = TrlParser((ScriptArguments, SFTConfig, ModelConfig)).parse_args_and_config()
+training.model_init_kwargs = dict(dtype=model.dtype)
+${trainer}state = trainer.accelerator.state
+state.fsdp_plugin = FullyShardedDataParallelPlugin()  # of accelerate.yaml
+PartialState().distributed_type = state.distributed_type = DistributedType.FSDP  # the one is copied onto the other
+trainer.is_fsdp_enabled = True
+init, cpu = FullyShardedDataParallel.__init__, torch.device('cpu')  # without the index that accelerate gives it
+FullyShardedDataParallel.__init__ = lambda *args, **given: init(*args, **{**given, 'device_id': cpu})
+trainer.train()
+# Offloading to the CPU what is on the CPU would free it.
+whole = FullStateDictConfig(offload_to_cpu=False, rank0_only=False)
+with FullyShardedDataParallel.state_dict_type(trainer.model, StateDictType.FULL_STATE_DICT, whole):
+    weights = trainer.model.state_dict()
+${saved}`;

@@ -124,11 +124,22 @@ describe('FSDP', () => {
     expect(written({ engine }).notes.join(' ')).toContain('paged_adamw falla al guardar bajo FSDP');
   });
 
-  it('gathers the adapter before saving it: of SHARDED_STATE_DICT nothing is saved', () => {
-    const script = file('train.py');
-    expect(script.indexOf("set_state_dict_type('FULL_STATE_DICT')")).toBeGreaterThan(script.indexOf('trainer.train()'));
-    expect(script.indexOf('trainer.save_model()')).toBeGreaterThan(script.indexOf("set_state_dict_type('FULL_STATE_DICT')"));
+  it('gathers the adapter, and saves it from the unwrapped model: trl would save nothing, and PEFT an empty file', () => {
+    for (const cpu of [false, true]) {
+      const script = file('train.py', { cpu });
+      const [trained, gathered, saved] = ['trainer.train()', 'weights = trainer.', 'extract_model_from_parallel(trainer.model, recursive=True).save_pretrained(']
+        .map((call) => script.indexOf(call));
+      expect(trained).toBeGreaterThan(0);
+      expect(gathered).toBeGreaterThan(trained!);
+      expect(saved).toBeGreaterThan(gathered!);
+    }
     expect(file('launch.sh')).toContain('accelerate launch --config_file accelerate.yaml train.py --config sft.yaml');
+  });
+
+  it('1 computes blocks again by the reentrant variant: under the other they come in another type, and it fails', () => {
+    expect(sft().gradient_checkpointing_kwargs).toEqual({ use_reentrant: true });
+    expect(sft({ engine: 'fsdp2' }).gradient_checkpointing_kwargs).toEqual({ use_reentrant: false });
+    expect(sft({ checkpointing: false })).not.toHaveProperty('gradient_checkpointing_kwargs');
   });
 
   it('offloads to the CPU, and not to a disk', () => {
@@ -240,8 +251,11 @@ describe('an engine asked for what it cannot do', () => {
     [{ engine: 'nemo', cpu: true }, '--cpu'],
     [{ engine: 'megatron-bridge', cpu: true }, '--cpu'],
     [{ engine: 'deepspeed', cpu: true }, '--cpu'],
+    [{ engine: 'fsdp2', cpu: true }, '--cpu'],
     [{ engine: 'nemo', pipelineParallel: 2 }, '--pipeline-parallel'],
     [{ engine: 'nemo', alpha: 1.5 }, '--alpha'],
+    [{ engine: 'nemo', tensorParallel: 3 }, '--tensor-parallel 3'],
+    [{ engine: 'fsdp', tensorParallel: 2 }, '--tensor-parallel'],
     [{ engine: 'nemo', peft: 'dora' }, '--peft dora'],
     [{ engine: 'megatron-bridge', peft: 'rslora' }, '--peft rslora'],
   ] as const)('%j says so in one sentence', (changed, named) => {

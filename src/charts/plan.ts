@@ -1,0 +1,53 @@
+import { formatBytes } from '../format.ts';
+import { palette } from './palette.ts';
+import { line, rect, svg, text } from './svg.ts';
+
+/** What a GPU holds under one plan, bytes. */
+export interface PlanBar {
+  readonly label: string;
+  readonly parts: Readonly<Record<PlanPart, number>>;
+}
+
+type PlanPart = 'weights' | 'gradients' | 'optimizer' | 'activations' | 'buffers' | 'fragmentation' | 'context';
+
+/** In the order in which they are stacked. The allocator's and CUDA's are one to whoever looks. */
+const shown: readonly { name: string; color: keyof typeof palette; parts: readonly PlanPart[] }[] = [
+  { name: 'pesos', color: 'quiet', parts: ['weights'] },
+  { name: 'gradientes', color: 'learns', parts: ['gradients'] },
+  { name: 'optimizador', color: 'green', parts: ['optimizer'] },
+  { name: 'activaciones', color: 'measured', parts: ['activations'] },
+  { name: 'búferes', color: 'pink', parts: ['buffers'] },
+  { name: 'asignador y CUDA', color: 'line', parts: ['fragmentation', 'context'] },
+];
+
+/** One stacked bar a plan, and the GPU's memory as a line that they pass or not. @param capacity bytes of a GPU */
+export function planChart(bars: readonly PlanBar[], capacity: number, alt: string): string {
+  const [width, row, head] = [640, 62, 58];
+  const sizes = bars.map(({ parts }) => shown.map((part) => part.parts.reduce((sum, name) => sum + parts[name], 0)));
+  const totals = sizes.map((of) => of.reduce((a, b) => a + b, 0));
+  const scale = width / Math.max(capacity, ...totals);
+  const bottom = head + row * bars.length;
+  const legend = shown.flatMap(({ name, color }, i) => {
+    const [x, y] = [(i % 3) * 215, 26 * Math.floor(i / 3)];
+    return [rect(x, y + 4, 14, 14, { fill: palette[color] }), text(x + 20, y + 18, name, { 'text-anchor': 'start', 'font-size': 18 })];
+  });
+  return svg(width, bottom + 30, alt, ...legend,
+    ...bars.flatMap(({ label }, i) => {
+      const y = head + row * i;
+      let x = 0;
+      const fits = totals[i]! <= capacity;
+      return [
+        text(0, y + 22, label, { 'text-anchor': 'start' }),
+        text(width, y + 22, `${formatBytes(totals[i]!)}${fits ? '' : ', no cabe'}`, {
+          'text-anchor': 'end', 'fill': fits ? palette.text : palette.measured,
+        }),
+        ...sizes[i]!.map((size, j) => {
+          const drawn = rect(x, y + 32, size * scale, 18, { fill: palette[shown[j]!.color] });
+          x += size * scale;
+          return drawn;
+        }),
+      ];
+    }),
+    line(capacity * scale, head + 28, capacity * scale, bottom, { 'stroke': palette.text, 'stroke-width': 2, 'stroke-dasharray': '5 4' }),
+    text(capacity * scale, bottom + 22, `GPU: ${formatBytes(capacity)}`, { 'text-anchor': 'end', 'font-size': 18 }));
+}

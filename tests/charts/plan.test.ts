@@ -1,0 +1,32 @@
+import { parseHTML } from 'linkedom';
+import { describe, expect, it } from 'vitest';
+import { planChart } from '../../src/charts/plan.ts';
+
+const GiB = 2 ** 30;
+const parts = {
+  weights: 4, gradients: 1, optimizer: 2, activations: 3, buffers: 1, fragmentation: 0.75, context: 0.25,
+};
+const bytes = (factor: number) =>
+  Object.fromEntries(Object.entries(parts).map(([name, size]) => [name, factor * size * GiB])) as typeof parts;
+const draw = (capacity: number) =>
+  parseHTML(planChart([{ label: 'DDP', parts: bytes(2) }, { label: 'FSDP', parts: bytes(1) }], capacity, 'Dos planes')).document;
+const sum = (numbers: number[]) => numbers.reduce((a, b) => a + b, 0);
+
+describe('the chart of plans', () => {
+  it('stacks the parts of each to one scale, as wide as the fullest', () => {
+    const widths = [...draw(10 * GiB).querySelectorAll('rect')].slice(6).map((rect) => Number(rect.getAttribute('width')));
+    expect(widths).toHaveLength(12);
+    expect(sum(widths.slice(0, 6))).toBeCloseTo(640, 0);
+    expect(sum(widths.slice(6))).toBeCloseTo(320, 0);
+    expect(widths[0]! / widths[3]!).toBeCloseTo(4 / 3, 2);
+  });
+
+  it('draws the card’s memory, and says which plan does not fit', () => {
+    const drawn = draw(16 * GiB);
+    expect(Number(drawn.querySelector('line')!.getAttribute('x1'))).toBeCloseTo(640 * 16 / 24, 1);
+    const texts = [...drawn.querySelectorAll('text')].map(({ textContent }) => textContent);
+    expect(texts).toContain('24 GiB, no cabe');
+    expect(texts).toContain('12 GiB');
+    expect(texts).toContain('GPU: 16 GiB');
+  });
+});
