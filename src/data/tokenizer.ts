@@ -4,6 +4,7 @@ import * as huggingFace from '@huggingface/tokenizers';
 import { z } from 'zod';
 import { readJson } from '../checkpoint/files.ts';
 import { UserError } from '../errors.ts';
+import { mayRunAway } from './backtracking.ts';
 import { chatTemplateField, loadChatTemplate } from './chat.ts';
 import type { ChatTemplate } from './chat.ts';
 
@@ -71,6 +72,7 @@ export function loadTokenizer(folder: string): Tokenizer {
   const map = readIfThere(join(folder, 'special_tokens_map.json'), mapSchema);
   const generation = readIfThere(join(folder, 'generation_config.json'), generationSchema)
     ?? readIfThere(join(folder, 'config.json'), generationSchema);
+  refuseRunaway(contents, file);
   const { tokenizer, encode, added } = openLibrary(contents, config, file);
 
   const tokenOf = (field: keyof SpecialTokens) => config[field] ?? map?.[field] ?? undefined;
@@ -119,6 +121,22 @@ function openLibrary(contents: TokenizerFile, config: object, file: string) {
   } catch (error) {
     throw new UserError(`No se puede usar el tokenizador «${file}» (${(error as Error).message}): `
       + 'vuelve a descargarlo o elige un modelo con un tokenizer.json de Hugging Face.');
+  }
+}
+
+/** The library runs the expressions that the file holds; one of them could stop the program for ever. */
+function refuseRunaway({ normalizer, pre_tokenizer: preTokenizer, decoder }: TokenizerFile, file: string): void {
+  const parts: unknown[] = [normalizer, preTokenizer, decoder];
+  while (parts.length > 0) {
+    const part = parts.pop();
+    if (typeof part !== 'object' || part === null) continue;
+    for (const [field, value] of Object.entries(part)) {
+      if (field === 'Regex' && typeof value === 'string' && mayRunAway(value)) {
+        throw new UserError(`En «${file}», la expresión regular «${value}» podría no acabar nunca: `
+          + 'vuelve a descargar el tokenizador o elige otro modelo.');
+      }
+      parts.push(value);
+    }
   }
 }
 
