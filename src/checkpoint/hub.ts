@@ -2,8 +2,8 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, s
 import { homedir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import {
-  datasetInfo, downloadFile as openFile, fileDownloadInfo, getHFHubCachePath, getRepoFolderName,
-  InvalidApiResponseFormatError, listFiles, modelInfo,
+  datasetInfo, downloadFile as openFile, fileDownloadInfo, getRepoFolderName, InvalidApiResponseFormatError, listFiles,
+  modelInfo,
 } from '@huggingface/hub';
 import type { FileDownloadInfoOutput } from '@huggingface/hub';
 import { z } from 'zod';
@@ -29,8 +29,9 @@ export interface HubSettings extends Patience {
 
 /** @throws UserError if the token cannot be one */
 export function hubSettings(env = process.env): HubSettings {
-  const home = env.HF_HOME ?? join(env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'huggingface');
-  const tokenFile = env.HF_TOKEN_PATH ?? join(home, 'token');
+  const folder = (said: string | undefined, otherwise: string) => (said || otherwise).replace(/^~(?=\/|$)/, homedir());
+  const home = folder(env.HF_HOME, join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'huggingface'));
+  const tokenFile = folder(env.HF_TOKEN_PATH, join(home, 'token'));
   const said = (env.HF_TOKEN || env.HUGGING_FACE_HUB_TOKEN)?.trim();
   const token = said || (existsSync(tokenFile) ? readFileSync(tokenFile, 'utf8').trim() : '');
   if (token !== '' && !token.startsWith('hf_')) {
@@ -40,7 +41,7 @@ export function hubSettings(env = process.env): HubSettings {
   const seconds = Number(env.HF_HUB_DOWNLOAD_TIMEOUT);
   return {
     endpoint: (env.HF_ENDPOINT || 'https://huggingface.co').replace(/\/+$/, ''),
-    cache: getHFHubCachePath(),
+    cache: folder(env.HF_HUB_CACHE || env.HUGGINGFACE_HUB_CACHE, join(home, 'hub')),
     downloads: join(home, 'modulo-2-qlora'),
     token: token === '' ? undefined : token,
     offline: ['1', 'ON', 'YES', 'TRUE'].includes((env.HF_HUB_OFFLINE || env.TRANSFORMERS_OFFLINE || '').toUpperCase()),
@@ -86,6 +87,8 @@ export interface Files {
   readonly where: string;
   /** The full path of one, downloaded first if need be. */
   readonly get: (path: string) => Promise<string>;
+  /** What to tell of something needed that is not among them. */
+  readonly lacking: (what: string) => UserError;
 }
 
 /** The paths wanted. @throws UserError if something needed is not among them */
@@ -168,15 +171,18 @@ class Hub {
     const { sha: commit } = commitSchema.parse(await (kind === 'model' ? modelInfo(question) : datasetInfo(question)));
     if (revision !== commit) writeFileAtomic(join(this.root, 'refs', revision), commit);
     const entries = await this.list(commit);
+    const where = `el repositorio «${name}» del hub`;
+    const lacking = (what: string) => new UserError(`En ${where} falta «${what}»: elige otro o avisa a su autor.`);
     const known = (path: string): Entry => {
       const entry = entries.get(path);
-      if (entry === undefined) throw new UserError(`Al repositorio «${name}» del hub le falta «${path}»: elige otro o avisa a su autor.`);
+      if (entry === undefined) throw lacking(path);
       return entry;
     };
     const folder = join(this.root, 'snapshots', commit);
     const paths = await choose({
       paths: [...entries.keys()],
-      where: `el repositorio «${name}» del hub`,
+      where,
+      lacking,
       get: async (path) => {
         await this.download(commit, [known(path)]);
         return join(folder, path);
@@ -270,15 +276,15 @@ async function cachedRepository(
       + 'descárgalo una vez con conexión.');
   }
   const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((path) => path.replaceAll('\\', '/'));
+  const where = `la copia de «${name}» en la caché («${folder}»)`;
+  const lacking = (what: string) =>
+    new UserError(`${why}, y en ${where} falta «${what}»: complétala una vez con conexión.`);
   const get = async (path: string) => {
     const place = join(folder, path);
-    if (sizeAt(place) === undefined) {
-      throw new UserError(`${why}, y en la copia de «${name}» en la caché («${folder}») falta «${path}»: `
-        + 'complétala una vez con conexión.');
-    }
+    if (sizeAt(place) === undefined) throw lacking(path);
     return place;
   };
-  const paths = await choose({ paths: names, where: `la copia de «${name}» en la caché («${folder}»; ${lower(why)})`, get });
+  const paths = await choose({ paths: names, where, lacking, get });
   return { folder, files: await Promise.all(paths.map(get)), pin: { kind, name, revision: commit } };
 }
 
@@ -325,5 +331,3 @@ function refusalOf({ status, code, host }: Refusal, wanted: Wanted, { token, end
   return new UserError(`El servidor «${host}» ${busy} (HTTP ${status}) con «${name}»: `
     + 'vuelve a intentarlo más tarde; lo ya descargado se conserva.');
 }
-
-const lower = (sentence: string) => sentence.charAt(0).toLowerCase() + sentence.slice(1);

@@ -41,12 +41,10 @@ const pickled = /\.(bin|pth?|ckpt|pkl)$/;
 const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) });
 
 /** Configuration, tokenizer, and the weights as safetensors: nothing in another format is ever downloaded. */
-async function chooseModelFiles({ paths, where, get }: Files): Promise<string[]> {
+async function chooseModelFiles({ paths, where, lacking, get }: Files): Promise<string[]> {
   const has = (path: string) => paths.includes(path);
   for (const needed of ['config.json', 'tokenizer.json']) {
-    if (!has(needed)) {
-      throw new UserError(`A ${where} le falta ${needed}: elige un modelo de transformers que lo traiga.`);
-    }
+    if (!has(needed)) throw lacking(needed);
   }
   const found = besides.filter(has);
   if (has('model.safetensors')) return [...found, 'model.safetensors'];
@@ -56,8 +54,7 @@ async function chooseModelFiles({ paths, where, get }: Files): Promise<string[]>
     return [...found, index, ...new Set(Object.values(weightMap))];
   }
   const pickle = paths.find((path) => pickled.test(path));
-  throw new UserError(pickle === undefined
-    ? `A ${where} le faltan los pesos (model.safetensors): elige un modelo que los traiga.`
-    : `En ${where} los pesos solo están como «${pickle}», un pickle de Python, que al abrirse puede ejecutar `
-      + 'cualquier programa: elige un modelo con model.safetensors.');
+  if (pickle === undefined) throw lacking('model.safetensors');
+  throw new UserError(`En ${where} los pesos solo están como «${pickle}», un pickle de Python, que al abrirse puede `
+    + 'ejecutar cualquier programa: elige un modelo con model.safetensors.');
 }

@@ -55,9 +55,9 @@ const notData = /(^|\/)\.|(^|\/)(dataset_infos?|dataset_dict|state|config|packag
 const trainSplit = /(^|[/._-])train([/._-]|$)/;
 
 /** The file named; or the only data there is, its training split if it is split, with all its shards. */
-function chooseDataFiles({ paths, where }: Files, path: string | undefined): string[] {
+function chooseDataFiles({ paths, where, lacking }: Files, path: string | undefined): string[] {
   if (path !== undefined) {
-    if (!paths.includes(path)) throw new UserError(`En ${where} no está «${path}»: mira qué archivos tiene.`);
+    if (!paths.includes(path)) throw lacking(path);
     return [path];
   }
   const data = paths.filter((path) => readable.test(path) && !notData.test(path));

@@ -274,7 +274,7 @@ describe('a repository that cannot be read is one sentence', () => {
   });
 
   it('a file that is not there', async () => {
-    expect(await refusal({ choose: () => ['absent.json'] })).toMatch(/le falta «absent.json»/);
+    expect(await refusal({ choose: () => ['absent.json'] })).toMatch(/falta «absent\.json»/);
   });
 
   it('a server that is no hub', async () => {
@@ -333,6 +333,9 @@ describe('the settings', () => {
     expect(hubSettings({ HF_HOME: at('.') }).token).toBe('hf_file');
     expect(hubSettings({ HF_HOME: at('none') }).token).toBeUndefined();
     expect(hubSettings({ HF_HUB_OFFLINE: '0' }).offline).toBe(false);
+    expect(hubSettings({ HF_HOME: '~/hf', HF_HUB_CACHE: '' }).cache).toBe(join(os.homedir(), 'hf', 'hub'));
+    expect(hubSettings({ HF_HUB_CACHE: '/big/hub' }).cache).toBe('/big/hub');
+    expect(hubSettings({ XDG_CACHE_HOME: '/x' }).cache).toBe(join('/x', 'huggingface', 'hub'));
   });
 
   it('refuse what is no token', () => {

@@ -138,3 +138,37 @@ describe('on a terminal', () => {
     expect(text).toContain('Entrenado: 25 pasos en 1 min 23 s');
   });
 });
+
+describe('a download', () => {
+  const files = [['config.json', 1024], ['model.safetensors', 2 * mib + 1024]] as const;
+  const playDownload = (screen: Screen) => {
+    for (const [i, [file, bytes]] of files.entries()) {
+      for (const complete of [false, true]) {
+        screen.progress({
+          name: 'org/tiny', file, index: i + 1, files: 2, bytes, totalBytes: 2 * mib + 1024, bytesPerSecond: mib, complete,
+        });
+      }
+    }
+  };
+
+  it('without a terminal is a line a file', () => {
+    expect(shown(playDownload)).toBe(
+      '  1/2 config.json · 1 KiB de 2 MiB · 1 MiB/s\n  2/2 model.safetensors · 2 MiB de 2 MiB · 1 MiB/s\n');
+  });
+
+  it('on a terminal is a bar, and one line in the end', () => {
+    const text = shown(playDownload, { isTTY: true });
+    expect(text).toContain('░');
+    expect(text).toMatch(/2\/2 model\.safetensors · 2 MiB de 2 MiB · 1 MiB\/s\n$/);
+  });
+
+  it('of unknown size tells what has come', () => {
+    expect(shown((screen) => screen.progress({
+      name: 'https://x', file: 'a.json', index: 1, files: 1, bytes: mib, totalBytes: undefined, bytesPerSecond: 1024, complete: true,
+    }))).toBe('  1/1 a.json · 1 MiB · 1 KiB/s\n');
+  });
+
+  it('says nothing among the events in JSON', () => {
+    expect(shown(playDownload, { json: true })).toBe('');
+  });
+});

@@ -111,6 +111,16 @@ describe('provenance', () => {
     ]);
   });
 
+  it('holds what was downloaded by its commit or its sum; a record that says nothing of it stays valid', () => {
+    const pins = [{ kind: 'model' as const, name: 'org/tiny', revision: 'ab'.repeat(20) }];
+    const origin = provenance('qlora', 'wasm', [], pins);
+    expect(origin.sources).toEqual(pins);
+    const schema = runRecord.shape.provenance;
+    expect(schema.parse(origin)).toEqual(origin);
+    expect(schema.parse(record.provenance)).toEqual(record.provenance);
+    expect(schema.safeParse({ ...origin, sources: [{ ...pins[0], revision: 'main' }] }).success).toBe(false);
+  });
+
   it('reads a file of more than one piece whole', () => {
     const bytes = Buffer.alloc(3 << 20, 1);
     writeFileSync(at('large'), bytes);
