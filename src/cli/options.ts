@@ -56,6 +56,15 @@ export const choice = <const T extends string>(...names: T[]): Kind<T> => ({
   expected: `${names.slice(0, -1).join(', ')} o ${names.at(-1)}`,
 });
 
+const units: Record<string, number> = { MB: 1e6, GB: 1e9 };
+/** In bytes. */
+export const size: Kind<number> = {
+  schema: z.string().trim().toUpperCase().regex(/^\d+(\.\d+)?(MB|GB)$/)
+    .transform((given) => Number.parseFloat(given) * units[given.slice(-2)]!)
+    .pipe(z.number().positive()),
+  expected: 'un tamaño en MB o GB, como 5GB',
+};
+
 /** An option with a value, and that value when it is not given. */
 export function option<T>(
   name: string, placeholder: string, help: string, kind: Kind<T>, fallback: string,

@@ -1,13 +1,12 @@
 import { setImmediate } from 'node:timers/promises';
 import { SingleBar } from 'cli-progress';
-import { z } from 'zod';
 import { UserError } from '../errors.ts';
 import { formatBytes, formatCount, formatDuration, formatNumber, formatPercent } from '../format.ts';
 import { quantizeModel } from '../model/quantize.ts';
 import type { QuantizeProgress } from '../model/quantize.ts';
 import { isBlockSize } from '../quant/quantize.ts';
 import { runCommand } from './main.ts';
-import { choice, helpText, integer, option, optional, parseOptions, text, toggle } from './options.ts';
+import { choice, helpText, integer, option, optional, parseOptions, size, text, toggle } from './options.ts';
 import type { Kind } from './options.ts';
 
 const command = 'npm run quantize';
@@ -15,14 +14,6 @@ const command = 'npm run quantize';
 const blockSize: Kind<number> = {
   schema: integer(32).schema.refine(isBlockSize),
   expected: 'una potencia de dos entre 32 y 4096',
-};
-
-const units: Record<string, number> = { MB: 1e6, GB: 1e9 };
-const size: Kind<number> = {
-  schema: z.string().trim().toUpperCase().regex(/^\d+(\.\d+)?(MB|GB)$/)
-    .transform((given) => Number.parseFloat(given) * units[given.slice(-2)]!)
-    .pipe(z.number().positive()),
-  expected: 'un tamaño en MB o GB, como 5GB',
 };
 
 const table = {

@@ -1,11 +1,13 @@
-import { copyFileSync, readdirSync, readFileSync, renameSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { quantizationConfigOf, writeQuantized } from '../checkpoint/bitsandbytes.ts';
 import type { OriginalDtype } from '../checkpoint/bitsandbytes.ts';
 import { beginFolder, writeFileAtomic } from '../checkpoint/files.ts';
 import type { DenseTensor } from '../checkpoint/folder.ts';
-import { bytesOf, SafetensorsWriter, sizeInBytes } from '../checkpoint/safetensors.ts';
-import type { FloatDtype, TensorEntry } from '../checkpoint/safetensors.ts';
+import { withFields } from '../checkpoint/json.ts';
+import { bytesOf, sizeInBytes } from '../checkpoint/safetensors.ts';
+import type { FloatDtype } from '../checkpoint/safetensors.ts';
+import { copyCompanions, Shards } from '../checkpoint/shards.ts';
 import { UserError } from '../errors.ts';
 import { byteLength } from '../quant/quantize.ts';
 import type { QuantizeOptions, QuantType } from '../quant/quantize.ts';
@@ -31,9 +33,6 @@ export interface QuantizeProgress {
 }
 
 const DTYPES: Record<FloatDtype, OriginalDtype> = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' };
-
-/** What a model's folder holds besides its weights and its configuration. */
-const companions = /^(tokenizer|special_tokens|added_tokens|vocab|merges|chat_template|generation_config|licen[cs]e|notice)/i;
 
 /** In a header, for each weight: a 4-bit one makes six entries of some 150 bytes. */
 const HEADER_ROOM = 1024;
@@ -84,88 +83,11 @@ export function* quantizeModel(
     shards.finish();
     const config = readFileSync(join(folder, 'config.json'), 'utf8');
     const field = { quantization_config: quantizationConfigOf(options, computeDtype) };
-    writeFileAtomic(join(pending.path, 'config.json'), withField(config, field));
-    for (const file of readdirSync(folder)) {
-      if (!companions.test(file) || !statSync(join(folder, file)).isFile()) continue;
-      copyFileSync(join(folder, file), join(pending.path, file));
-    }
+    writeFileAtomic(join(pending.path, 'config.json'), withFields(config, field));
+    copyCompanions(folder, pending.path);
     pending.commit();
   } finally {
     shards.abandon();
     pending.discard();
-  }
-}
-
-/**
- * A JSON object's text with one field more. All else stays as it is written: JavaScript would turn 8.0 into 8, and
- * transformers takes no whole number for a real one.
- */
-function withField(json: string, field: object): string {
-  const lines = JSON.stringify(field, null, 2).slice(1); // its opening brace makes way for the others' comma
-  return `${json.trimEnd().slice(0, -1).trimEnd()},${lines}\n`;
-}
-
-interface Piecewise extends TensorEntry {
-  readonly name: string;
-  readonly pieces: Iterable<Uint8Array>;
-}
-
-/** Files of weights of a limited size, and the index if there are several. */
-class Shards {
-  private readonly written: { path: string; names: string[] }[] = [];
-  private current: SafetensorsWriter | undefined;
-  private finished = 0;
-
-  constructor(private readonly folder: string, private readonly limit: number, private readonly room: number) {}
-
-  get count(): number {
-    return this.written.length;
-  }
-
-  get bytes(): number {
-    return this.finished + (this.current?.size ?? 0);
-  }
-
-  /** The tensors of one weight, which stay together. */
-  add(tensors: readonly Piecewise[]): void {
-    const size = tensors.reduce((sum, tensor) => sum + sizeInBytes(tensor), 0);
-    if (this.current && this.current.size + size > this.limit) this.closeCurrent();
-    if (!this.current) {
-      const path = join(this.folder, `shard-${this.written.length}`);
-      this.current = new SafetensorsWriter(path, this.room, { format: 'pt' });
-      this.written.push({ path, names: [] });
-    }
-    for (const { name, dtype, shape, pieces } of tensors) {
-      this.current.add(name, { dtype, shape }, pieces);
-      this.written.at(-1)!.names.push(name);
-    }
-  }
-
-  /** The files get their names when it is known how many there are. */
-  finish(): void {
-    this.closeCurrent();
-    if (this.count === 1) {
-      renameSync(this.written[0]!.path, join(this.folder, 'model.safetensors'));
-      return;
-    }
-    const digits = (n: number) => String(n).padStart(5, '0');
-    const weightMap: Record<string, string> = {};
-    this.written.forEach(({ path, names }, i) => {
-      const file = `model-${digits(i + 1)}-of-${digits(this.count)}.safetensors`;
-      renameSync(path, join(this.folder, file));
-      for (const name of names) weightMap[name] = file;
-    });
-    const index = { metadata: { total_size: this.finished }, weight_map: weightMap };
-    writeFileAtomic(join(this.folder, 'model.safetensors.index.json'), `${JSON.stringify(index, null, 2)}\n`);
-  }
-
-  abandon(): void {
-    this.current?.abandon();
-  }
-
-  private closeCurrent(): void {
-    this.finished += this.current?.size ?? 0;
-    this.current?.close();
-    this.current = undefined;
   }
 }

@@ -123,6 +123,11 @@ export class Lora implements Adapter {
     this.saved = new Map([...parameters].filter(([name]) => !name.includes('.lora_')));
   }
 
+  /** The layers that it changes, by their paths. */
+  get targets(): ReadonlySet<string> {
+    return new Set(this.layers.keys());
+  }
+
   apply(path: string, x: Tensor2D, base: (x: Tensor2D) => Tensor2D, pass: Pass): Tensor2D {
     const layer = this.layers.get(path);
     const y = base(x); // (rows, out)

@@ -13,7 +13,7 @@ type Matcher = (text: string, at: number) => number[];
 type Test = (character: string) => boolean;
 
 /** Far beyond what naming the modules of a model takes. */
-const LONGEST_WORK = 20_000_000;
+const LONGEST_WORK = 5_000_000;
 const DEEPEST_NESTING = 100;
 
 const isDigit: Test = (c) => c >= '0' && c <= '9';
@@ -60,7 +60,7 @@ class Parser {
     const options = [this.sequence()];
     while (this.take('|')) options.push(this.sequence());
     if (options.length === 1) return options[0]!;
-    return this.once((text, at) => distinct(options.flatMap((option) => option(text, at))));
+    return this.once((text, at) => [...new Set(options.flatMap((option) => this.step(option, text, [at])))]);
   }
 
   private sequence(): Matcher {
@@ -69,7 +69,7 @@ class Parser {
       const part = this.atom();
       if (part) parts.push(this.quantified(part));
     }
-    return this.once((text, at) => parts.reduce((ends, part) => step(part, text, ends), [at]));
+    return this.once((text, at) => parts.reduce((ends, part) => this.step(part, text, ends), [at]));
   }
 
   /** Undefined for a comment. */
@@ -144,9 +144,10 @@ class Parser {
   private literal(c: string): Test {
     let meant = controls[c] ?? c;
     if (c === 'x' || c === 'u') {
-      const digits = this.pattern.slice(this.at, this.at + (c === 'x' ? 2 : 4));
-      if (!/^([0-9a-f]{2}|[0-9a-f]{4})$/i.test(digits)) throw this.malformed(`«\\${c}» pide dígitos hexadecimales`);
-      this.at += digits.length;
+      const length = c === 'x' ? 2 : 4;
+      const digits = /^[0-9a-f]*/i.exec(this.pattern.slice(this.at, this.at + length))![0];
+      if (digits.length < length) throw this.malformed(`«\\${c}» pide ${length} dígitos hexadecimales`);
+      this.at += length;
       meant = String.fromCharCode(parseInt(digits, 16));
     } else if (/[0-9a-zA-Z]/.test(c) && !(c in controls)) {
       throw this.unsupported(`\\${c}`);
@@ -195,10 +196,10 @@ class Parser {
     return this.once((text, at) => {
       let ends = [at];
       // Past the text's length every further turn is one that consumes nothing: the ends stay the same.
-      for (let turn = 0; turn < Math.min(min!, text.length + 1); turn++) ends = step(item, text, ends);
+      for (let turn = 0; turn < Math.min(min!, text.length + 1); turn++) ends = this.step(item, text, ends);
       const found = new Set(ends);
       for (let turn = min!; turn < max! && ends.length > 0; turn++) {
-        ends = step(item, text, ends).filter((end) => !found.has(end));
+        ends = this.step(item, text, ends).filter((end) => !found.has(end));
         ends.forEach((end) => found.add(end));
       }
       return [...found];
@@ -210,20 +211,26 @@ class Parser {
     return (text, at) => (at < text.length && accepts(text[at]!) ? [at + 1] : []);
   }
 
-  /** Remembers the answers for the text in hand, and counts the work. */
+  /** Remembers the answers for the text in hand. */
   private once(matcher: Matcher): Matcher {
     let known: (number[] | undefined)[] = [];
     let of: string | undefined;
     return (text, at) => {
       if (of !== text) [of, known] = [text, []];
-      return known[at] ??= this.counted(matcher(text, at));
+      return known[at] ??= matcher(text, at);
     };
   }
 
-  private counted(ends: number[]): number[] {
-    this.steps += 1 + ends.length;
-    if (this.steps > LONGEST_WORK) throw this.malformed('cuesta demasiado de comprobar');
-    return ends;
+  /** Where a part may end that begins at one of `from`; what it costs is counted. */
+  private step(part: Matcher, text: string, from: readonly number[]): number[] {
+    const ends = new Set<number>();
+    for (const at of from) {
+      const found = part(text, at);
+      this.steps += 1 + found.length;
+      if (this.steps > LONGEST_WORK) throw this.malformed('cuesta demasiado de comprobar');
+      for (const end of found) ends.add(end);
+    }
+    return [...ends];
   }
 
   private take(text: string): boolean {
@@ -259,14 +266,6 @@ function atBoundary(text: string, at: number): boolean {
 
 function endsAt(inside: Matcher, text: string, at: number): boolean {
   return Array.from({ length: at + 1 }, (_, from) => from).some((from) => inside(text, from).includes(at));
-}
-
-function step(part: Matcher, text: string, from: readonly number[]): number[] {
-  return from.length === 1 ? part(text, from[0]!) : distinct(from.flatMap((at) => part(text, at)));
-}
-
-function distinct(ends: number[]): number[] {
-  return ends.length < 2 ? ends : [...new Set(ends)];
 }
 
 function shown(pattern: string): string {

@@ -1,0 +1,50 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { loadModel } from '../../src/model/load.ts';
+import { saveAdapter } from '../../src/peft/folder.ts';
+import { addLora } from '../../src/peft/lora.ts';
+import { useBackend } from '../../src/tensor/backend.ts';
+import { writeSmallModel } from '../small-model.ts';
+import { temporaryFolder } from '../temporary.ts';
+
+const at = temporaryFolder();
+
+function merge(...args: string[]): { stdout: string; stderr: string; status: number | null } {
+  return spawnSync(
+    process.execPath, ['--import', 'tsx', 'src/cli/merge.ts', '--backend', 'wasm', ...args],
+    { cwd: join(import.meta.dirname, '../..'), encoding: 'utf8' });
+}
+
+describe('npm run merge', () => {
+  beforeAll(async () => {
+    await useBackend('cpu');
+    writeSmallModel(at('model'));
+    const model = addLora(loadModel(at('model')), { r: 2, useDora: true });
+    for (const { values } of model.parameters) values.forEach((value, i) => (values[i] = value + 0.01 * Math.sin(i)));
+    saveAdapter(model, at('adapter'), { baseModel: at('model') });
+  });
+
+  it('writes the folder, and says onto what, how far it went, and how far the 4 bits are', () => {
+    const { stdout, stderr, status } = merge('--model', at('model'), '--adapter', at('adapter'), '--output', at('merged'));
+    expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
+    expect(existsSync(at('merged', 'model.safetensors'))).toBe(true);
+    expect(stdout).toMatch(/^Cambia 14 matrices de la base en BF16: 0,0\d+ de media y 0,\d+ como mucho\.$/m);
+    expect(stdout).toMatch(/sus 4 bits \(NF4 con doble cuantización\), esas matrices diferirían 0,00\d+ de media/);
+    expect(stdout).toMatch(/^Sus logits .* de media y .* como mucho\.$/m);
+    expect(stdout).toMatch(/^Modelo guardado en «.*»: .* en bf16, 1 fichero\.$/m);
+  });
+
+  it.each([
+    [['--adapter', 'absent', '--output', 'x'], 'adapter_config.json'],
+    [['--model', 'absent', '--output', 'x'], '«absent»'],
+    [['--shard-size', '5'], '--shard-size espera un tamaño en MB o GB'],
+  ])('refuses %j in one sentence', (args, says) => {
+    const { stderr, status } = merge(...args);
+    expect(status).toBe(1);
+    expect(stderr).toContain(says);
+    expect(stderr).toMatch(/^[^\n]+\.\n$/);
+    expect(existsSync('x')).toBe(false);
+  });
+});
