@@ -18,10 +18,11 @@ const below: Record<string, readonly string[]> = {
   distributed: ['train', 'peft', 'model', 'tensor', 'quant', 'checkpoint', 'data', 'runs'],
   charts: ['runs'],
   deck: ['runs', 'charts', 'checkpoint'],
+  check: ['deck'],
   live: ['runs', 'charts', 'deck'],
   demo: ['distributed', 'train', 'peft', 'model', 'tensor', 'quant', 'checkpoint', 'data', 'runs'],
   cli: [
-    'demo', 'live', 'deck', 'charts', 'distributed', 'train', 'runs', 'peft', 'model', 'data', 'checkpoint', 'tensor',
+    'demo', 'check', 'live', 'deck', 'charts', 'distributed', 'train', 'runs', 'peft', 'model', 'data', 'checkpoint', 'tensor',
     'quant',
   ],
 };

@@ -10,6 +10,10 @@ export function drawPlot(alt: string, options: Plot.PlotOptions): string {
     document: document as unknown as Document,
     style: { background: 'transparent', color: palette.text, fontFamily: 'inherit', fontSize: '19px', overflow: 'visible' },
   });
+  for (const part of plot.querySelectorAll('[aria-label]')) { // Plot names its parts in English; the whole has its name
+    if (part.getAttribute('aria-label')!.endsWith('grid')) part.setAttribute('class', 'rejilla');
+    part.removeAttribute('aria-label');
+  }
   plot.setAttribute('xmlns', 'http://www.w3.org/2000/svg');
   plot.setAttribute('role', 'img');
   plot.setAttribute('aria-label', alt);

@@ -6,6 +6,7 @@ import { code } from './code.ts';
 import { diagrams } from './diagrams.ts';
 import { embed } from './embed.ts';
 import { experiment } from './experiment.ts';
+import { formulas } from './formulas.ts';
 import { dress, themes } from './look.ts';
 import type { Look, Theme } from './look.ts';
 import { ownHtml } from './markdown.ts';
@@ -32,7 +33,7 @@ export interface DeckOptions {
 
 /** Adds the project's plugins and themes to a Marp. */
 export function withPlugins(marp: Marp, { read = (id) => readRun(id), look = {} }: DeckOptions = {}): Marp {
-  marp.use(dress(look)).use(ownHtml).use(code).use(numbers(read)).use(embed(read)).use(diagrams)
+  marp.use(dress(look)).use(ownHtml).use(code).use(numbers(read)).use(embed(read)).use(diagrams).use(formulas)
     .use(notes).use(time).use(experiment).use(provenance(read));
   for (const name of themes) marp.themeSet.add(themeCss(name));
   marp.themeSet.default = marp.themeSet.get('modulo');

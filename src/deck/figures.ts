@@ -26,6 +26,9 @@ export function figures(md: MarkdownIt, scheme: string, draw: (path: string, alt
       if (children.length > 1 || state.tokens[i - 1]?.type !== 'paragraph_open') {
         throw new UserError(`La imagen «${source}» tiene que ir sola en su párrafo, entre dos líneas en blanco.`);
       }
+      if (image.content.trim() === '') {
+        throw new UserError(`La imagen «${source}» no tiene texto alternativo: di entre los corchetes qué se ve en ella.`);
+      }
       const { html, run } = draw(source.slice(scheme.length + 1), image.content);
       state.tokens.splice(i - 1, 3, htmlBlock(state, `<figure>${html}</figure>\n`, run === undefined ? null : { runs: [run] }));
     }

@@ -32,6 +32,8 @@ describe('embed', () => {
     ['![x](run:qlora)', /no existe/],
     ['texto ![x](run:qlora/loss)', /tiene que ir sola en su párrafo/],
     ['- ![x](run:qlora/loss) y más', /tiene que ir sola en su párrafo/],
+    ['![](run:qlora/loss)', /^La imagen «run:qlora\/loss» no tiene texto alternativo: di .*\.$/],
+    ['![ ](diagrama:lora)', /«diagrama:lora» no tiene texto alternativo/],
     ['# ![x](run:qlora/loss)', /tiene que ir sola en su párrafo/],
   ])('refuses %s', (markdown, message) => {
     expect(() => render(markdown)).toThrow(UserError);

@@ -11,12 +11,12 @@ describe('provenance', () => {
   });
 
   it('says it once a slide, for numbers too, and only where something was measured', () => {
-    const { html } = render(`${loss}\n\n![](run:qlora/bytes)\n\n{{qlora.training.steps}}\n\n---\n\nnada\n\n---\n\n{{qlora.training.steps}}`);
+    const { html } = render(`${loss}\n\n![x](run:qlora/bytes)\n\n{{qlora.training.steps}}\n\n---\n\nnada\n\n---\n\n{{qlora.training.steps}}`);
     expect(html.map((slide) => slide.match(/Medido aquí/g)?.length ?? 0)).toEqual([1, 0, 1]);
   });
 
   it('gathers runs of the same day, machine and commit in a line', () => {
-    const slide = `${loss}\n\n![](run:quantization/errors)`;
+    const slide = `${loss}\n\n![x](run:quantization/errors)`;
     expect(foot(render(slide).html[0]!)).toMatch(/^<p>.* · npm run demo, npm run record<\/p>$/);
     const later = quantizationRecord({ startedAt: '2026-03-05T00:00:00.000Z' });
     const apart = render(slide, (id) => (id === 'qlora' ? record() : later)).html[0]!;
@@ -35,7 +35,7 @@ describe('provenance', () => {
   it('says that the tree differed from the commit, and leaves out a commit that is not known', () => {
     const from = (commit: string | null, dirty: boolean) => {
       const run = checkpointingRecord();
-      return foot(render('![](run:checkpointing/peak)', () => ({ ...run, provenance: { ...run.provenance, commit, dirty } })).html[0]!);
+      return foot(render('![x](run:checkpointing/peak)', () => ({ ...run, provenance: { ...run.provenance, commit, dirty } })).html[0]!);
     };
     expect(from('abcdef0123', true)).toContain('· abcdef0123 con cambios ·');
     expect(from(null, true)).toContain('(Una &amp; otra) · npm run record');

@@ -1,0 +1,132 @@
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { altFaults } from '../check/alt.ts';
+import { axeFaults, contrastFaults, executable, launch, openDeck, overflowFaults } from '../check/browser.ts';
+import { tokenFaults } from '../check/contrast.ts';
+import { citationFaults, markdownLinkFaults, slideLinkFaults } from '../check/references.ts';
+import { pagesOf } from '../check/slide.ts';
+import { speller, spellingFaults } from '../check/spelling.ts';
+import { sizes, themes } from '../deck/look.ts';
+import { marpCli } from '../deck/marp-cli.ts';
+import { readSlides } from '../deck/slides.ts';
+import { formatBytes, formatCount } from '../format.ts';
+import { staleness } from '../runs/provenance.ts';
+import { listRuns, readRun, runsFolder } from '../runs/store.ts';
+import { runCommand } from './main.ts';
+import { helpText, option, parseOptions, text, toggle } from './options.ts';
+
+const command = 'npm run check';
+const table = {
+  deck: option('deck', 'FICHERO', 'presentación, en Markdown', text('un fichero Markdown'), 'slides/modulo-2.md'),
+  browser: toggle('no-browser', 'sin lo que mide un navegador: desbordes, contraste pintado y accesibilidad', false),
+  help: toggle('help', 'esta ayuda'),
+};
+
+/** What may not grow: the page that is handed out, and a record, which is kept in git. */
+const most = { page: 8 * 2 ** 20, record: 2 ** 20 } as const;
+
+/** `npm run check`: all that a deck must hold before it is shown, a line a check; ends with 1 if one fails. */
+await runCommand(async () => {
+  const flags = parseOptions(table, process.argv.slice(2), command);
+  if (flags.help) {
+    process.stdout.write(`${helpText(`Uso: ${command} -- [opciones]
+
+Comprueba la presentación: que nada se salga, el contraste, la accesibilidad, la ortografía, los enlaces y las citas, que
+las medidas estén al día y los tamaños. Las palabras propias están en palabras.txt y las fuentes en bibliografia.md, junto
+a la presentación.`, { Opciones: table })}\n`);
+    return;
+  }
+  const began = performance.now();
+  const { deck } = flags;
+  const beside = (name: string) => {
+    const path = join(dirname(deck), name);
+    return existsSync(path) ? readFileSync(path, 'utf8') : '';
+  };
+  let failed = 0;
+  const tell = (name: string, good: string, faults: readonly string[]) => {
+    failed += Number(faults.length > 0);
+    const all = [...new Set(faults)];
+    const outcome = all.length === 0 ? `✓ ${name}: ${good}` : `✗ ${name}: ${formatCount(all.length, 'fallo')}`;
+    process.stdout.write(`${[outcome, ...all.map((fault) => `    ${fault}`)].join('\n')}\n`);
+  };
+
+  const pages = pagesOf(readSlides(deck));
+  const markdown = readFileSync(deck, 'utf8');
+  const slides = formatCount(pages.length, 'diapositiva');
+
+  const stale = listRuns().flatMap((id) => summary(staleness(readRun(id)!)).map((reason) =>
+    `${join(runsFolder, id)}.json, obsoleto: ${reason}; vuelve a medirlo con npm run record`));
+  tell('medidas', `${formatCount(listRuns().length, 'ejecución', 'ejecuciones')} al día`, stale);
+
+  const css = Object.fromEntries(themes.map((name) => [name, readFileSync(`assets/theme/${name}.css`, 'utf8')]));
+  tell('colores', 'texto a 7:1 o más y dibujo a 3:1 o más, a oscuras y en papel', tokenFaults(css));
+  tell('textos alternativos', `cada imagen de ${slides} tiene el suyo`, altFaults(pages));
+  tell('ortografía', `texto, notas y pies de ${slides}`, spellingFaults(pages, speller(beside('palabras.txt'))));
+
+  const documents = [deck, join(dirname(deck), 'bibliografia.md'), 'README.md', 'README.es.md']
+    .filter((path) => existsSync(path));
+  tell('enlaces', `los de ${slides} y ${formatCount(documents.length, 'documento')}`, [
+    ...slideLinkFaults(pages, dirname(deck)),
+    ...documents.flatMap((path) => markdownLinkFaults(path, readFileSync(path, 'utf8'))),
+  ]);
+  tell('citas', 'todas con su fuente', citationFaults(pages, beside('bibliografia.md')));
+
+  const page = await pageBytes(deck);
+  tell('tamaños', `la página ocupa ${formatBytes(page)}`, [
+    ...(page > most.page ? [`la página ocupa ${formatBytes(page)}, y puede ${formatBytes(most.page)}`] : []),
+    ...readdirSync(runsFolder).map((name) => join(runsFolder, name))
+      .map((path) => ({ path, size: statSync(path).size }))
+      .filter(({ size }) => size > most.record)
+      .map(({ path, size }) => `${path} ocupa ${formatBytes(size)}, y puede ${formatBytes(most.record)}`),
+  ]);
+
+  if (!flags.browser) {
+    process.stdout.write('- desbordes, contraste pintado y accesibilidad: sin comprobar, por --no-browser\n');
+  } else if (executable === undefined) {
+    tell('navegador', '', ['no lo hay: instala Chromium («apt-get install chromium»), di dónde está con CHROME_PATH=/ruta/a/chromium '
+      + 'o renuncia a lo que mide con --no-browser']);
+  } else {
+    const found = { overflow: [] as string[], contrast: [] as string[], axe: [] as string[] };
+    const browser = await launch();
+    try {
+      for (const theme of themes) {
+        for (const size of sizes) {
+          const opened = await openDeck(browser, markdown, { look: { theme, size } });
+          const where = (fault: string) => `${theme} ${size}, ${fault}`;
+          found.overflow.push(...(await overflowFaults(opened)).map(where));
+          found.contrast.push(...(await contrastFaults(opened)).map(where));
+          found.axe.push(...(await axeFaults(opened)).map(where));
+          await opened.close();
+        }
+      }
+    } finally {
+      await browser.close();
+    }
+    const looks = `${slides}, en ${sizes.join(' y ')}, tema ${themes.join(' y ')}`;
+    tell('desbordes', looks, found.overflow);
+    tell('contraste pintado', looks, found.contrast);
+    tell('accesibilidad', `${looks} (axe)`, found.axe);
+  }
+  process.stdout.write(`${failed === 0 ? 'Todo bien' : `Fallan ${failed}`}, en ${formatCount(Math.round((performance.now() - began) / 1000), 'segundo')}.\n`);
+  if (failed > 0) process.exitCode = 1;
+});
+
+/** A run that changed much says the first of it. */
+function summary(reasons: readonly string[]): string[] {
+  if (reasons.length === 0) return [];
+  const rest = reasons.length > 3 ? [`y ${formatCount(reasons.length - 3, 'cambio')} más`] : [];
+  return [[...reasons.slice(0, 3), ...rest].join(', ')];
+}
+
+/** Of the deck as one HTML file, fonts and player inside. */
+async function pageBytes(deck: string): Promise<number> {
+  const folder = mkdtempSync(join(tmpdir(), 'check-'));
+  try {
+    const file = join(folder, 'index.html');
+    await marpCli({}, deck, '--output', file);
+    return statSync(file).size;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
