@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Hash } from 'node:crypto';
 import {
-  closeSync, existsSync, fstatSync, fsyncSync, ftruncateSync, futimesSync, mkdirSync, openSync, readSync, readdirSync,
+  closeSync, existsSync, fstatSync, fsyncSync, ftruncateSync, futimesSync, mkdirSync, openSync, readdirSync,
   renameSync, rmSync, statSync, statfsSync, writeSync,
 } from 'node:fs';
 import { hostname } from 'node:os';
@@ -9,6 +9,9 @@ import { basename, dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { UserError } from '../errors.ts';
 import { formatBytes } from '../format.ts';
+import { piecesAt } from './files.ts';
+import { arriving, attempts, longestWait, RangeIgnored, reasonOf, Refusal, Unreachable } from './network.ts';
+import type { Patience } from './network.ts';
 
 /** How far the files of one download are. */
 export interface DownloadProgress {
@@ -35,85 +38,8 @@ export interface DownloadShow {
 
 export const silent: DownloadShow = { progress: () => {}, line: () => {} };
 
-/** How patiently a server is asked. */
-export interface Patience {
-  /** Milliseconds without a byte after which a connection is taken for dead. */
-  readonly timeout: number;
-  /** Milliseconds before the second attempt; each later one waits twice as long. */
-  readonly pause: number;
-}
-
-/** Attempts in a row that bring nothing, before giving up. */
-const attempts = 5;
-/** The longest wait that a server may ask for, in milliseconds: a transfer that waits must not look abandoned. */
-const longestWait = 60_000;
 /** A partial file untouched for so many milliseconds belongs to nobody, whatever its process says. */
 const abandonedAfter = 2 * attempts * longestWait;
-
-/** The server cannot be reached, or stops answering. */
-export class Unreachable extends Error {
-  override name = 'Unreachable';
-
-  readonly reason: string;
-
-  constructor(readonly host: string, cause: unknown) {
-    super(`${host}: ${reasonOf(cause)}`, { cause });
-    this.reason = reasonOf(cause);
-  }
-}
-
-/** The server answers that it will not. */
-export class Refusal extends Error {
-  override name = 'Refusal';
-
-  /** @param code what the hub calls it in `X-Error-Code`, such as «GatedRepo» */
-  constructor(readonly host: string, readonly status: number, readonly code: string | null) {
-    super(`${host}: HTTP ${status}`);
-  }
-}
-
-/** A request for the rest of a file was answered with the whole of it, or with there being no such rest. */
-export class RangeIgnored extends Error {
-  override name = 'RangeIgnored';
-}
-
-/**
- * `fetch` that does not wait for ever, and asks again when the server is busy (429, 5xx) or the connection breaks.
- *
- * @throws Unreachable if there is no answer, Refusal if the answer is not 2xx, RangeIgnored if it is not the part
- *   asked for
- */
-export function patientFetch({ timeout, pause }: Patience): typeof fetch {
-  return async (input, init) => {
-    const host = new URL(input instanceof Request ? input.url : input).host;
-    const headers = new Headers(init?.headers);
-    // Bytes are counted and resumed as they are stored, so they must come as they are stored.
-    headers.set('Accept-Encoding', 'identity');
-    const range = headers.get('Range');
-    for (let attempt = 1; ; attempt++) {
-      let wait = pause * 2 ** (attempt - 1);
-      try {
-        const response = await answerWithin(timeout, (signal) => fetch(input, { ...init, headers, signal }));
-        if (response.ok) {
-          if (range !== null && !range.startsWith('bytes=0-') && response.status !== 206) {
-            await response.body?.cancel();
-            throw new RangeIgnored();
-          }
-          return response;
-        }
-        await response.body?.cancel();
-        if (response.status === 416) throw new RangeIgnored();
-        const busy = response.status === 429 || response.status >= 500;
-        if (!busy || attempt === attempts) throw new Refusal(host, response.status, response.headers.get('X-Error-Code'));
-        wait = Math.max(wait, Math.min(longestWait, secondsOf(response.headers.get('Retry-After')) * 1000));
-      } catch (error) {
-        if (error instanceof Refusal || error instanceof RangeIgnored) throw error;
-        if (attempt === attempts || isHopeless(error)) throw new Unreachable(host, error);
-      }
-      await delay(wait);
-    }
-  };
-}
 
 /** The bytes of a file, and what they have to be. */
 export interface Content {
@@ -192,6 +118,9 @@ export async function downloadFile(
         rmSync(partial);
         throw wrongChecksum(content, checksum);
       }
+    } catch (error) {
+      futimesSync(file, 0, 0); // given up: the next process need not wait for this one to end
+      throw error;
     } finally {
       closeSync(file);
     }
@@ -220,7 +149,7 @@ export function partialBytes(target: string): number {
   if (!existsSync(dirname(target))) return 0;
   return readdirSync(dirname(target))
     .filter((name) => ownerOf(name, basename(target)) !== undefined)
-    .reduce((sum, name) => sum + statSync(join(dirname(target), name)).size, 0);
+    .reduce((sum, name) => sum + (statSync(join(dirname(target), name), { throwIfNoEntry: false })?.size ?? 0), 0);
 }
 
 /** Appends what is missing; returns the checksum of the whole. */
@@ -229,31 +158,28 @@ async function transfer(file: number, content: Content, patience: Patience, tall
   let here = fstatSync(file).size;
   if (size !== undefined && here > size) here = startOver(file);
   let hash = hashOf(content);
-  for (const piece of piecesOf(file)) hash.update(piece);
+  for (const piece of piecesAt(file)) hash.update(piece);
   tally.add(here, false);
-  for (let failures = 0; size === undefined || here < size;) {
+  for (let failures = 0, restarts = 0; size === undefined || here < size;) {
     futimesSync(file, new Date(), new Date()); // alive, and not abandoned
     try {
-      const reader = (await content.open(here)).getReader();
-      for (;;) {
-        const { done, value } = await answerWithin(patience.timeout, async () => reader.read(), () => reader.cancel());
-        if (done) break;
-        for (let written = 0; written < value.length;) written += writeSync(file, value, written);
-        hash.update(value);
-        here += value.length;
+      for await (const bytes of arriving(await content.open(here), patience.timeout)) {
+        for (let written = 0; written < bytes.length;) written += writeSync(file, bytes, written);
+        hash.update(bytes);
+        here += bytes.length;
         failures = 0;
-        tally.add(value.length, true);
+        tally.add(bytes.length, true);
       }
       if (size === undefined) break;
       if (here < size) throw new Error('cut short');
     } catch (error) {
-      if (error instanceof RangeIgnored) {
+      if (error instanceof RangeIgnored && ++restarts < attempts) {
         tally.add(-here, false);
         here = startOver(file);
         hash = hashOf(content);
       } else if (isNotOfTheNetwork(error)) {
         throw error;
-      } else if (error instanceof Unreachable || ++failures === attempts) {
+      } else if (error instanceof Unreachable || error instanceof RangeIgnored || ++failures === attempts) {
         throw new UserError(`La descarga de ${content.subject} se ha cortado (${reasonOf(error)}) y no se deja continuar; lo que `
           + 'ha llegado queda guardado: repite la orden y seguirá donde quedó.');
       } else {
@@ -317,26 +243,6 @@ function isAtWork(path: string, owner: Owner): boolean {
   }
 }
 
-/** @param onLate what to do with the question that nobody answers */
-async function answerWithin<T>(
-  timeout: number, ask: (signal: AbortSignal) => Promise<T>, onLate?: () => Promise<void>,
-): Promise<T> {
-  const limit = new AbortController();
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(new Error(`no answer in ${timeout / 1000} s`));
-      limit.abort();
-      onLate?.().catch(() => {});
-    }, timeout);
-  });
-  try {
-    return await Promise.race([ask(limit.signal), late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
 function startOver(file: number): 0 {
   ftruncateSync(file, 0);
   return 0;
@@ -346,35 +252,6 @@ function hashOf({ checksum, size }: Content): Hash {
   return checksum?.algorithm === 'git' ? createHash('sha1').update(`blob ${size}\0`) : createHash('sha256');
 }
 
-function* piecesOf(file: number): Generator<Uint8Array> {
-  const piece = new Uint8Array(1 << 20);
-  for (let position = 0, length; (length = readSync(file, piece, 0, piece.length, position)) > 0; position += length) {
-    yield piece.subarray(0, length);
-  }
-}
-
-/** Of a file of any size. */
-export function sha256Of(path: string): string {
-  const hash = createHash('sha256');
-  const file = openSync(path, 'r');
-  try {
-    for (const piece of piecesOf(file)) hash.update(piece);
-  } finally {
-    closeSync(file);
-  }
-  return hash.digest('hex');
-}
-
-/** From `Retry-After`, which may also be a date; that is not waited for. */
-function secondsOf(text: string | null): number {
-  return /^\d+$/.test(text ?? '') ? Number(text) : 0;
-}
-
-/** A name that does not resolve and a port that nobody listens on do not get better in seconds. */
-function isHopeless(error: unknown): boolean {
-  return ['ENOTFOUND', 'ECONNREFUSED', 'ENETUNREACH', 'EHOSTUNREACH'].includes(reasonOf(error));
-}
-
 function isNotOfTheNetwork(error: unknown): boolean {
   return error instanceof UserError || error instanceof Refusal
     || (error instanceof Error && 'syscall' in error && 'code' in error && fullDisk.includes(String(error.code)));
@@ -382,14 +259,6 @@ function isNotOfTheNetwork(error: unknown): boolean {
 
 function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOENT';
-}
-
-/** The system's code for it where there is one. */
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const { cause } = error;
-  if (cause instanceof Error) return reasonOf(cause);
-  return 'code' in error && typeof error.code === 'string' ? error.code : error.message;
 }
 
 function wrongChecksum({ subject, checksum }: Content, found: string): UserError {

@@ -1,7 +1,7 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import {
-  closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync,
-  writeSync,
+  closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, readSync, renameSync, rmSync,
+  statSync, writeSync,
 } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
@@ -107,6 +107,26 @@ export function parseAs<T>(schema: z.ZodType<T>, value: unknown, subject: string
   const [issue] = parsed.error.issues;
   const field = issue !== undefined && issue.path.length > 0 ? ` en el campo «${issue.path.join('.')}»` : '';
   throw new UserError(`${subject} no tiene la forma esperada${field}: ${issue?.message ?? 'contenido no válido'}.`);
+}
+
+/** SHA-256 of a file of any size, in hexadecimal. */
+export function sha256Of(path: string): string {
+  const hash = createHash('sha256');
+  const file = openSync(path, 'r');
+  try {
+    for (const piece of piecesAt(file)) hash.update(piece);
+  } finally {
+    closeSync(file);
+  }
+  return hash.digest('hex');
+}
+
+/** An open file from its beginning, 1 MiB at a time; each piece is good until the next. */
+export function* piecesAt(file: number): Generator<Uint8Array> {
+  const piece = new Uint8Array(1 << 20);
+  for (let position = 0, length; (length = readSync(file, piece, 0, piece.length, position)) > 0; position += length) {
+    yield piece.subarray(0, length);
+  }
 }
 
 /** What the system said on reading, as a sentence for the person at the keyboard. */

@@ -9,9 +9,11 @@ import type { FileDownloadInfoOutput } from '@huggingface/hub';
 import { z } from 'zod';
 import { UserError } from '../errors.ts';
 import { formatBytes, formatCount } from '../format.ts';
-import { checkSpace, downloadFile, partialBytes, patientFetch, Refusal, Tally, Unreachable } from './download.ts';
-import type { Checksum, DownloadShow, Patience } from './download.ts';
+import { checkSpace, downloadFile, partialBytes, Tally } from './download.ts';
+import type { Checksum, DownloadShow } from './download.ts';
 import { writeFileAtomic } from './files.ts';
+import { patientFetch, Refusal, Unreachable } from './network.ts';
+import type { Patience } from './network.ts';
 
 /** How the hub is reached, said by the variables that Python's client reads. */
 export interface HubSettings extends Patience {

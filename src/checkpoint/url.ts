@@ -2,9 +2,11 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../errors.ts';
-import { checkSpace, downloadFile, patientFetch, RangeIgnored, Refusal, sha256Of, Tally, Unreachable } from './download.ts';
+import { checkSpace, downloadFile, Tally } from './download.ts';
 import type { DownloadShow } from './download.ts';
+import { sha256Of } from './files.ts';
 import type { HubSettings, Pin } from './hub.ts';
+import { patientFetch, RangeIgnored, Refusal, Unreachable } from './network.ts';
 
 /**
  * A file of the web, kept and not asked for again: `<downloads>/<its address>/<its version>/<its name>`, the two in

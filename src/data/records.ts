@@ -1,7 +1,7 @@
 import { constants } from 'node:buffer';
 import { closeSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects, parquetSchema } from 'hyparquet';
-import { readError } from '../checkpoint/files.ts';
+import { piecesAt, readError } from '../checkpoint/files.ts';
 import { UserError } from '../errors.ts';
 import { formatBytes } from '../format.ts';
 
@@ -48,12 +48,11 @@ function* readLines(path: string): Generator<unknown> {
 /** By pieces: the whole may be larger than a string can be. */
 function* linesOf(path: string): Generator<string> {
   const decoder = new TextDecoder();
-  const piece = new Uint8Array(1 << 20);
   const file = openSync(path, 'r');
   let pending = '';
   try {
-    for (let length; (length = readSync(file, piece)) > 0;) {
-      const lines = (pending + decoder.decode(piece.subarray(0, length), { stream: true })).split('\n');
+    for (const piece of piecesAt(file)) {
+      const lines = (pending + decoder.decode(piece, { stream: true })).split('\n');
       pending = lines.pop()!;
       yield* lines;
     }

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
-import { sha256Of } from '../checkpoint/download.ts';
+import { sha256Of } from '../checkpoint/files.ts';
 import type { Pin } from '../checkpoint/hub.ts';
 import { codeChanges, codeOf } from './code.ts';
 import type { RunRecord } from './schema.ts';

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, readlinkSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -154,6 +154,19 @@ describe('a broken transfer', () => {
     expect(blobs()).toHaveLength(2); // nothing partial is left
   });
 
+  it('that another process has given up is gone on with, though it lives', async () => {
+    leavePartial(process.ppid, weights.subarray(0, 700_000));
+    const [name] = readdirSync(join(root(), 'blobs'));
+    utimesSync(join(root(), 'blobs', name!), 0, 0);
+    await fetchTiny();
+    expect(hub.takeServed().at(-1)!.range).toBe('bytes=700000-999999');
+  });
+
+  it('is not begun again for ever, where the server neither ends it nor goes on with it', async () => {
+    hub.trouble('model.safetensors', ...Array.from({ length: 6 }, () => [{ cutAfter: 300_000 }, { ignoreRange: true } as const]).flat());
+    expect(await userErrorFrom(fetchTiny(), 'model.safetensors')).toMatch(/se ha cortado/);
+  });
+
   it('whose silence is too long is broken and gone on with', async () => {
     hub.trouble('model.safetensors', { stallAfter: 500_000 });
     const { files } = await fetchTiny({ timeout: 300 });
@@ -172,6 +185,8 @@ describe('a broken transfer', () => {
     hub.trouble('model.safetensors', { cutAfter: 400_000 }, ...Array.from({ length: 5 }, () => ({ cutAfter: 0 })));
     const message = await userErrorFrom(fetchTiny(), 'model.safetensors');
     expect(message).toMatch(/se ha cortado .*seguirá donde quedó/);
+    const [left] = blobs().filter((name) => name.endsWith('.incomplete'));
+    expect(statSync(join(root(), 'blobs', left!)).mtimeMs).toBe(0); // for another process to take
     hub.takeServed();
     await fetchTiny();
     expect(hub.takeServed()).toMatchObject([{ range: expect.stringMatching(/^bytes=\d{5,}-999999$/) as string }]);
