@@ -100,7 +100,7 @@ export class Runner {
       number: ++this.count, source: replaySpeed === undefined ? 'live' : 'replay', state: 'running',
       edited: edited !== undefined, startedAt: Date.now(), events,
     };
-    const change = (changes: Partial<RunView>) => changed(id, run = { ...run, ...changes });
+    const change = (changes: Partial<RunView>) => changed(id, run = { ...run, events: [...events], ...changes });
     const tell = (told: TimedEvent, sentAt: number) => {
       events.push(told);
       event(id, run.number, told, sentAt);

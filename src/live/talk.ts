@@ -49,6 +49,11 @@ export class Talk {
     return this.runner.busy;
   }
 
+  /** Resolves when the next run can begin at once. */
+  get ready(): Promise<void> {
+    return this.runner.ready;
+  }
+
   /** The process of the run, or of the next one. */
   get pid(): number | undefined {
     return this.runner.pid;
