@@ -2,9 +2,12 @@ import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { qlora } from '../../demo/qlora.ts';
 import { UserError } from '../errors.ts';
+import { recordedLabel } from '../live/label.ts';
+import { replay } from '../live/replay.ts';
 import { experiments } from '../runs/experiments.ts';
 import { Recorder } from '../runs/recorder.ts';
-import { runsFolder, saveRun, writeRun } from '../runs/store.ts';
+import { toldBy } from '../runs/schema.ts';
+import { readRun, runsFolder, saveRun, writeRun } from '../runs/store.ts';
 import { useBackend } from '../tensor/backend.ts';
 import { demoHelp, parseDemoFlags } from './flags.ts';
 import type { DemoFlags } from './flags.ts';
@@ -24,7 +27,7 @@ await runCommand(async () => {
   }
   const screen = createScreen({ json: flags.json });
   try {
-    await demo(flags, screen, commandLine('npm run demo', argv));
+    await (flags.replay ? playBack(flags, screen) : demo(flags, screen, commandLine('npm run demo', argv)));
   } finally {
     screen.close();
   }
@@ -64,6 +67,15 @@ async function demo(flags: DemoFlags, screen: Screen, command: string): Promise<
     writeRun(record);
     screen.line(`También en «${join(runsFolder, record.id)}.json»: son las que muestran las diapositivas.`);
   }
+}
+
+/** The recorded run as it was, event by event. */
+async function playBack({ speed }: DemoFlags, screen: Screen): Promise<void> {
+  const record = readRun('qlora');
+  if (!record) throw new UserError('No hay ninguna ejecución grabada que reproducir: regístrala con npm run record.');
+  const { header, events } = toldBy(record);
+  screen.line(`${header.title}, ${recordedLabel(header)}`);
+  for await (const event of replay(events, speed)) screen.show(event);
 }
 
 /** Asked before the training, not after it: whether the folder, or the nearest there is above it, can be written. */

@@ -85,6 +85,8 @@ const output = {
   output: option('output', 'DIR', 'carpeta del adaptador y del punto de control', folder, 'out/qlora'),
   resume: toggle('resume', 'sigue desde el punto de control de --output'),
   record: toggle('record', 'guarda las medidas para las diapositivas, en assets/runs/qlora.json'),
+  replay: toggle('replay', 'reproduce la ejecución grabada de las diapositivas, sin calcular nada'),
+  speed: option('speed', 'X', 'velocidad de --replay', positive, '1'),
   json: toggle('json', 'un suceso en JSON por línea, y nada más'),
   help: toggle('help', 'esta ayuda'),
 };

@@ -5,14 +5,14 @@ import type { RunView } from './state.ts';
 /** Where a result comes from, in words: «en vivo · 12 s», «grabado el 24 nov 2026, en AMD EPYC (2 núcleos)». */
 export function runLabel({ source, state, edited, startedAt, header, events }: RunView, now: number): string {
   const code = edited ? ' · código editado' : '';
-  if (source !== 'live') return `${recordedLabel(header)}${source === 'replay' ? ' · reproducción' : ''}`;
+  if (source !== 'live') return `${header ? recordedLabel(header) : 'sin grabación'}${source === 'replay' ? ' · reproducción' : ''}`;
   const seconds = state === 'running' ? Math.max(0, now - startedAt) / 1000 : events.at(-1)?.at ?? 0;
   const ended = { running: '', finished: 'terminada en ', stopped: 'detenida a los ' }[state];
   return `en vivo · ${ended}${formatDuration(Math.floor(seconds * 10) / 10)}${code}`;
 }
 
-function recordedLabel(header: RunHeader | undefined): string {
-  if (!header) return 'sin grabación';
+/** «grabado el 24 nov 2026, en AMD EPYC (2 núcleos)». */
+export function recordedLabel(header: RunHeader): string {
   const { cpu, cores } = header.provenance.machine;
   const day = new Date(header.startedAt)
     .toLocaleDateString('es-ES', { day: 'numeric', month: 'short', year: 'numeric', timeZone: 'UTC' });

@@ -50,9 +50,9 @@ export async function serve({ talk, page, script, host, port }: ServerOptions): 
   const server = createServer((request, response) => {
     const refused = refusal({ method: request.method ?? '', headers: request.headers }, hosts, token);
     if (refused !== undefined) return answer(response, refused);
-    const { pathname } = new URL(request.url ?? '/', 'http://localhost');
-    if (request.method === 'POST') return void handle(talk, pathname, request, response);
-    switch (pathname) {
+    const path = request.url!.split('?')[0]!; // as it came: only these few, letter by letter
+    if (request.method === 'POST') return void handle(talk, path, request, response);
+    switch (path) {
       case '/': return answer(response, 200, page().html, {
         'content-type': 'text/html; charset=utf-8', 'content-security-policy': page().policy,
       });

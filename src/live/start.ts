@@ -51,6 +51,7 @@ export async function startTalk(
   const read = latestRuns(output);
   const pages = new PageMaker(deck, { read, look });
   let page = await pages.draw();
+  const script = await bundle('talk');
   const checker = new TypeChecker();
   const talk = new Talk({
     experiments, checker, read, command, replaySpeed,
@@ -58,6 +59,11 @@ export async function startTalk(
     finished(id, { header, events }) {
       if (header) saveRun(join(output, id, 'run.json'), recordOf(header, events));
     },
+  });
+
+  const server = await serve({ talk, page: () => page, script, host, port }).catch(async (error: unknown) => {
+    await talk.close();
+    throw error;
   });
 
   let drawing = Promise.resolve();
@@ -75,7 +81,6 @@ export async function startTalk(
     }),
     watchRuns(output, redraw),
   ];
-  const server = await serve({ talk, page: () => page, script: await bundle('talk'), host, port });
   return {
     url: server.url,
     talk,

@@ -119,6 +119,17 @@ describe('npm run demo', () => {
     expect(signal).toBeNull();
   });
 
+  it('with --replay tells the recorded run again, with no computing', limit, async () => {
+    const { code, stdout, stderr } = await demo(['--replay', '--speed', '1000', '--output', at('replayed')]);
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^QLoRA en Alpaca, grabado el \d+ \S+ \d{4}, en .+ \(\d+ núcleos\)\n/);
+    const steps = readRun('qlora')!.events.filter(({ type }) => type === 'step').length;
+    expect(stdout).toContain(`paso ${steps}/${steps}`);
+    expect(stdout).toMatch(/\n +antes +después\n/);
+    expect(existsSync(at('replayed'))).toBe(false);
+  });
+
   it('with --help tells its options, and does nothing', limit, async () => {
     const { code, stdout } = await demo(['--help', '--output', at('helped')]);
     expect(code).toBe(0);

@@ -45,6 +45,8 @@ describe('the options of the demo', () => {
       output: 'out/qlora',
       resume: false,
       record: false,
+      replay: false,
+      speed: 1,
       json: false,
       help: false,
     });
