@@ -10,6 +10,7 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    expect: { poll: { timeout: 20_000 } }, // processes and browsers on a busy machine
     reporters: ['default', new ClosingLineReporter()],
   },
 });
