@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { UserError } from '../errors.ts';
+import { formatCount } from '../format.ts';
 import { Random } from '../random.ts';
 import { readRecords } from './records.ts';
 
@@ -50,15 +51,16 @@ function listed(names: readonly string[]): string {
  * A seeded split of a file that brings no held-out set: `heldOut` records to examine with, and up to
  * `examples` others to train on.
  *
+ * @param file what to call it in the sentence
  * @throws UserError if nothing would be left to train on
  */
 export function splitRecords(
   records: readonly AlpacaRecord[],
-  { examples, heldOut, seed }: { examples: number; heldOut: number; seed: number },
+  { file, examples, heldOut, seed }: { file: string; examples: number; heldOut: number; seed: number },
 ): { train: AlpacaRecord[]; heldOut: AlpacaRecord[] } {
   if (records.length <= heldOut) {
-    throw new UserError(`Hay ${records.length} registros y se apartan ${heldOut} para evaluar: no queda ninguno con que entrenar; `
-      + 'aparta menos o usa un archivo mayor.');
+    throw new UserError(`En «${file}» hay ${formatCount(records.length, 'registro')} y se apartan ${heldOut} para evaluar: `
+      + 'no queda ninguno con que entrenar; aparta menos o usa un archivo mayor.');
   }
   const shuffled = Random.for(seed, 'records').shuffle(records);
   return { train: shuffled.slice(heldOut, heldOut + examples), heldOut: shuffled.slice(0, heldOut) };

@@ -46,12 +46,15 @@ export async function loadInstructions(modelDir: string, options: DataOptions): 
   const read = async (paths: readonly string[]): Promise<AlpacaRecord[]> => {
     const records = await readAlpaca(paths);
     const answered = records.filter(({ output }) => output.trim() !== '');
+    if (answered.length === 0) {
+      throw new UserError(`Ningún registro de «${paths[0]}» tiene respuesta en «output»: complétalos o usa otro archivo.`);
+    }
     unanswered += records.length - answered.length;
     return answered;
   };
   const records = await read(files);
   const chosen = heldOutFiles === undefined
-    ? splitRecords(records, { examples, heldOut: heldOut ?? DRAWN_HELD_OUT, seed })
+    ? splitRecords(records, { file: files[0]!, examples, heldOut: heldOut ?? DRAWN_HELD_OUT, seed })
     : {
         train: Random.for(seed, 'records').shuffle(records).slice(0, examples),
         heldOut: (await read(heldOutFiles)).slice(0, heldOut),

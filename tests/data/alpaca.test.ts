@@ -56,14 +56,14 @@ describe('splitRecords', () => {
   const records = Array.from({ length: 20 }, (_, n) => ({ ...good, instruction: `Di ${n}.` }));
 
   it('sets some apart and trains on others, the same for the same seed', () => {
-    const { train, heldOut } = splitRecords(records, { examples: 10, heldOut: 5, seed: 1 });
+    const { train, heldOut } = splitRecords(records, { file: 'datos.json', examples: 10, heldOut: 5, seed: 1 });
     expect([train.length, heldOut.length]).toEqual([10, 5]);
     expect(new Set([...train, ...heldOut]).size).toBe(15);
-    expect(splitRecords(records, { examples: 10, heldOut: 5, seed: 1 })).toEqual({ train, heldOut });
-    expect(splitRecords(records, { examples: 10, heldOut: 5, seed: 2 })).not.toEqual({ train, heldOut });
+    expect(splitRecords(records, { file: 'datos.json', examples: 10, heldOut: 5, seed: 1 })).toEqual({ train, heldOut });
+    expect(splitRecords(records, { file: 'datos.json', examples: 10, heldOut: 5, seed: 2 })).not.toEqual({ train, heldOut });
   });
 
   it('refuses to leave nothing to train on', () => {
-    expect(() => splitRecords(records, { examples: 10, heldOut: 20, seed: 1 })).toThrow(/no queda ninguno con que entrenar/);
+    expect(() => splitRecords(records, { file: 'datos.json', examples: 10, heldOut: 20, seed: 1 })).toThrow(/En «datos\.json» hay 20 registros .* no queda ninguno con que entrenar/);
   });
 });

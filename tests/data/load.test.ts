@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { loadInstructions } from '../../src/data/load.ts';
-import { temporaryFolder } from '../temporary.ts';
+import { temporaryFolder, userErrorFrom } from '../temporary.ts';
 
 const at = temporaryFolder();
 const options = {
@@ -32,6 +32,12 @@ describe('loadInstructions', () => {
       ...options, files: [at('a.json'), at('b.json')], heldOutFiles: undefined, heldOut: 1,
     });
     expect([train.length, heldOut.length, unanswered]).toEqual([2, 1, 2]);
+  });
+
+  it('refuses a set in which nothing is answered', async () => {
+    writeFileSync(at('blank.json'), JSON.stringify([{ instruction: 'Di algo.', output: ' ' }]));
+    expect(await userErrorFrom(loadInstructions('assets/model', { ...options, files: [at('blank.json')] }), at('blank.json')))
+      .toContain('tiene respuesta en «output»');
   });
 
   it('refuses a length in which nothing fits', async () => {

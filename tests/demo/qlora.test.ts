@@ -90,7 +90,8 @@ describe('bad input to the demo', () => {
 
   it.each([
     ['that is not JSON', '{"instruction": ', 'JSON'],
-    ['that is no list', '{"instruction": "a", "output": "b"}', 'lista'],
+    ['of one record, as JSON Lines', '{"instruction": "a", "output": "b"}', 'no queda ninguno con que entrenar'],
+    ['that is an object', '{\n  "instruction": "a"\n}', 'lista'],
     ['that is empty', '[]', 'ningún registro'],
     ['without an instruction', JSON.stringify([...records, { output: 'x' }]), '«instruction»'],
     ['without an answer', JSON.stringify([records[0], { instruction: 'x' }]), '«output»'],
