@@ -10,8 +10,13 @@ export type Code = NonNullable<RunRecord['provenance']['code']>;
 /** What every program computes on. */
 const backend = 'src/tensor/backend.ts';
 
-/** Where the parameters that programs are called with are written down: these files, not all that they import. */
-export const parameterFiles: readonly string[] = ['src/cli/flags.ts', 'src/cli/experiments.ts'];
+/**
+ * Where the parameters that programs are called with are written down, and how their figures are taken: these files,
+ * not all that they import.
+ */
+export const parameterFiles: readonly string[] = [
+  'src/cli/flags.ts', 'src/cli/experiments.ts', 'src/cli/qlora-run.ts', 'src/cli/qlora-record.ts',
+];
 
 /**
  * What a program computes with: its own files, as far as their imports reach, and the packages that they import as
