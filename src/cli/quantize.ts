@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { SingleBar } from 'cli-progress';
+import { findModel } from '../checkpoint/source.ts';
 import { UserError } from '../errors.ts';
 import { formatBytes, formatCount, formatDuration, formatNumber, formatPercent } from '../format.ts';
 import { quantizeModel } from '../model/quantize.ts';
@@ -8,6 +9,7 @@ import { isBlockSize } from '../quant/quantize.ts';
 import { runCommand } from './main.ts';
 import { choice, helpText, integer, option, optional, parseOptions, size, text, toggle } from './options.ts';
 import type { Kind } from './options.ts';
+import { createScreen } from './screen.ts';
 
 const command = 'npm run quantize';
 
@@ -17,7 +19,7 @@ const blockSize: Kind<number> = {
 };
 
 const table = {
-  model: optional('model', 'DIR', 'carpeta del modelo, en 16 o 32 bits', text('una carpeta')),
+  model: optional('model', 'MODELO', 'carpeta del modelo, en 16 o 32 bits, o su nombre en el hub', text('una carpeta o un nombre')),
   output: optional('output', 'DIR', 'carpeta que se escribe', text('una carpeta')),
   type: option('type', 'TIPO', 'nf4 o fp4', choice('nf4', 'fp4'), 'nf4'),
   doubleQuant: toggle('no-double-quant', 'no cuantiza las escalas por segunda vez', false),
@@ -31,22 +33,23 @@ await runCommand(async () => {
   const { help, model, output, type: quantType, doubleQuant, blockSize, shardSize: shardBytes } =
     parseOptions(table, process.argv.slice(2), command);
   if (help) {
-    process.stdout.write(`${helpText(`Uso: ${command} -- --model DIR --output DIR [opciones]
+    process.stdout.write(`${helpText(`Uso: ${command} -- --model MODELO --output DIR [opciones]
 
 Cuantiza un modelo a 4 bits, tensor a tensor, y lo escribe como bitsandbytes: lo abren transformers y esta demo.`,
     { Opciones: table })}\n`);
     return;
   }
-  if (model === undefined) throw new UserError('Falta --model: indica la carpeta del modelo que quieres cuantizar.');
+  if (model === undefined) throw new UserError('Falta --model: indica la carpeta, o el nombre en el hub, del modelo que quieres cuantizar.');
   if (output === undefined) throw new UserError('Falta --output: indica la carpeta en que se escribe el modelo cuantizado.');
 
+  const { folder } = await findModel(model, createScreen({ json: false }));
   const started = performance.now();
   const progress = showProgress();
   const interruption = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interruption.abort());
   let last: QuantizeProgress | undefined;
   try {
-    for (const now of quantizeModel(model, output, { quantType, doubleQuant, blockSize, shardBytes })) {
+    for (const now of quantizeModel(folder, output, { quantType, doubleQuant, blockSize, shardBytes })) {
       progress.update(now);
       last = now;
       await setImmediate(); // signals are heard between tensors
