@@ -1,19 +1,31 @@
 import * as Plot from '@observablehq/plot';
+import { UserError } from '../errors.ts';
 import { formatNumber } from '../format.ts';
 import type { RunRecord } from '../runs/schema.ts';
 import { palette } from './palette.ts';
 import { drawPlot } from './plot.ts';
 
-/** Training loss by step: each step a dot, and the mean of nine steps as a line; the held-out loss before and after. */
-export function lossChart({ events }: Pick<RunRecord, 'events'>, alt: string): string {
+/**
+ * Training loss by step: each step a dot, and the mean of nine steps as a line; the held-out loss before and after.
+ * A run that goes on fills the width that it will have at its end.
+ * @throws UserError if the run has no loss yet
+ */
+export function lossChart({ id, events }: Pick<RunRecord, 'id' | 'events'>, alt: string): string {
   const steps = events.flatMap((event) => (event.type === 'step' ? [event] : []));
   const held = events.flatMap((event) => (event.type === 'evaluation' ? [event] : []));
+  if (steps.length + held.length === 0) throw new UserError(`La ejecución «${id}» no tiene pérdidas, que pide «${alt}».`);
+  const start = events.find((event) => event.type === 'start');
+  const last = start?.type === 'start' ? start.steps : steps.at(-1)?.step ?? 0;
+  const early = (steps.at(-1)?.step ?? 0) < 0.6 * last;
   const label = (text: string, fill: string) => ({ x: 'step', y: 'loss', text: () => text, fill });
   const exam = (when: string, event: typeof held[number] | undefined) =>
     label(`examen, ${when}: ${formatNumber(event?.loss ?? 0, 2, true)}`, palette.measured);
   return drawPlot(alt, {
     width: 500, height: 350, marginLeft: 44, marginBottom: 58, marginRight: 14, marginTop: 16,
-    x: { label: 'paso', labelAnchor: 'center', labelArrow: 'none', tickFormat: (n: number) => formatNumber(n), ticks: 5 },
+    x: {
+      domain: [0, last],
+      label: 'paso', labelAnchor: 'center', labelArrow: 'none', tickFormat: (n: number) => formatNumber(n), ticks: 5,
+    },
     y: { label: null, tickFormat: (loss: number) => formatNumber(loss, 2), grid: true, zero: true, ticks: 5 },
     marks: [
       Plot.dot(steps, { x: 'step', y: 'loss', r: 2, fill: palette.quiet, fillOpacity: 0.6 }),
@@ -21,7 +33,9 @@ export function lossChart({ events }: Pick<RunRecord, 'events'>, alt: string): s
       Plot.dot(held, { x: 'step', y: 'loss', r: 8, fill: palette.measured, symbol: 'diamond' }),
       Plot.text(held.slice(0, 1), { ...exam('antes', held[0]), dx: 16, textAnchor: 'start' }),
       Plot.text(held.slice(1).slice(-1), { ...exam('después', held.at(-1)), dy: -62, textAnchor: 'end' }),
-      Plot.text(steps.slice(-1), { ...label('pérdida de entreno', palette.learns), dy: -36, textAnchor: 'end' }),
+      Plot.text(steps.slice(-1), {
+        ...label('pérdida de entreno', palette.learns), ...(early ? { dx: 10, textAnchor: 'start' } : { dy: -36, textAnchor: 'end' }),
+      }),
     ],
   });
 }

@@ -20,7 +20,7 @@ export function memoryBar({ id, events }: Pick<RunRecord, 'id' | 'events'>, alt:
     { name: 'entradas de bloque', bytes: checkpoints, color: palette.pink },
     { name: 'un bloque a la vez', bytes: Math.max(0, peakTensors - held), color: palette.measured },
   ];
-  const [width, least] = [900, 4];
+  const [width, columns, least] = [560, 3, 4];
   const total = parts.reduce((sum, { bytes }) => sum + bytes, 0);
   let left = 0;
   const bar = parts.map(({ bytes, color }) => {
@@ -28,11 +28,13 @@ export function memoryBar({ id, events }: Pick<RunRecord, 'id' | 'events'>, alt:
     left += part;
     return rect(left - part, 0, part, 26, { 'fill': color, 'stroke': palette.ground, 'stroke-width': 2 });
   });
-  const column = width / parts.length;
-  const labels = parts.flatMap(({ name, bytes, color }, i) => [
-    rect(i * column, 43, 14, 14, { fill: color }),
-    text(i * column + 20, 56, name, { 'text-anchor': 'start', 'font-size': 17 }),
-    text(i * column + 20, 80, formatBytes(bytes), { 'text-anchor': 'start', 'font-size': 18, 'fill': palette.quiet }),
-  ]);
-  return svg(width, 90, alt, ...bar, ...labels);
+  const labels = parts.flatMap(({ name, bytes, color }, i) => {
+    const [x, y] = [(i % columns) * (width / columns), 36 + Math.floor(i / columns) * 46];
+    return [
+      rect(x, y + 2, 14, 14, { fill: color }),
+      text(x + 22, y + 15, name, { 'text-anchor': 'start', 'font-size': 17 }),
+      text(x + 22, y + 35, formatBytes(bytes), { 'text-anchor': 'start', 'font-size': 17, 'fill': palette.quiet }),
+    ];
+  });
+  return svg(width, 120, alt, ...bar, ...labels);
 }

@@ -1,9 +1,12 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { experimentCommand } from '../../src/cli/rehearsal.ts';
+import { PageMaker } from '../../src/live/page.ts';
+import { withRecordings } from '../../src/live/recordings.ts';
 import { startTalk } from '../../src/live/start.ts';
 import type { StartedTalk, StartOptions } from '../../src/live/start.ts';
 import { saveRun } from '../../src/runs/store.ts';
@@ -207,5 +210,23 @@ describe.skipIf(!executable)(`npm run talk in Chromium${why}`, () => {
     expect(await panel(window).locator('[data-grafico="evaluation"] td').count()).toBeGreaterThan(3);
     await window.close();
     await replayed.close();
+  });
+
+  it('plays recorded runs back from a file, with no request', async () => {
+    const file = join(folder, 'charla.html');
+    const page = await new PageMaker(deck, {}).draw();
+    writeFileSync(file, await withRecordings(page.html.replace('<script src="live.js"></script>', ''), (id) => record({ id })));
+    const window = await context.newPage();
+    const asked: string[] = [];
+    window.on('request', (request) => { if (!request.url().startsWith('data:')) asked.push(request.url()); });
+    await window.goto(pathToFileURL(file).href);
+    await window.keyboard.press('End');
+    await window.keyboard.press('e');
+    await finished(window);
+    expect(await label(window)).toBe('grabado el 2 mar 2026, en Una & otra (2 núcleos) · reproducción');
+    expect(await panel(window).locator('[data-grafico="evaluation"]').innerText()).toContain('82,1 %');
+    expect(await panel(window).locator('pre').innerText()).toContain('for await (const event of train(');
+    expect(asked).toEqual([pathToFileURL(file).href]);
+    await window.close();
   });
 });

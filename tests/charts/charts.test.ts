@@ -86,8 +86,32 @@ describe('the loss', () => {
     expect(drawn).toContain('examen, después: 0,24');
   });
 
-  it('draws a run that has no steps', () => {
-    expect(charts.qlora!.loss!(record({ events: [] }), '')).toContain('<svg');
+  const dots = (events: RunRecord['events']) =>
+    [...parse(charts.qlora!.loss!(record({ events }), '')).querySelectorAll('circle')].map((dot) => Number(dot.getAttribute('cx')));
+
+  it('draws a run as far as it has come, over the width that it will have', () => {
+    const start = {
+      type: 'start' as const, steps: 40, epochs: 1, examples: 40, batchSize: 1, accumulation: 1, effectiveBatch: 1, resumedAt: 0,
+    };
+    const { events } = record();
+    const half = dots([start, ...events.filter(({ type }) => type === 'step')]);
+    expect(half).toHaveLength(20);
+    expect(half.at(-1)! - half[0]!).toBeCloseTo((dots(events).at(-1)! - dots(events)[0]!) / 2, 0);
+  });
+
+  it('draws a run that has no steps, and asks for one that has no loss at all', () => {
+    expect(charts.qlora!.loss!(record({ events: record().events.slice(0, 1) }), '')).toContain('<svg');
+    expect(() => charts.qlora!.loss!(record({ events: [] }), 'La pérdida')).toThrow('no tiene pérdidas, que pide «La pérdida»');
+  });
+});
+
+describe('the memory', () => {
+  it('is one bar in parts, the last what is over, each with its bytes', () => {
+    const bar = parse(charts.qlora!.memory!(record(), ''));
+    const words = [...bar.querySelectorAll('text')].map(({ textContent }) => textContent);
+    expect(words).toEqual(['base', '5,3 MiB', 'adaptador', '1,1 MiB', 'optimizador', '1 MiB', 'entradas de bloque', '1,8 MiB',
+      'un bloque a la vez', '76,8 MiB']);
+    expect(() => charts.qlora!.memory!(record({ events: [] }), 'Memoria')).toThrow('no dice su memoria, que pide «Memoria»');
   });
 });
 

@@ -12,9 +12,9 @@ export class Clock {
   /** @param toggle asks for the clock to run from now, or to stand */
   constructor(toggle: (runs: boolean) => void) {
     this.face = button('vivo-reloj', '', 'Pone el reloj en marcha o a cero (t)', () => toggle(this.startedAt === undefined));
-    // Beside Marp's own clocks, which it takes after.
-    this.face.style.cssText = 'border:0;background:none;font:inherit;font-weight:700;cursor:pointer;padding:0 0.5em;white-space:nowrap';
-    document.querySelector('.bespoke-marp-presenter-info-container')?.append(this.face);
+    this.face.style.cssText = 'position:fixed;border:0;padding:0.2em;background:none;'
+      + 'font:700 22px/1.2 sans-serif;cursor:pointer;white-space:nowrap';
+    document.body.append(this.face);
     document.addEventListener('keydown', ({ key, ctrlKey, altKey, metaKey }) => {
       if (key === 't' && !ctrlKey && !altKey && !metaKey) toggle(this.startedAt === undefined);
     });
@@ -28,6 +28,9 @@ export class Clock {
   }
 
   private draw(): void {
+    // Right over Marp's own clocks, wherever the presenter has dragged the divider to.
+    const foot = document.querySelector('.bespoke-marp-presenter-info-container')?.getBoundingClientRect();
+    if (foot) Object.assign(this.face.style, { left: `${foot.left}px`, width: `${foot.width}px`, bottom: `${innerHeight - foot.top}px` });
     const shares = slides().map((slide) => Number(slide.querySelector('section')?.dataset.tiempo ?? 0));
     const [slide, total] = [currentSlide(), shares.reduce((sum, share) => sum + share, 0)];
     const own = `esta, ${clock(shares[slide] ?? 0)}`;

@@ -34,6 +34,8 @@ export class Editor implements CodeView {
   /** What has been typed here and the server does not have yet. */
   private typed: string | undefined;
   private timer: ReturnType<typeof setTimeout> | undefined;
+  private making: ReturnType<typeof setTimeout> | undefined;
+  private view: ExperimentView | undefined;
   private taking = false;
   private problems: readonly Problem[] = [];
 
@@ -46,9 +48,17 @@ export class Editor implements CodeView {
     return this.typed;
   }
 
-  show({ open, code, problems }: ExperimentView): void {
-    if (!this.editor && !open) return; // an editor that nobody sees still measures itself
-    this.editor ??= this.make();
+  show(view: ExperimentView): void {
+    const { open, code, problems } = view;
+    this.view = view;
+    if (!this.editor) {
+      // Once the panel is on the screen: the first event of a run does not wait for it.
+      if (open) this.making ??= setTimeout(() => {
+        this.editor = this.make();
+        this.show(this.view!);
+      }, 50);
+      return;
+    }
     if (code === this.typed) this.typed = undefined;
     if (this.typed === undefined) this.take(code);
     if (problems !== this.problems) this.mark(problems);

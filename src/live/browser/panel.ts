@@ -62,7 +62,10 @@ export class Panel {
 
   /** Puts the panel on a slide: again, when the slide has been drawn again. */
   mount(section: Element): void {
+    const focused = document.activeElement as HTMLElement | null;
     section.append(this.buttons.show, this.panel);
+    this.lines.scrollTop = this.lines.scrollHeight; // moving an element takes its scroll and its focus away
+    if (this.panel.contains(focused)) focused!.focus();
   }
 
   show(view: ExperimentView): void {

@@ -17,13 +17,27 @@ export function onSlide(changed: () => void): void {
   for (const slide of slides()) observer.observe(slide, { attributes: true, attributeFilter: ['class'] });
 }
 
+const read = async (): Promise<Document> =>
+  new DOMParser().parseFromString(await (await fetch('./')).text(), 'text/html');
+
+/** What was last drawn in each slide: until it is known, a slide counts as changed. */
+const drawn = new WeakMap<Element, string>();
+
+/** Takes note of the deck on show, so that of the next one only what differs is drawn. */
+export async function remember(): Promise<void> {
+  const [before, after] = [slides(), slides(await read())];
+  before.forEach((slide, i) => {
+    if (!drawn.has(slide) && after[i]) drawn.set(slide, after[i].innerHTML);
+  });
+}
+
 /**
  * Draws the deck as it is now on the server in the place of the one on show, slide by slide, so that nothing moves but
  * what has changed.
  * @returns false if it has other slides, and the page has to be loaded again
  */
 export async function redraw(): Promise<boolean> {
-  const page = new DOMParser().parseFromString(await (await fetch('./')).text(), 'text/html');
+  const page = await read();
   const [before, after] = [slides(), slides(page)];
   if (before.length !== after.length) return false;
   const [style, newStyle] = [document, page].map((root) => [...root.querySelectorAll('head style')].at(-1)!);
@@ -40,6 +54,3 @@ export async function redraw(): Promise<boolean> {
   for (const frame of document.querySelectorAll('iframe')) frame.contentWindow?.location.reload();
   return true;
 }
-
-/** What was last drawn in each slide. */
-const drawn = new WeakMap<Element, string>();

@@ -7,7 +7,7 @@ import { Editor } from './editor.ts';
 import { bindKeys, mountPanels } from './keys.ts';
 import { Panel } from './panel.ts';
 import type { Actions } from './panel.ts';
-import { redraw, view } from './slides.ts';
+import { redraw, remember, view } from './slides.ts';
 
 /**
  * The talk in one of its windows: it shows the state that the server has, and asks the server for whatever is to
@@ -75,7 +75,8 @@ function start(): void {
     if (message.type === 'event') waiting.push(message);
     for (const id of 'id' in message ? [message.id] : Object.keys(state.experiments)) changed.add(id);
     clock?.set(state.clock);
-    if (known && known.deck !== state.deck) {
+    if (!known) void remember();
+    else if (known.deck !== state.deck) {
       void redraw().then((done) => (done ? mountPanels(panels) : location.reload()));
     }
   });
