@@ -1,40 +1,45 @@
-import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { writeFileAtomic } from '../checkpoint/files.ts';
 import type { Look } from './look.ts';
 import { marpCli } from './marp-cli.ts';
 import { notesText, readSlides } from './slides.ts';
 
-/** The PDF last, because it needs a browser; which, on a busy machine, may take its time. */
-const formats = [
-  ['html'],
-  ['pdf', '--pdf', '--pdf-notes', '--pdf-outlines', '--browser-timeout', '120'],
-] as const;
+export interface ExportOptions {
+  readonly look: Look;
+  /** What the HTML gets besides the player and the slides. */
+  readonly complete: (html: string) => Promise<string>;
+  /** Told the path of each file as it is written. */
+  readonly show: (path: string) => void;
+}
 
 /**
- * Writes the deck's notes, HTML and PDF, each whole or not at all.
- * @param show told the path of each file as it is written
+ * Writes the deck's notes, HTML and PDF, each whole or not at all. The PDF last, because it needs a browser; which, on
+ * a busy machine, may take its time.
  * @throws UserError if a slide asks for something that does not exist, or there is no browser
  */
-export async function exportDeck(
-  deck: string, folder: string, look: Look, show: (path: string) => void,
-): Promise<void> {
+export async function exportDeck(deck: string, folder: string, { look, complete, show }: ExportOptions): Promise<void> {
   const notes = join(folder, 'notas.txt');
   writeFileAtomic(notes, notesText(readSlides(deck)));
   show(notes);
-  for (const [extension, ...flags] of formats) {
-    const path = join(folder, `${basename(deck, '.md')}.${extension}`);
-    await convert(deck, path, look, flags);
-    show(path);
-  }
+  const path = (extension: string) => join(folder, `${basename(deck, '.md')}.${extension}`);
+  await whole(path('html'), async (file) => {
+    await marpCli(look, deck, '--output', file);
+    writeFileSync(file, await complete(readFileSync(file, 'utf8')));
+  });
+  show(path('html'));
+  await whole(path('pdf'), (file) => marpCli(
+    look, deck, '--pdf', '--pdf-notes', '--pdf-outlines', '--browser-timeout', '120', '--output', file,
+  ));
+  show(path('pdf'));
 }
 
 /** marp-cli writes where it is told at once; here it writes beside, and the file takes its name when it is whole. */
-async function convert(deck: string, path: string, look: Look, flags: readonly string[]): Promise<void> {
+async function whole(path: string, write: (file: string) => Promise<void>): Promise<void> {
   mkdirSync(join(path, '..'), { recursive: true });
   const beside = mkdtempSync(`${path}.`);
   try {
-    await marpCli(look, deck, ...flags, '--output', join(beside, basename(path)));
+    await write(join(beside, basename(path)));
     renameSync(join(beside, basename(path)), path);
   } finally {
     rmSync(beside, { recursive: true, force: true });

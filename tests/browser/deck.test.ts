@@ -80,7 +80,7 @@ describe.skipIf(!executable)(`the deck in Chromium${why}`, () => {
       expect(readdirSync(folder).sort()).toEqual(names);
     });
 
-    it('asks for nothing but the page itself', async () => {
+    it('plays a recorded run back, and asks for nothing but the page itself', async () => {
       const page = await browser.newPage();
       const asked: string[] = [];
       page.on('request', (request) => { if (!request.url().startsWith('data:')) asked.push(request.url()); });
@@ -90,6 +90,11 @@ describe.skipIf(!executable)(`the deck in Chromium${why}`, () => {
         await page.keyboard.press('End');
         return page.url();
       }, { timeout: 60_000, interval: 500 }).toBe(`${file}#10`);
+      // The recorded run plays back in the page.
+      await page.keyboard.press('e');
+      const panel = page.locator('.vivo[aria-label="QLoRA en Alpaca"]');
+      await panel.getByText(/^grabado el .* · reproducción$/).waitFor();
+      await panel.locator('svg').first().waitFor();
       expect(asked).toEqual([file]);
       await page.close();
     });
