@@ -148,10 +148,12 @@ describe.skipIf(!executable)(`npm run talk in Chromium${why}`, () => {
 
   it('is stopped by the same key, and keeps what it has', async () => {
     await page.keyboard.press('e');
-    await expect.poll(() => lines(page), { timeout: 60_000 }).toContain('3/4 · Entrena');
+    await panel(page).and(page.locator('[data-estado="running"]')).waitFor();
+    await expect.poll(() => lines(page), { timeout: 60_000, interval: 20 }).toContain('1/4 · '); // twelve steps are soon over
     await page.keyboard.press('e');
     await panel(page).and(page.locator('[data-estado="stopped"]')).waitFor();
     expect(await label(page)).toMatch(/^en vivo · detenida a los \d/);
+    expect(await lines(page)).toContain('1/4 · ');
   });
 
   it('edits the code on the slide: type errors in place, run as edited, and back', async () => {
