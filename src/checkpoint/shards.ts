@@ -1,14 +1,46 @@
-import { copyFileSync, readdirSync, renameSync, statSync } from 'node:fs';
+import { copyFileSync, readFileSync, readdirSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { writeFileAtomic } from './files.ts';
+import { beginFolder, writeFileAtomic } from './files.ts';
+import { withFields } from './json.ts';
 import { SafetensorsWriter, sizeInBytes } from './safetensors.ts';
 import type { TensorEntry } from './safetensors.ts';
 
 /** What a model's folder holds besides its weights and its configuration. */
 const companions = /^(tokenizer|special_tokens|added_tokens|vocab|merges|chat_template|generation_config|licen[cs]e|notice)/i;
 
+/**
+ * Writes a model's folder again with other weights: its tokenizer and whatever else is not weights comes along, and of
+ * its configuration some fields change. The output appears when it is whole; a generator that is not run to its end
+ * leaves nothing.
+ *
+ * @param limit no file of weights is larger, unless one weight alone is
+ * @param room bytes for a file's header
+ * @param write adds the weights, and returns the fields of `config.json` that change (see `withFields`)
+ * @returns the files that were written
+ * @throws UserError if the output is there already, or cannot be written
+ */
+export function* rewriteFolder<Progress>(
+  folder: string, output: string, { limit, room }: { limit: number; room: number },
+  write: (shards: Shards) => Generator<Progress, Readonly<Record<string, unknown>>>,
+): Generator<Progress, Pick<Shards, 'count' | 'bytes'>> {
+  const pending = beginFolder(output);
+  const shards = new Shards(pending.path, limit, room);
+  try {
+    const fields = yield* write(shards);
+    shards.finish();
+    const config = readFileSync(join(folder, 'config.json'), 'utf8');
+    writeFileAtomic(join(pending.path, 'config.json'), withFields(config, fields));
+    copyCompanions(folder, pending.path);
+    pending.commit();
+  } finally {
+    shards.abandon();
+    pending.discard();
+  }
+  return shards;
+}
+
 /** Copies what a model's folder holds besides its weights and its configuration: the tokenizer above all. */
-export function copyCompanions(folder: string, to: string): void {
+function copyCompanions(folder: string, to: string): void {
   for (const file of readdirSync(folder)) {
     if (!companions.test(file) || !statSync(join(folder, file)).isFile()) continue;
     copyFileSync(join(folder, file), join(to, file));

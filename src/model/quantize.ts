@@ -1,13 +1,9 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { quantizationConfigOf, writeQuantized } from '../checkpoint/bitsandbytes.ts';
 import type { OriginalDtype } from '../checkpoint/bitsandbytes.ts';
-import { beginFolder, writeFileAtomic } from '../checkpoint/files.ts';
 import type { DenseTensor } from '../checkpoint/folder.ts';
-import { withFields } from '../checkpoint/json.ts';
 import { bytesOf, sizeInBytes } from '../checkpoint/safetensors.ts';
 import type { FloatDtype } from '../checkpoint/safetensors.ts';
-import { copyCompanions, Shards } from '../checkpoint/shards.ts';
+import { rewriteFolder } from '../checkpoint/shards.ts';
 import { UserError } from '../errors.ts';
 import { byteLength } from '../quant/quantize.ts';
 import type { QuantizeOptions, QuantType } from '../quant/quantize.ts';
@@ -63,9 +59,8 @@ export function* quantizeModel(
   let [bytesRead, parameters, bytesIn4bit] = [0, 0, 0];
   let computeDtype: OriginalDtype = 'bfloat16';
 
-  const pending = beginFolder(output);
-  const shards = new Shards(pending.path, options.shardBytes, weights.size * HEADER_ROOM);
-  try {
+  const size = { limit: options.shardBytes, room: weights.size * HEADER_ROOM };
+  yield* rewriteFolder(folder, output, size, function* (shards) {
     for (const [name, weight] of weights) {
       if (isLinear(name)) {
         const tensor = quantizeWeight(weight, name, folder, options);
@@ -80,14 +75,6 @@ export function* quantizeModel(
       bytesRead += sizeInBytes(weight);
       yield { bytesRead, bytesToRead, bytesWritten: shards.bytes, parameters, bytesIn4bit, shards: shards.count };
     }
-    shards.finish();
-    const config = readFileSync(join(folder, 'config.json'), 'utf8');
-    const field = { quantization_config: quantizationConfigOf(options, computeDtype) };
-    writeFileAtomic(join(pending.path, 'config.json'), withFields(config, field));
-    copyCompanions(folder, pending.path);
-    pending.commit();
-  } finally {
-    shards.abandon();
-    pending.discard();
-  }
+    return { quantization_config: quantizationConfigOf(options, computeDtype) };
+  });
 }

@@ -2,10 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor } from '@tensorflow/tfjs';
-import { beginFolder, writeFileAtomic } from '../checkpoint/files.ts';
-import { withFields } from '../checkpoint/json.ts';
 import { bytesOf, toBfloat16 } from '../checkpoint/safetensors.ts';
-import { copyCompanions, Shards } from '../checkpoint/shards.ts';
+import { rewriteFolder } from '../checkpoint/shards.ts';
 import { isLinear, weightShapes } from '../model/config.ts';
 import { LlamaModel, logits } from '../model/llama.ts';
 import { openModel, quantizeWeight } from '../model/load.ts';
@@ -73,9 +71,8 @@ export function* mergeAdapter(
   const all = [...shapes.values()].reduce((sum, shape) => sum + sizeOf(shape), 0);
   let done = 0;
 
-  const pending = beginFolder(output);
-  const shards = new Shards(pending.path, shardBytes, shapes.size * HEADER_ROOM);
-  try {
+  const size = { limit: shardBytes, room: shapes.size * HEADER_ROOM };
+  const { count, bytes } = yield* rewriteFolder<MergeProgress>(modelFolder, output, size, function* (shards) {
     for (const [name, shape] of shapes) {
       const path = name.replace(/\.weight$/, '');
       const whole = adapter.saved.get(name)?.values;
@@ -89,24 +86,18 @@ export function* mergeAdapter(
       done += sizeOf(shape);
       yield { done, all };
     }
-    shards.finish();
     const config = readFileSync(join(modelFolder, 'config.json'), 'utf8');
-    writeFileAtomic(join(pending.path, 'config.json'), withFields(config, {
+    return {
       [config.includes('"dtype"') ? 'dtype' : 'torch_dtype']: 'bfloat16', // the older name is still read
       tie_word_embeddings: tiedHead,
       quantization_config: undefined,
-    }));
-    copyCompanions(modelFolder, pending.path);
-    pending.commit();
-  } finally {
-    shards.abandon();
-    pending.discard();
-  }
+    };
+  });
   const changed = saved.load(`${[...targets][0]!}.weight`);
   return {
     base: 'packed' in changed ? '4 bits' : changed.dtype,
     matrices: targets.size, update: update.difference, weights: in4bit && weights.difference,
-    shards: shards.count, bytes: shards.bytes,
+    shards: count, bytes,
   };
 }
 
