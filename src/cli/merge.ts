@@ -1,8 +1,6 @@
-import { setImmediate } from 'node:timers/promises';
 import { findModel } from '../checkpoint/source.ts';
 import { alpacaPrompt } from '../data/prompt.ts';
 import { loadTokenizer } from '../data/tokenizer.ts';
-import { UserError } from '../errors.ts';
 import { formatBytes, formatCount, formatPercent, formatSignificant } from '../format.ts';
 import { logitsDifference, mergeAdapter, trainedModel } from '../peft/merge.ts';
 import type { Difference } from '../peft/merge.ts';
@@ -11,6 +9,7 @@ import { backendOption, embeddedModel } from './flags.ts';
 import { runCommand } from './main.ts';
 import { choice, helpText, option, parseOptions, size, text, toggle } from './options.ts';
 import { createScreen } from './screen.ts';
+import { runWriting } from './writing.ts';
 
 const command = 'npm run merge';
 const table = {
@@ -44,25 +43,15 @@ Funde sobre los pesos que tiene la base, de 16 o 32 bits, y dice cuánto cambia 
   const { folder: model } = await findModel(flags.model, createScreen({ json: false }));
   await useBackend(flags.backend);
   say(`Funde «${adapter}» en «${model}»…`);
-  const interruption = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interruption.abort());
   const quant = { quantType: flags.quant, doubleQuant: flags.doubleQuant };
-  const merging = mergeAdapter(model, adapter, output, { quant, shardBytes });
   let [tenth, parameters] = [0, 0];
-  let step = merging.next();
-  for (; !step.done; step = merging.next()) {
-    const { done, all } = step.value;
+  const merging = mergeAdapter(model, adapter, output, { quant, shardBytes });
+  const { matrices, base, update, weights, shards, bytes } = await runWriting(merging, output, ({ done, all }) => {
     parameters = all;
     const now = Math.floor(10 * done / all);
     if (now > tenth && all > CHEAP_PARAMETERS) say(`  ${formatPercent(done / all, 0)}`);
     tenth = now;
-    await setImmediate(); // signals are heard between tensors
-    if (interruption.signal.aborted) {
-      merging.return(undefined as never);
-      throw new UserError(`Interrumpido: no se ha escrito nada en «${output}».`);
-    }
-  }
-  const { matrices, base, update, weights, shards, bytes } = step.value;
+  });
   say(`Cambia ${formatCount(matrices, 'matriz', 'matrices')} de la base en ${base}: ${inWords(update)}.`);
   if (weights) {
     const name = `${flags.quant.toUpperCase()}${flags.doubleQuant ? ' con doble cuantización' : ''}`;

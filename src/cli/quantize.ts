@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises';
 import { SingleBar } from 'cli-progress';
 import { findModel } from '../checkpoint/source.ts';
 import { UserError } from '../errors.ts';
@@ -10,6 +9,7 @@ import { runCommand } from './main.ts';
 import { choice, helpText, integer, option, optional, parseOptions, size, text, toggle } from './options.ts';
 import type { Kind } from './options.ts';
 import { createScreen } from './screen.ts';
+import { runWriting } from './writing.ts';
 
 const command = 'npm run quantize';
 
@@ -45,16 +45,13 @@ Cuantiza un modelo a 4 bits, tensor a tensor, y lo escribe como bitsandbytes: lo
   const { folder } = await findModel(model, createScreen({ json: false }));
   const started = performance.now();
   const progress = showProgress();
-  const interruption = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interruption.abort());
   let last: QuantizeProgress | undefined;
   try {
-    for (const now of quantizeModel(folder, output, { quantType, doubleQuant, blockSize, shardBytes })) {
+    const writing = quantizeModel(folder, output, { quantType, doubleQuant, blockSize, shardBytes });
+    await runWriting(writing, output, (now) => {
       progress.update(now);
       last = now;
-      await setImmediate(); // signals are heard between tensors
-      if (interruption.signal.aborted) throw new UserError(`Interrumpido: no se ha escrito nada en «${output}».`);
-    }
+    });
   } finally {
     progress.close();
   }
