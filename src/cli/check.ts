@@ -1,5 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { altFaults } from '../check/alt.ts';
 import { axeFaults, contrastFaults, executable, launch, openDeck, overflowFaults } from '../check/browser.ts';
@@ -8,9 +7,10 @@ import { citationFaults, markdownLinkFaults, slideLinkFaults } from '../check/re
 import { pagesOf } from '../check/slide.ts';
 import { speller, spellingFaults } from '../check/spelling.ts';
 import { sizes, themes } from '../deck/look.ts';
-import { marpCli } from '../deck/marp-cli.ts';
+import { deckHtml } from '../deck/marp-cli.ts';
 import { readSlides } from '../deck/slides.ts';
 import { formatBytes, formatCount } from '../format.ts';
+import { withRecordings } from '../live/recordings.ts';
 import { staleness } from '../runs/provenance.ts';
 import { listRuns, readRun, runsFolder } from '../runs/store.ts';
 import { runCommand } from './main.ts';
@@ -72,7 +72,8 @@ a la presentación.`, { Opciones: table })}\n`);
   ]);
   tell('citas', 'todas con su fuente', citationFaults(pages, beside('bibliografia.md')));
 
-  const page = await pageBytes(deck);
+  // As it is exported: one file, with fonts, player and recorded runs inside.
+  const page = Buffer.byteLength(await withRecordings(await deckHtml(deck, {}), (id) => readRun(id)));
   tell('tamaños', `la página ocupa ${formatBytes(page)}`, [
     ...(page > most.page ? [`la página ocupa ${formatBytes(page)}, y puede ${formatBytes(most.page)}`] : []),
     ...readdirSync(runsFolder).map((name) => join(runsFolder, name))
@@ -117,16 +118,4 @@ function summary(reasons: readonly string[]): string[] {
   if (reasons.length === 0) return [];
   const rest = reasons.length > 3 ? [`y ${formatCount(reasons.length - 3, 'cambio')} más`] : [];
   return [[...reasons.slice(0, 3), ...rest].join(', ')];
-}
-
-/** Of the deck as one HTML file, fonts and player inside. */
-async function pageBytes(deck: string): Promise<number> {
-  const folder = mkdtempSync(join(tmpdir(), 'check-'));
-  try {
-    const file = join(folder, 'index.html');
-    await marpCli({}, deck, '--output', file);
-    return statSync(file).size;
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
 }

@@ -1,8 +1,8 @@
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { writeFileAtomic } from '../checkpoint/files.ts';
 import type { Look } from './look.ts';
-import { marpCli } from './marp-cli.ts';
+import { deckHtml, marpCli } from './marp-cli.ts';
 import { notesText, readSlides } from './slides.ts';
 
 export interface ExportOptions {
@@ -23,24 +23,19 @@ export async function exportDeck(deck: string, folder: string, { look, complete,
   writeFileAtomic(notes, notesText(readSlides(deck)));
   show(notes);
   const path = (extension: string) => join(folder, `${basename(deck, '.md')}.${extension}`);
-  await whole(path('html'), async (file) => {
-    await marpCli(look, deck, '--output', file);
-    writeFileSync(file, await complete(readFileSync(file, 'utf8')));
-  });
+  writeFileAtomic(path('html'), await complete(await deckHtml(deck, look)));
   show(path('html'));
-  await whole(path('pdf'), (file) => marpCli(
-    look, deck, '--pdf', '--pdf-notes', '--pdf-outlines', '--browser-timeout', '120', '--output', file,
-  ));
+  await print(deck, path('pdf'), look);
   show(path('pdf'));
 }
 
 /** marp-cli writes where it is told at once; here it writes beside, and the file takes its name when it is whole. */
-async function whole(path: string, write: (file: string) => Promise<void>): Promise<void> {
-  mkdirSync(join(path, '..'), { recursive: true });
+async function print(deck: string, path: string, look: Look): Promise<void> {
   const beside = mkdtempSync(`${path}.`);
   try {
-    await write(join(beside, basename(path)));
-    renameSync(join(beside, basename(path)), path);
+    const file = join(beside, basename(path));
+    await marpCli(look, deck, '--pdf', '--pdf-notes', '--pdf-outlines', '--browser-timeout', '120', '--output', file);
+    renameSync(file, path);
   } finally {
     rmSync(beside, { recursive: true, force: true });
   }

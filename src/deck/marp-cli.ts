@@ -1,3 +1,6 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { CLIError, CLIErrorCode, marpCli as run } from '@marp-team/marp-cli';
 import { UserError } from '../errors.ts';
 import type { Look } from './look.ts';
@@ -20,5 +23,20 @@ export async function marpCli(look: Look, ...args: readonly string[]): Promise<v
   } finally {
     Object.assign(console, { warn, error });
     delete process.env.DECK_LOOK;
+  }
+}
+
+/**
+ * The page that marp-cli makes of a deck: its player, with fonts and scripts inside, around the slides.
+ * @throws UserError if a slide asks for something that does not exist
+ */
+export async function deckHtml(deck: string, look: Look): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'modulo-2-'));
+  try {
+    const file = join(folder, 'index.html');
+    await marpCli(look, deck, '--output', file);
+    return readFileSync(file, 'utf8');
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
   }
 }

@@ -1,13 +1,10 @@
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { Marp } from '@marp-team/marp-core';
 import { escapeHtml } from '../charts/table.ts';
 import { marpOptions, withPlugins } from '../deck/engine.ts';
 import type { DeckOptions } from '../deck/engine.ts';
 import type { Look } from '../deck/look.ts';
-import { marpCli } from '../deck/marp-cli.ts';
+import { deckHtml } from '../deck/marp-cli.ts';
 import { readMarkdown } from '../deck/slides.ts';
 
 export interface Page {
@@ -39,18 +36,11 @@ export class PageMaker {
 
 /** The page that marp-cli makes of a deck, with marks in the place of what we draw: its theme, slides and notes. */
 async function playerOf(deck: string, look: Look): Promise<string> {
-  const folder = mkdtempSync(join(tmpdir(), 'modulo-2-'));
-  try {
-    const file = join(folder, 'index.html');
-    await marpCli(look, deck, '--output', file);
-    const page = readFileSync(file, 'utf8');
-    const [slides, script] = [page.indexOf('<div id=":$p">'), page.lastIndexOf('<script>')];
-    const style = page.lastIndexOf('<style>', slides) + '<style>'.length;
-    return `${page.slice(0, style)}<!--css-->${page.slice(page.indexOf('</style>', style), slides)}<!--slides-->`
-      + page.slice(script).replace('</body>', () => '<script src="live.js"></script></body>');
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  const page = await deckHtml(deck, look);
+  const [slides, script] = [page.indexOf('<div id=":$p">'), page.lastIndexOf('<script>')];
+  const style = page.lastIndexOf('<style>', slides) + '<style>'.length;
+  return `${page.slice(0, style)}<!--css-->${page.slice(page.indexOf('</style>', style), slides)}<!--slides-->`
+    + page.slice(script).replace('</body>', () => '<script src="live.js"></script></body>');
 }
 
 function pageOf(html: string): Page {
