@@ -52,3 +52,22 @@ export function htmlBlock(state: State, html: string, meta: Token['meta'] = null
 export function ownHtml(md: MarkdownIt): void {
   md.renderer.rules.own_html = (tokens, index) => tokens[index]!.content;
 }
+
+/**
+ * A core rule that takes the comments `<!-- name: value -->` out of the notes and hands each, with the token that opens
+ * its slide, to `take`. Unlike Marp's own directives they hold for their slide alone.
+ */
+export function slideComments(
+  md: MarkdownIt, name: string, take: (value: string, slide: Token | undefined) => void,
+): void {
+  const comment = new RegExp(`^${name}:\\s*(.*)$`);
+  md.core.ruler.before('marpit_collect', name, (state) => {
+    let slide: Token | undefined;
+    state.tokens = state.tokens.filter((token) => {
+      if (token.type === 'marpit_slide_open') slide = token;
+      const value = token.type === 'marpit_comment' ? comment.exec(token.content)?.[1] : undefined;
+      if (value !== undefined) take(value, slide);
+      return value === undefined;
+    });
+  });
+}

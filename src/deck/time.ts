@@ -1,22 +1,16 @@
 import { UserError } from '../errors.ts';
-import type { MarkdownIt, Token } from './markdown.ts';
+import { slideComments } from './markdown.ts';
+import type { MarkdownIt } from './markdown.ts';
 
 /**
  * The time of a slide, `<!-- tiempo: 90s -->` or `<!-- tiempo: 10min -->`: taken out of its notes and left in seconds
- * on its `<section data-tiempo="90">`. Unlike Marp's own directives it holds for its slide alone.
+ * on its `<section data-tiempo="90">`.
  * @throws UserError if it is not a time, or a slide has two
  */
 export function time(md: MarkdownIt): void {
-  md.core.ruler.before('marpit_collect', 'time', (state) => {
-    let slide: Token | undefined;
-    state.tokens = state.tokens.filter((token) => {
-      if (token.type === 'marpit_slide_open') slide = token;
-      const value = token.type === 'marpit_comment' ? /^tiempo:\s*(.*)$/.exec(token.content)?.[1] : undefined;
-      if (value === undefined) return true;
-      if (slide?.attrGet('data-tiempo')) throw new UserError(`Hay una diapositiva con dos tiempos: quita «tiempo: ${value}».`);
-      slide?.attrSet('data-tiempo', String(secondsOf(value)));
-      return false;
-    });
+  slideComments(md, 'tiempo', (value, slide) => {
+    if (slide?.attrGet('data-tiempo')) throw new UserError(`Hay una diapositiva con dos tiempos: quita «tiempo: ${value}».`);
+    slide?.attrSet('data-tiempo', String(secondsOf(value)));
   });
 }
 
