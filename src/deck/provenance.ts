@@ -1,6 +1,7 @@
 import { escapeHtml } from '../charts/table.ts';
 import { staleness } from '../runs/provenance.ts';
 import type { RunRecord } from '../runs/schema.ts';
+import { dayOf, processorOf } from '../runs/words.ts';
 import { htmlBlock } from './markdown.ts';
 import type { MarkdownIt } from './markdown.ts';
 
@@ -42,10 +43,8 @@ function captions(records: readonly RunRecord[], isStale: (record: RunRecord) =>
 }
 
 /** When, on what and from which commit. */
-function caption({ provenance: { backend, machine, commit, dirty }, startedAt }: RunRecord): string {
-  const day = new Date(startedAt)
-    .toLocaleDateString('es-ES', { day: 'numeric', month: 'short', year: 'numeric', timeZone: 'UTC' });
-  const cpu = machine.cpu.replaceAll(/\((R|TM)\)| CPU| @.*$/g, ''); // «Intel(R) Xeon(R) Gold 6148 CPU @ 2.40GHz»
+function caption(record: RunRecord): string {
+  const { backend, machine, commit, dirty } = record.provenance;
   const from = commit === null ? [] : [`${commit}${dirty ? ' con cambios' : ''}`];
-  return [`Medido aquí el ${day}`, `${backend}, ${machine.cores} núcleos (${cpu})`, ...from].join(' · ');
+  return [`Medido aquí el ${dayOf(record)}`, `${backend}, ${machine.cores} núcleos (${processorOf(record)})`, ...from].join(' · ');
 }

@@ -1,5 +1,6 @@
 import { formatDuration } from '../format.ts';
 import type { RunHeader } from '../runs/schema.ts';
+import { dayOf, processorOf } from '../runs/words.ts';
 import type { RunView } from './state.ts';
 
 /** Where a result comes from, in words: «en vivo · 12 s», «grabado el 24 nov 2026, en AMD EPYC (2 núcleos)». */
@@ -13,8 +14,5 @@ export function runLabel({ source, state, edited, startedAt, header, events }: R
 
 /** «grabado el 24 nov 2026, en AMD EPYC (2 núcleos)». */
 export function recordedLabel(header: RunHeader): string {
-  const { cpu, cores } = header.provenance.machine;
-  const day = new Date(header.startedAt)
-    .toLocaleDateString('es-ES', { day: 'numeric', month: 'short', year: 'numeric', timeZone: 'UTC' });
-  return `grabado el ${day}, en ${cpu.replaceAll(/\((R|TM)\)| CPU| @.*$/g, '')} (${cores} núcleos)`;
+  return `grabado el ${dayOf(header)}, en ${processorOf(header)} (${header.provenance.machine.cores} núcleos)`;
 }
