@@ -2,14 +2,9 @@ import { isLinear, weightShapes } from '../model/config.ts';
 import type { LlamaConfig } from '../model/config.ts';
 
 /** What the planner needs to know of a model: plain data, so that a page can carry it. */
-export interface ModelSize {
-  readonly hiddenSize: number;
-  readonly intermediateSize: number;
-  readonly layers: number;
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
-  readonly vocabSize: number;
+export interface ModelSize extends Pick<
+  LlamaConfig, 'hiddenSize' | 'intermediateSize' | 'layers' | 'heads' | 'kvHeads' | 'headDim' | 'vocabSize'
+> {
   /** The linear layers of one block, [out, in], by the last part of their names. */
   readonly linears: Readonly<Record<string, readonly [number, number]>>;
   /** Parameters of one block that are in no linear layer: norms and biases. */

@@ -1,3 +1,5 @@
+import type { OptimizerName } from '../../train/adamw.ts';
+
 /** The engines that a recipe can be written for. */
 export const engines = ['trl', 'fsdp', 'fsdp2', 'deepspeed', 'megatron-bridge', 'nemo'] as const;
 export type Engine = (typeof engines)[number];
@@ -25,7 +27,7 @@ export interface RecipeOptions {
   /** Share of all steps in which the learning rate climbs. */
   readonly warmup: number;
   readonly schedule: 'constant' | 'cosine';
-  readonly optimizer: 'paged_adamw_32bit' | 'paged_adamw_8bit';
+  readonly optimizer: OptimizerName;
   readonly weightDecay: number;
   readonly clip: number;
   readonly seed: number;
