@@ -2,7 +2,9 @@ import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { HubSettings } from '../../src/checkpoint/hub.ts';
 
 /** One request for content that arrived, and how much of it was sent. */
 export interface Served {
@@ -79,6 +81,14 @@ export class HubServer {
 
   /** Where the files themselves lie: a server of its own, as the hub's is. */
   get contentUrl(): string { return urlOf(this.cdn); }
+
+  /** How a test reaches it, with a cache of its own. */
+  settings(cache: string, changes: Partial<HubSettings> = {}): HubSettings {
+    return {
+      endpoint: this.url, cache, downloads: join(cache, 'urls'), token: undefined, offline: false, timeout: 2000, pause: 1,
+      ...changes,
+    };
+  }
 
   /** @param name as in `models/org/name` or `datasets/org/name` */
   add(

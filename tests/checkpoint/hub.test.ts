@@ -31,9 +31,7 @@ beforeEach(() => {
   hub.takeServed();
 });
 
-const settings = (changes: Partial<HubSettings> = {}): HubSettings => ({
-  endpoint: hub.url, cache, downloads: join(cache, 'urls'), token: undefined, offline: false, timeout: 2000, pause: 1, ...changes,
-});
+const settings = (changes: Partial<HubSettings> = {}) => hub.settings(cache, changes);
 const both = ['config.json', 'model.safetensors'];
 const wanted = (changes: Partial<Wanted> = {}): Wanted =>
   ({ kind: 'model', name: 'org/tiny', revision: 'main', choose: () => both, ...changes });

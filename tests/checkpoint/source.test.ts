@@ -1,5 +1,4 @@
 import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { silent } from '../../src/checkpoint/download.ts';
 import { findModel } from '../../src/checkpoint/source.ts';
@@ -14,9 +13,7 @@ let cases = 0;
 let cache = '';
 beforeEach(() => { cache = at(`cache-${cases++}`); });
 
-const find = (model: string, offline = false) => findModel(model, silent, {
-  endpoint: hub.url, cache, downloads: join(cache, 'urls'), token: undefined, offline, timeout: 2000, pause: 1,
-});
+const find = (model: string, offline = false) => findModel(model, silent, hub.settings(cache, { offline }));
 const small = { 'config.json': '{}', 'tokenizer.json': '{ }' };
 const index = (...shards: string[]) =>
   JSON.stringify({ weight_map: Object.fromEntries(shards.map((shard, i) => [`weight.${i}`, shard])) });

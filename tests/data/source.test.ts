@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { silent } from '../../src/checkpoint/download.ts';
 import { fetchUrl } from '../../src/checkpoint/url.ts';
@@ -19,9 +19,7 @@ beforeEach(() => {
   hub.takeServed();
 });
 
-const settings = (offline = false) => ({
-  endpoint: hub.url, cache, downloads: join(cache, 'urls'), token: undefined, offline, timeout: 2000, pause: 1,
-});
+const settings = (offline = false) => hub.settings(cache, { offline });
 const find = (data: string, offline = false) => findData(data, '--data', silent, settings(offline));
 /** What is chosen of a data set of the hub that has these files. */
 async function chosen(paths: string[], asked = 'org/data'): Promise<string[]> {
