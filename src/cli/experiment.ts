@@ -1,5 +1,5 @@
 import { pathToFileURL } from 'node:url';
-import { holdLifeline } from '../live/lifeline.ts';
+import { holdLifeline } from '../lifeline.ts';
 import { order } from '../live/protocol.ts';
 import type { ChildMessage } from '../live/protocol.ts';
 import { experiments } from '../runs/experiments.ts';

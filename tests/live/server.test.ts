@@ -163,7 +163,7 @@ describe('the process of a run', () => {
   const parent = (endlessly: boolean) => spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', `
     import { Program } from './src/live/program.ts';
     const program = new Program(${JSON.stringify(['--import', 'tsx', '--input-type=module', '--eval', `
-      import { holdLifeline } from './src/live/lifeline.ts';
+      import { holdLifeline } from './src/lifeline.ts';
       holdLifeline();
       setTimeout(() => { process.send({ type: 'ready' }); ${endlessly ? 'setTimeout(() => { for (;;); }, 50);' : 'setInterval(() => {}, 1000);'} }, 200);
     `])});

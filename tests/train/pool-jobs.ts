@@ -1,0 +1,21 @@
+import { writeFileSync } from 'node:fs';
+import * as tf from '@tensorflow/tfjs';
+import { UserError } from '../../src/errors.ts';
+
+// Jobs for the pool's own tests.
+
+export async function square({ x, milliseconds = 0, file }: { x: number; milliseconds?: number; file?: string }) {
+  if (file) writeFileSync(file, String(process.pid), { flag: 'a' });
+  await new Promise((resolve) => setTimeout(resolve, milliseconds));
+  return tf.tidy(() => ({ square: tf.scalar(x).square().dataSync()[0]!, pid: process.pid, backend: tf.getBackend() }));
+}
+
+export const mistake = () => { throw new UserError('Falta el fichero: escríbelo.'); };
+export const bug = () => { throw new TypeError('x is not a function'); };
+export const death = () => process.kill(process.pid, 'SIGKILL');
+export const nothing = () => undefined;
+/** Tells its pid, and never gives its thread back. */
+export function endless({ file }: { file: string }) {
+  writeFileSync(file, String(process.pid));
+  for (;;);
+}
