@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
-import { attention, gatherRows, linear, rmsNorm, rotary, swiglu } from '../tensor/ops.ts';
+import { attention, gatherRows, rmsNorm, rotary, swiglu } from '../tensor/ops.ts';
 import type { AttentionPlace, RotaryTables } from '../tensor/ops.ts';
 import type { LinearName, LlamaConfig } from './config.ts';
 import type { Weight } from './weights.ts';
@@ -107,13 +107,13 @@ export class LlamaModel {
   /** Hidden states (rows, hidden) after the last block to logits (rows, vocab). */
   head(x: Tensor2D): Tensor2D {
     const normed = rmsNorm(x, this.weight('model.norm.weight').tensor() as Tensor1D, this.config.rmsNormEps);
-    return linear(normed, this.headWeight.tensor() as Tensor2D, this.headWeight.trainable);
+    return this.headWeight.linear(normed);
   }
 
   /** x: (rows, in) → (rows, out), through the adapter if there is one; the bias, if there is one, comes last. */
   private linear(path: string, x: Tensor2D, pass: Pass): Tensor2D {
     const weight = this.weight(`${path}.weight`);
-    const base = (x: Tensor2D) => linear(x, weight.tensor() as Tensor2D, weight.trainable);
+    const base = (x: Tensor2D) => weight.linear(x);
     const y = this.adapter ? this.adapter.apply(path, x, base, pass) : base(x);
     const bias = this.find(`${path}.bias`);
     return bias ? y.add(bias.tensor()) : y;

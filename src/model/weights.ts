@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
-import type { Tensor } from '@tensorflow/tfjs';
+import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
 import { byteLength, dequantize } from '../quant/quantize.ts';
 import type { QuantizedTensor } from '../quant/quantize.ts';
+import { linear } from '../tensor/ops.ts';
 
 /** A weight of the model: something that can be had as a float32 tensor when a block needs it. */
 export interface Weight {
@@ -11,6 +12,8 @@ export interface Weight {
   readonly trainable: boolean;
   /** The tensor. Called inside `tf.tidy`: what is made for the occasion goes with it. */
   tensor(): Tensor;
+  /** Of a matrix, W: (out, in), its linear layer: x · Wᵀ. x: (rows, in) → (rows, out). */
+  linear(x: Tensor2D): Tensor2D;
   dispose(): void;
 }
 
@@ -31,6 +34,10 @@ export class DenseWeight implements Weight {
 
   tensor(): Tensor {
     return this.held;
+  }
+
+  linear(x: Tensor2D): Tensor2D {
+    return linear(x, this.held as Tensor2D, false);
   }
 
   dispose(): void {
@@ -56,6 +63,10 @@ export class QuantizedWeight implements Weight {
     return tf.tensor(dequantize(this.quantized), [...this.shape]);
   }
 
+  linear(x: Tensor2D): Tensor2D {
+    return linear(x, this.tensor() as Tensor2D, false);
+  }
+
   dispose(): void {
     // Host memory: the garbage collector's.
   }
@@ -78,6 +89,10 @@ export class Parameter implements Weight {
   tensor(): Tensor {
     this.device ??= tf.keep(tf.tensor(this.values, [...this.shape]));
     return this.device;
+  }
+
+  linear(x: Tensor2D): Tensor2D {
+    return linear(x, this.tensor() as Tensor2D, true);
   }
 
   /** To be called when `values` have changed. */

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
-import type { Tensor } from '@tensorflow/tfjs';
+import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
 import { bytesOf, toBfloat16 } from '../checkpoint/safetensors.ts';
 import { rewriteFolder } from '../checkpoint/shards.ts';
 import { isLinear, weightShapes } from '../model/config.ts';
@@ -11,6 +11,7 @@ import type { SavedModel } from '../model/load.ts';
 import type { Weight } from '../model/weights.ts';
 import { dequantize } from '../quant/quantize.ts';
 import type { QuantizeOptions } from '../quant/quantize.ts';
+import { linear } from '../tensor/ops.ts';
 import { loadAdapter } from './folder.ts';
 import type { PeftModel } from './lora.ts';
 
@@ -136,7 +137,11 @@ function storedModel(saved: SavedModel, folder: string, quant?: QuantizeOptions)
         ? dequantize(quantizeWeight(weight, name, folder, quant))
         : weight.values();
     };
-    return [name, { shape, bytes: 0, trainable: false, tensor: () => tf.tensor(read(), shape), dispose: () => {} }];
+    const tensor = () => tf.tensor(read(), shape);
+    return [name, {
+      shape, bytes: 0, trainable: false, tensor, dispose: () => {},
+      linear: (x: Tensor2D) => linear(x, tensor() as Tensor2D, false),
+    }];
   });
   return new LlamaModel(saved.config, new Map(weights));
 }
