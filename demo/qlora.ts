@@ -4,8 +4,8 @@ import type { DataOptions, InstructionData } from '../src/data/load.ts';
 import { baseSize, loadModel } from '../src/model/load.ts';
 import type { BaseSize, LoadOptions } from '../src/model/load.ts';
 import { saveAdapter } from '../src/peft/folder.ts';
-import { addLora } from '../src/peft/lora.ts';
-import type { LoraOptions } from '../src/peft/lora.ts';
+import { addAdapter } from '../src/peft/methods.ts';
+import type { AdapterOptions } from '../src/peft/methods.ts';
 import { trainableParameters } from '../src/peft/trainable.ts';
 import type { ParameterCount } from '../src/peft/trainable.ts';
 import type { TrainEvent } from '../src/runs/events.ts';
@@ -18,7 +18,7 @@ export interface QloraOptions {
   readonly baseModel?: string;
   readonly outDir: string;
   readonly quant: LoadOptions;
-  readonly lora: Partial<LoraOptions>;
+  readonly adapter: AdapterOptions;
   readonly data: DataOptions;
   readonly training: Partial<TrainOptions>;
 }
@@ -39,7 +39,7 @@ export async function qlora(
   // #region qlora
   const base = loadModel(modelDir, { loadIn4bit: true, ...options.quant });
   show.loaded(baseSize(base));
-  const model = addLora(base, { r: 16, alpha: 16, dropout: 0.05, ...options.lora });
+  const model = addAdapter(base, { method: 'lora', r: 16, alpha: 16, dropout: 0.05, ...options.adapter });
   show.adapted(trainableParameters(model));
   const data = await loadInstructions(modelDir, options.data);
   show.data(data);

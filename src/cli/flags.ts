@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { DataOptions } from '../data/load.ts';
+import { methodNames } from '../peft/methods.ts';
 import { backendNames } from '../tensor/backend.ts';
 import { optimizerNames } from '../train/adamw.ts';
 import {
@@ -53,12 +54,15 @@ const base = {
   doubleQuant: toggle('no-double-quant', 'no cuantiza las escalas por segunda vez', false),
 };
 
+const peft = choice(...methodNames);
+
 const adapter = {
-  peft: option('peft', 'TIPO', 'adaptador: lora, rslora o dora', choice('lora', 'rslora', 'dora'), 'lora'),
+  peft: option('peft', 'TIPO', `adaptador: ${peft.expected}`, peft, 'lora'),
   r: option('r', 'N', 'rango de LoRA', integer(1), '16'),
   alpha: option('alpha', 'N', 'escala: multiplica por alpha / r; en rslora, por alpha / √r', positive, '16'),
   dropout: option('dropout', 'X', 'dropout de LoRA, de 0 a menos de 1', share, '0.05'),
-  targetModules: option('target-modules', 'CAPAS', 'all-linear, capas separadas por comas o expresión regular', targets, 'all-linear'),
+  targetModules: optional('target-modules', 'CAPAS', 'all-linear, capas separadas por comas o expresión regular', targets,
+    'all-linear'),
 };
 
 const training = {

@@ -7,7 +7,9 @@ import type { DemoFlags } from './flags.ts';
 type Event<Type extends TrainEvent['type']> = Extract<TrainEvent, { type: Type }>;
 
 /** What decides the figures of a run. */
-export function qloraParameters(flags: DemoFlags, examples: number): RunRecord['parameters'] {
+export function qloraParameters(
+  flags: DemoFlags & { readonly targetModules: string | readonly string[] }, examples: number,
+): RunRecord['parameters'] {
   return {
     quant: flags.quant, doubleQuant: flags.doubleQuant,
     peft: flags.peft, r: flags.r, alpha: flags.alpha, dropout: flags.dropout, targetModules: flags.targetModules,

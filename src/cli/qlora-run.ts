@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { qlora } from '../../demo/qlora.ts';
 import { formatBytes, formatCount, formatNumber, formatPercent } from '../format.ts';
+import { methods } from '../peft/methods.ts';
 import type { TrainEvent } from '../runs/events.ts';
 import type { Recorder } from '../runs/recorder.ts';
 import { trainDefaults } from '../train/train.ts';
@@ -9,8 +10,6 @@ import type { DemoFlags } from './flags.ts';
 import { countResults, qloraParameters, sizeResults, trainingResults } from './qlora-record.ts';
 import { inputFiles, pinned, pinsOf } from './sources.ts';
 import type { Sources } from './sources.ts';
-
-const methodNames = { lora: 'LoRA', rslora: 'rsLoRA', dora: 'DoRA' };
 
 /**
  * The four steps of the last slide with the demo's options, told to a recorder.
@@ -21,7 +20,12 @@ const methodNames = { lora: 'LoRA', rslora: 'rsLoRA', dora: 'DoRA' };
 export async function runQlora(
   given: DemoFlags, sources: Sources, program: typeof qlora, recorder: Recorder, signal?: AbortSignal,
 ): Promise<boolean> {
-  const flags = { ...given, learningRate: given.learningRate ?? trainDefaults.learningRate };
+  const method = methods[given.peft];
+  const flags = {
+    ...given,
+    learningRate: given.learningRate ?? trainDefaults.learningRate,
+    targetModules: given.targetModules ?? method.targetModules,
+  };
   const events: TrainEvent[] = [];
   const { peft, r, alpha, dropout, targetModules, seed } = flags;
   const adapter = { r, alpha, dropout, targetModules, seed };
@@ -31,7 +35,7 @@ export async function runQlora(
     baseModel: sources.model.name,
     outDir: flags.output,
     quant: { quantType: flags.quant, doubleQuant: flags.doubleQuant },
-    lora: { ...adapter, useRslora: peft === 'rslora', useDora: peft === 'dora' },
+    adapter: { method: peft, ...adapter },
     data: dataOptions(flags, sources),
     training: {
       ...flags,
@@ -56,8 +60,8 @@ export async function runQlora(
         + `${formatNumber(size.bitsPerParameter, 3, true)} bits por parámetro`,
       );
       recorder.result(sizeResults(size));
-      recorder.heading(
-        `2/4 · Inserta ${methodNames[peft]} (r = ${r}, alpha = ${alpha}, dropout = ${formatNumber(dropout, 2)})`);
+      const heeded = method.options.map((name) => `${name} = ${formatNumber(adapter[name], 2)}`).join(', ');
+      recorder.heading(`2/4 · Inserta ${method.title} (${heeded})`);
     },
     adapted(count) {
       recorder.line(count.line);

@@ -34,7 +34,11 @@ const machine = {
   pipelineParallel: option('pipeline-parallel', 'N', 'etapas en que se parte el modelo (Megatron)', integer(1), '1'),
   cpu: toggle('cpu', 'procesos sin GPU, sobre gloo: para verlo correr en cualquier máquina'),
 };
-const { backend: _backend, ...run } = runOptions;
+const { backend: _backend, ...demo } = runOptions;
+const run = {
+  ...demo,
+  peft: option('peft', 'TIPO', 'adaptador: lora, rslora o dora', choice('lora', 'rslora', 'dora'), 'lora'),
+};
 const help = { help: toggle('help', 'esta ayuda') };
 
 /** `npm run recipe`: the demo's run as a project for an engine that reaches past one machine. */
@@ -62,7 +66,7 @@ Escribe el mismo ajuste que haría npm run demo como proyecto completo para otro
   const { files, notes } = recipe({
     ...flags,
     base: flags.base ?? (pin ? name : resolve(folder)),
-    targetModules: targetNames(config, flags.targetModules),
+    targetModules: targetNames(config, flags.targetModules ?? 'all-linear'),
     quantized: flags.method === 'qlora',
     quantType: flags.quant,
     learningRate: flags.learningRate ?? trainDefaults.learningRate,

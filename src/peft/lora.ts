@@ -6,9 +6,11 @@ import { dropout } from '../tensor/dropout.ts';
 import { linear } from '../tensor/ops.ts';
 import { weightShapes } from '../model/config.ts';
 import type { LlamaConfig } from '../model/config.ts';
-import type { Adapter, LlamaModel, Pass } from '../model/llama.ts';
+import type { LlamaModel, Pass } from '../model/llama.ts';
 import { Parameter } from '../model/weights.ts';
 import type { Weight } from '../model/weights.ts';
+import { attach } from './adapter.ts';
+import type { PeftAdapter, PeftModel } from './adapter.ts';
 import { asOption, patternValue, savedNames, targetPaths } from './targets.ts';
 import type { Targets, Where } from './targets.ts';
 
@@ -98,7 +100,8 @@ interface LoraLayer {
  * LoRA (Hu et al., 2021): y = x Wᵀ + s · dropout(x) Aᵀ Bᵀ, with s = alpha / r, or alpha / √r in rsLoRA.
  * DoRA: y = m / ‖W + s·BA‖ · (x Wᵀ + s · x Aᵀ Bᵀ), the norm of each row, which is taken as a constant on the way back.
  */
-export class Lora implements Adapter {
+export class Lora implements PeftAdapter {
+  readonly peftType = 'LORA';
   readonly parameters: readonly Parameter[];
   readonly saved: ReadonlyMap<string, Parameter>;
   private readonly layers: ReadonlyMap<string, LoraLayer>;
@@ -123,7 +126,6 @@ export class Lora implements Adapter {
     this.saved = new Map([...parameters].filter(([name]) => !name.includes('.lora_')));
   }
 
-  /** The layers that it changes, by their paths. */
   get targets(): ReadonlySet<string> {
     return new Set(this.layers.keys());
   }
@@ -191,19 +193,10 @@ function rowSquares(base: LlamaModel, path: string): Float32Array {
   });
 }
 
-/** A frozen base and the adapter being trained on it. */
-export interface PeftModel {
-  readonly base: LlamaModel;
-  readonly adapter: Lora;
-  readonly parameters: readonly Parameter[];
-}
-
 /** Puts rank-r adapters on the model's linear layers; the base stays frozen, and answers as before until it learns. */
-export function addLora(base: LlamaModel, options: Partial<LoraOptions> = {}): PeftModel {
+export function addLora(base: LlamaModel, options: Partial<LoraOptions> = {}): PeftModel<Lora> {
   const given = { ...loraDefaults, ...options };
-  const adapter = new Lora(base, given, initialValues(base, given.seed));
-  base.adapter = adapter;
-  return { base, adapter, parameters: adapter.parameters };
+  return attach(base, new Lora(base, given, initialValues(base, given.seed)));
 }
 
 /** A ~ U(±1/√in), which is Kaiming's with a = √5; B = 0; magnitudes and whole modules as the base has them. */

@@ -12,8 +12,8 @@ import type { Weight } from '../model/weights.ts';
 import { dequantize } from '../quant/quantize.ts';
 import type { QuantizeOptions } from '../quant/quantize.ts';
 import { linear } from '../tensor/ops.ts';
+import type { PeftModel } from './adapter.ts';
 import { loadAdapter } from './folder.ts';
-import type { PeftModel } from './lora.ts';
 
 export interface MergeOptions {
   /** How the base is put in 4 bits for the comparison: as it was when the adapter was trained. */

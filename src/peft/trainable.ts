@@ -7,6 +7,22 @@ import type { Parameter, Weight } from '../model/weights.ts';
 export interface Trainable {
   readonly base: LlamaModel;
   readonly parameters: readonly Parameter[];
+  readonly hooks?: TrainingHooks | undefined;
+}
+
+/** What a method does in the training loop besides following its gradients. Gradients come in `parameters`' order. */
+export interface TrainingHooks {
+  /**
+   * Before the first step, and before the first one of a resumed run.
+   * @throws UserError when the method has no use for so few steps
+   */
+  start?(steps: number): void;
+  /** A penalty on the parameters alone, once an optimizer step: its gradients are added to those of the loss. */
+  penalty?(): Float32Array[];
+  /** After the optimizer's step, with the gradients that it took, clipped. Parameters that it changes it uploads. */
+  afterStep?(step: number, gradients: readonly Float32Array[]): void;
+  /** What else decides the rest of the run, by name: a checkpoint keeps these arrays, and a resumed run fills them. */
+  readonly state?: ReadonlyMap<string, Float32Array>;
 }
 
 export interface ParameterCount {

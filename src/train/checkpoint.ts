@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { readSafetensors, writeSafetensors } from '../checkpoint/safetensors.ts';
 import type { TensorData } from '../checkpoint/safetensors.ts';
 import { UserError } from '../errors.ts';
-import type { Parameter } from '../model/weights.ts';
+import type { Trainable } from '../peft/trainable.ts';
 import { trainEvent } from '../runs/events.ts';
 import type { TrainEvent } from '../runs/events.ts';
 import type { AdamW, StateArray } from './adamw.ts';
@@ -33,7 +33,7 @@ const metadata = z.object({
  */
 export function saveCheckpoint(
   file: string,
-  parameters: readonly Parameter[],
+  { parameters, hooks }: Pick<Trainable, 'parameters' | 'hooks'>,
   optimizer: AdamW,
   fingerprint: string,
   events: readonly TrainEvent[],
@@ -44,17 +44,20 @@ export function saveCheckpoint(
   for (const { name, dtype, length } of optimizer.stateArrays) {
     tensors[`optimizer.${name}`] = { dtype, shape: [length], data: state.get(name)! };
   }
+  for (const [name, values] of hooks?.state ?? []) {
+    tensors[`method.${name}`] = { dtype: 'F32', shape: [values.length], data: values };
+  }
   writeSafetensors(file, tensors, { step: String(optimizer.steps), fingerprint, events: JSON.stringify(events) });
 }
 
 /**
- * Puts parameters and optimizer back as they were.
+ * Puts parameters, optimizer and the method's own state back as they were.
  *
  * @returns the events emitted up to then.
  * @throws UserError when there is no checkpoint, or it belongs to another run.
  */
 export function loadCheckpoint(
-  file: string, parameters: readonly Parameter[], optimizer: AdamW, fingerprint: string,
+  file: string, { parameters, hooks }: Pick<Trainable, 'parameters' | 'hooks'>, optimizer: AdamW, fingerprint: string,
 ): TrainEvent[] {
   if (!existsSync(file)) {
     throw new UserError(`${file}: no hay ningún punto de control que reanudar; quita --resume para empezar de cero.`);
@@ -87,10 +90,13 @@ export function loadCheckpoint(
   const state = new Map(optimizer.stateArrays.map(({ name, dtype, length }) =>
     [name, read(`optimizer.${name}`, dtype, length)]));
   const restored = parameters.map(({ name, values }) => read(name, 'F32', values.length));
+  const methodState = [...hooks?.state ?? []].map(([name, values]) =>
+    [values, read(`method.${name}`, 'F32', values.length)] as const);
   parameters.forEach((parameter, i) => {
     parameter.values.set(restored[i]!);
     parameter.upload();
   });
+  methodState.forEach(([values, saved]) => values.set(saved));
   optimizer.importState(state, step);
   return events;
 }

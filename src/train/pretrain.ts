@@ -64,9 +64,9 @@ export async function* pretrain(
   });
   const fingerprint = JSON.stringify({ steps, batchSize, seqLength, learningRate: peak, weightDecay, seed });
   const events: TrainEvent[] = options.resume
-    ? loadCheckpoint(checkpointFile, trainable.parameters, optimizer, fingerprint)
+    ? loadCheckpoint(checkpointFile, trainable, optimizer, fingerprint)
     : [];
-  const keep = () => saveCheckpoint(checkpointFile, trainable.parameters, optimizer, fingerprint, events);
+  const keep = () => saveCheckpoint(checkpointFile, trainable, optimizer, fingerprint, events);
   yield {
     type: 'start', steps, epochs: 1, examples: steps * batchSize, batchSize, accumulation: 1,
     effectiveBatch: batchSize, resumedAt: optimizer.steps,

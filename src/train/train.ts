@@ -83,7 +83,9 @@ export async function* train(
     warmup: o.warmup, schedule: o.schedule, optimizer: o.optimizer, weightDecay: o.weightDecay, clip: o.clip,
     seed: o.seed, examples: data.train.length, ...o.inputs,
   });
-  const optimizer = new AdamW(trainable.parameters, { ...adamwDefaults, ...o });
+  const { parameters, hooks = {} } = trainable;
+  hooks.start?.(steps);
+  const optimizer = new AdamW(parameters, { ...adamwDefaults, ...o });
   const memory = new TensorMemory();
   const events: TrainEvent[] = []; // what a resumed run has already told
   const tell = (event: TrainEvent) => (events.push(event), event);
@@ -93,7 +95,7 @@ export async function* train(
 
   try {
     if (o.resume) {
-      const told = loadCheckpoint(o.checkpointFile!, trainable.parameters, optimizer, fingerprint);
+      const told = loadCheckpoint(o.checkpointFile!, trainable, optimizer, fingerprint);
       events.push(...told.map((event) => (event.type === 'start' ? { ...event, resumedAt: optimizer.steps } : event)));
       yield* events;
     } else {
@@ -154,10 +156,13 @@ export async function* train(
       tokens += batch.lengths.reduce((sum, length) => sum + length, 0);
       gradients = sumOnHost(gradients, result.gradients);
     });
+    hooks.penalty?.().forEach((gradient, i) => addTo(gradients[i]!, gradient));
     const gradientNorm = Math.sqrt(gradients.reduce((sum, gradient) => gradient.reduce((s, g) => s + g * g, sum), 0));
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) throw diverged(`en el paso ${step}`);
-    good = { step: step - 1, values: trainable.parameters.map(({ values }) => values.slice()) };
-    optimizer.step(gradients, rate, Math.min(1, o.clip / (gradientNorm + 1e-6)));
+    good = { step: step - 1, values: parameters.map(({ values }) => values.slice()) };
+    const scale = Math.min(1, o.clip / (gradientNorm + 1e-6));
+    optimizer.step(gradients, rate, scale);
+    hooks.afterStep?.(step, gradients.map((gradient) => gradient.map((g) => g * scale)));
     return { loss, gradientNorm, tokens };
   }
 
@@ -191,7 +196,7 @@ export async function* train(
   /** Puts back the parameters that gave the last loss, and says so. */
   function diverged(when: string): UserError {
     good?.values.forEach((values, i) => {
-      const parameter = trainable.parameters[i]!;
+      const parameter = parameters[i]!;
       parameter.values.set(values);
       parameter.upload();
     });
@@ -205,14 +210,14 @@ export async function* train(
     const { totalBytes, residentBytes, pageIns } = optimizer.stats;
     return {
       base: trainable.base.bytes,
-      adapter: trainable.parameters.reduce((sum, { bytes }) => sum + bytes, 0),
+      adapter: parameters.reduce((sum, { bytes }) => sum + bytes, 0),
       optimizer: totalBytes, optimizerResident: residentBytes, optimizerPageIns: pageIns,
       checkpoints: checkpointBytes, peakTensors: memory.peak, process: process.memoryUsage().rss,
     };
   }
 
   function keepCheckpoint(): void {
-    if (o.checkpointFile) saveCheckpoint(o.checkpointFile, trainable.parameters, optimizer, fingerprint, events);
+    if (o.checkpointFile) saveCheckpoint(o.checkpointFile, trainable, optimizer, fingerprint, events);
   }
 }
 
@@ -226,9 +231,10 @@ function sumOnHost(sums: Float32Array[], gradients: Tensor[]): Float32Array[] {
   const values = gradients.map((gradient) => gradient.dataSync() as Float32Array);
   gradients.forEach((gradient) => gradient.dispose());
   if (sums.length === 0) return values.map((value) => value.slice());
-  values.forEach((value, i) => {
-    const sum = sums[i]!;
-    for (let j = 0; j < sum.length; j++) sum[j]! += value[j]!;
-  });
+  values.forEach((value, i) => addTo(sums[i]!, value));
   return sums;
+}
+
+function addTo(sum: Float32Array, values: Float32Array): void {
+  for (let j = 0; j < sum.length; j++) sum[j]! += values[j]!;
 }

@@ -28,7 +28,7 @@ describe('the options of the demo', () => {
       r: 16,
       alpha: 16,
       dropout: 0.05,
-      peft: 'lora', targetModules: 'all-linear',
+      peft: 'lora', targetModules: undefined,
       epochs: 1,
       batchSize: 8,
       accumulation: 1,
@@ -93,7 +93,7 @@ describe('a mistake in an option', () => {
     ['--quant', 'int8', 'nf4, fp4 o int4'],
     ['--backend', 'cuda', 'tensorflow, wasm o cpu'],
     ['--target-modules', 'q_proj,,v_proj', 'all-linear, nombres separados por comas'],
-    ['--peft', 'ia4', 'lora, rslora o dora'],
+    ['--peft', 'ia4', 'lora, rslora'],
     ['--page-size', '0', 'un entero de KiB, 1 o más'],
     ['--examples', '', 'un entero de 1 o más'],
   ])('%s %s names the option, what was expected and what came', (name, value, expected) => {

@@ -25,7 +25,7 @@ async function run({ modelDir = at('model'), ...options }: Partial<QloraOptions>
     event: ({ type }) => void told.push(type),
   };
   await qlora({
-    modelDir, outDir: at('out'), quant: {}, lora: { r: 2 },
+    modelDir, outDir: at('out'), quant: {}, adapter: { r: 2 },
     data: { files: [at('data.json')], examples: 4, heldOut: 2, template: 'es', maxLength: 256, seed: 1 },
     training: { batchSize: 2, samples: 1 },
     ...options,
@@ -110,11 +110,11 @@ describe('bad input to the demo', () => {
   });
 
   it('a rank of 0', async () => {
-    expect(await refusal({ lora: { r: 0 } })).toContain('--r');
+    expect(await refusal({ adapter: { r: 0 } })).toContain('--r');
   });
 
   it('a module that does not exist', async () => {
-    const message = await refusal({ lora: { targetModules: ['q_proj', 'c_attn'] } });
+    const message = await refusal({ adapter: { targetModules: ['q_proj', 'c_attn'] } });
     expect(message).toContain('«c_attn»');
     expect(message).toContain('q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj');
   });
@@ -132,7 +132,7 @@ describe('the demo', () => {
   it('puts no adapter that has learnt nothing over an older one', async () => {
     await run();
     const saved = readFileSync(at('out', 'adapter', 'adapter_model.safetensors'));
-    const told = await run({ lora: { r: 4 }, training: { batchSize: 2, samples: 1, signal: AbortSignal.abort() } });
+    const told = await run({ adapter: { r: 4 }, training: { batchSize: 2, samples: 1, signal: AbortSignal.abort() } });
     expect(told).not.toContain('saved');
     expect(readFileSync(at('out', 'adapter', 'adapter_model.safetensors')).equals(saved)).toBe(true);
   });

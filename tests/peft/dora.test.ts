@@ -2,8 +2,9 @@ import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { inference, LlamaModel, logits } from '../../src/model/llama.ts';
 import { QuantizedWeight } from '../../src/model/weights.ts';
+import type { PeftModel } from '../../src/peft/adapter.ts';
 import { addLora } from '../../src/peft/lora.ts';
-import type { LoraOptions, PeftModel } from '../../src/peft/lora.ts';
+import type { Lora, LoraOptions } from '../../src/peft/lora.ts';
 import { dequantize, quantize } from '../../src/quant/quantize.ts';
 import { Random } from '../../src/random.ts';
 import type { TrainEvent } from '../../src/runs/events.ts';
@@ -20,7 +21,7 @@ const path = 'model.layers.0.self_attn.q_proj';
 const scaling = 3;
 const options: Partial<LoraOptions> = { r: 2, alpha: 2 * scaling, dropout: 0, useDora: true };
 
-function moved(model: PeftModel): PeftModel {
+function moved(model: PeftModel<Lora>): PeftModel<Lora> {
   const random = new Random(7);
   for (const parameter of model.parameters) {
     parameter.values.forEach((value, i) => (parameter.values[i] = value + 0.3 * random.normal()));
@@ -38,7 +39,7 @@ function base4bit(): LlamaModel {
 }
 
 /** W, A, B and m of one layer, and m / ‖W + s·BA‖ of each of its rows, in plain numbers. */
-function partsOf({ base, parameters }: PeftModel) {
+function partsOf({ base, parameters }: PeftModel<Lora>) {
   const weight = base.weights.get(`${path}.weight`)!;
   const w = weight instanceof QuantizedWeight ? dequantize(weight.quantized) : weight.tensor().dataSync<'float32'>();
   const [a, b, m] = ['lora_A.weight', 'lora_B.weight', 'lora_magnitude_vector']

@@ -5,9 +5,10 @@ import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetens
 import type { TensorData } from '../../src/checkpoint/safetensors.ts';
 import { logits } from '../../src/model/llama.ts';
 import type { LlamaModel } from '../../src/model/llama.ts';
+import type { PeftModel } from '../../src/peft/adapter.ts';
 import { loadAdapter, saveAdapter } from '../../src/peft/folder.ts';
 import { addLora } from '../../src/peft/lora.ts';
-import type { LoraOptions, PeftModel } from '../../src/peft/lora.ts';
+import type { Lora, LoraOptions } from '../../src/peft/lora.ts';
 import { Random } from '../../src/random.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
 import { temporaryFolder, userErrorOf } from '../temporary.ts';
@@ -20,7 +21,7 @@ const ids = Int32Array.of(0, 3, 4, 5, 6, 7);
 const answersOf = (model: LlamaModel) => tf.tidy(() => logits(model, ids, 1).dataSync().slice());
 
 /** An adapter that has learnt something. */
-function trained(options: Partial<LoraOptions> = {}): PeftModel {
+function trained(options: Partial<LoraOptions> = {}): PeftModel<Lora> {
   const model = addLora(tinyBase(), { r: 2, alpha: 6, dropout: 0.1, ...options });
   const random = new Random(9);
   for (const parameter of model.parameters) {
@@ -45,7 +46,7 @@ describe('an adapter', () => {
     saveAdapter(model, at('same'), { baseModel: 'base' });
     const base = tinyBase();
     const plain = answersOf(base);
-    const loaded = loadAdapter(base, at('same'));
+    const loaded = loadAdapter(base, at('same')) as PeftModel<Lora>;
     expect(answersOf(base)).toEqual(answersOf(model.base));
     expect(answersOf(base)).not.toEqual(plain);
     expect(loaded.adapter.options).toMatchObject({ r: 2, alpha: 6, dropout: 0.1 });

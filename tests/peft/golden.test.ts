@@ -8,6 +8,7 @@ import { inference, LlamaModel, logits } from '../../src/model/llama.ts';
 import { loadModel } from '../../src/model/load.ts';
 import { loadAdapter, saveAdapter } from '../../src/peft/folder.ts';
 import { loraShapes } from '../../src/peft/lora.ts';
+import type { Lora } from '../../src/peft/lora.ts';
 import { countParameters, trainableParameters } from '../../src/peft/trainable.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
 import { lossAndGradients } from '../../src/train/gradients.ts';
@@ -105,6 +106,6 @@ describe('an adapter saved by PEFT', () => {
     const { base, adapter, parameters } = loadAdapter(baseOf(kind), join(golden, kind));
     const count = trainableParameters({ base, parameters });
     expect([count.trainable, count.all]).toEqual([...referenceOf(kind).count]);
-    expect(countParameters(base.config, loraShapes(base.config, adapter.options))).toEqual(count);
+    expect(countParameters(base.config, loraShapes(base.config, (adapter as Lora).options))).toEqual(count);
   });
 });

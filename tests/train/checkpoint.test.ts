@@ -31,13 +31,13 @@ function saved(file: string) {
   const model = parameters(1);
   const optimizer = new AdamW(model);
   for (let step = 0; step < 3; step++) optimizer.step(parameters(step + 10).map(({ values }) => values), 0.01);
-  saveCheckpoint(file, model, optimizer, fingerprint, events);
+  saveCheckpoint(file, { parameters: model }, optimizer, fingerprint, events);
   return { model, state: optimizer.exportState() };
 }
 
 const load = (file: string, { model = parameters(2), print = fingerprint } = {}) => {
   const optimizer = new AdamW(model);
-  return { model, optimizer, events: loadCheckpoint(file, model, optimizer, print) };
+  return { model, optimizer, events: loadCheckpoint(file, { parameters: model }, optimizer, print) };
 };
 
 /** The file with some tensors or metadata changed. */
@@ -74,12 +74,25 @@ describe('a checkpoint', () => {
     };
     const { parameter, optimizer } = make();
     optimizer.step([Float32Array.from({ length: 4096 }, (_, i) => Math.sin(i))], 0.01);
-    saveCheckpoint(file, [parameter], optimizer, fingerprint, events);
+    saveCheckpoint(file, { parameters: [parameter] }, optimizer, fingerprint, events);
     expect(readSafetensors(file).entry('optimizer.p.m')).toMatchObject({ dtype: 'U8', shape: [4096] });
     const other = make();
-    loadCheckpoint(file, [other.parameter], other.optimizer, fingerprint);
+    loadCheckpoint(file, { parameters: [other.parameter] }, other.optimizer, fingerprint);
     expect(other.parameter.values).toEqual(parameter.values);
     expect(other.optimizer.exportState()).toEqual(optimizer.exportState());
+  });
+
+  it('keeps what the method knows beyond its parameters', () => {
+    const file = at('method.safetensors');
+    const trainable = (values: readonly number[]) =>
+      ({ parameters: parameters(1), hooks: { state: new Map([['masks', Float32Array.from(values)]]) } });
+    saveCheckpoint(file, trainable([1, 0, 1]), new AdamW(parameters(1)), fingerprint, events);
+    const resumed = trainable([1, 1, 1]);
+    loadCheckpoint(file, resumed, new AdamW(resumed.parameters), fingerprint);
+    expect([...resumed.hooks.state.get('masks')!]).toEqual([1, 0, 1]);
+    const other = trainable([1, 1]);
+    expect(userErrorOf(() => loadCheckpoint(file, other, new AdamW(other.parameters), fingerprint), file))
+      .toContain('«method.masks» tiene 3 valores F32 y se esperaban 2 F32');
   });
 
   it('is one safetensors file', () => {

@@ -2,8 +2,10 @@ import { existsSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { UserError } from '../../src/errors.ts';
+import type { PeftModel } from '../../src/peft/adapter.ts';
 import { addLora } from '../../src/peft/lora.ts';
-import type { LoraOptions, PeftModel } from '../../src/peft/lora.ts';
+import type { LoraOptions } from '../../src/peft/lora.ts';
+import type { TrainingHooks } from '../../src/peft/trainable.ts';
 import { trainEvent } from '../../src/runs/events.ts';
 import type { TrainEvent } from '../../src/runs/events.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
@@ -132,6 +134,29 @@ describe('a run', () => {
     const moved = (trained: PeftModel) => Math.max(...valuesOf(trained).flatMap((values, i) =>
       Array.from(values, (value, j) => Math.abs(value - model().parameters[i]!.values[j]!))));
     expect(moved(clipped)).toBeLessThan(moved(free) / 5);
+  });
+
+  it('does what the method asks: its penalty beside the loss, and its turn after each step', async () => {
+    const plain = model();
+    const [first] = only(await run(plain, { epochs: 0.2, clip: 1 }), 'step');
+    const trained = model();
+    const told: string[] = [];
+    const taken: (readonly Float32Array[])[] = [];
+    const hooks: TrainingHooks = {
+      start: (steps) => void told.push(`start ${steps}`),
+      penalty: () => trained.parameters.map(({ values }) => new Float32Array(values.length).fill(3)),
+      afterStep(step, gradients) {
+        told.push(`step ${step}`);
+        taken.push(gradients);
+      },
+    };
+    const events = await run({ ...trained, hooks }, { epochs: 0.4, clip: 1 });
+    expect(told).toEqual(['start 2', 'step 1', 'step 2']);
+    const [step] = only(events, 'step');
+    expect(step!.loss).toBe(first!.loss); // the loss that is told is the answers' alone
+    expect(step!.gradientNorm).toBeGreaterThan(first!.gradientNorm);
+    expect(Math.hypot(...taken[0]!.map((gradient) => Math.hypot(...gradient)))).toBeCloseTo(1, 5); // after clipping
+    expect(valuesOf(trained)).not.toEqual(valuesOf(plain));
   });
 
   it('leaves no tensor behind but the adapter\'s own', async () => {

@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import { readSafetensors } from '../../../src/checkpoint/safetensors.ts';
 import type { Example } from '../../../src/data/batches.ts';
 import { loadModel } from '../../../src/model/load.ts';
+import type { PeftModel } from '../../../src/peft/adapter.ts';
 import { loadAdapter } from '../../../src/peft/folder.ts';
-import type { PeftModel } from '../../../src/peft/lora.ts';
 
 /** What PyTorch and PEFT made of LoRA on a tiny Llama; make.py beside this file tells how. */
 const file = readSafetensors(join(import.meta.dirname, 'reference.safetensors'));

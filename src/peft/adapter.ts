@@ -1,0 +1,32 @@
+import type { Tensor2D } from '@tensorflow/tfjs';
+import type { Adapter, LlamaModel } from '../model/llama.ts';
+import type { Parameter } from '../model/weights.ts';
+import type { Trainable, TrainingHooks } from './trainable.ts';
+
+/** The methods that have a folder of their own in PEFT, as `adapter_config.json` names them. */
+export type PeftType = 'LORA';
+
+/** What every method is: an adapter that is trained, saved and merged into its base. */
+export interface PeftAdapter extends Adapter {
+  readonly peftType: PeftType;
+  /** All that it trains. */
+  readonly parameters: readonly Parameter[];
+  /** The layers that it changes, by their paths. */
+  readonly targets: ReadonlySet<string>;
+  readonly saved: ReadonlyMap<string, Parameter>;
+  /** What it asks of the training loop. */
+  readonly hooks?: TrainingHooks;
+  /** A layer's weight as a merged model has it: (out, in). */
+  merged(path: string): Tensor2D;
+}
+
+/** A frozen base and the adapter being trained on it. */
+export interface PeftModel<Method extends PeftAdapter = PeftAdapter> extends Trainable {
+  readonly adapter: Method;
+}
+
+/** Puts an adapter on a model, in place of any that it has. */
+export function attach<Method extends PeftAdapter>(base: LlamaModel, adapter: Method): PeftModel<Method> {
+  base.adapter = adapter;
+  return { base, adapter, parameters: adapter.parameters, hooks: adapter.hooks };
+}
