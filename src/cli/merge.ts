@@ -1,45 +1,69 @@
 import { findModel } from '../checkpoint/source.ts';
 import { alpacaPrompt } from '../data/prompt.ts';
 import { loadTokenizer } from '../data/tokenizer.ts';
-import { formatBytes, formatCount, formatPercent, formatSignificant } from '../format.ts';
+import { UserError } from '../errors.ts';
+import { formatBytes, formatCount, formatNumber, formatPercent, formatSignificant } from '../format.ts';
+import { combinations, combineDefaults, combineFolders, majoritySigns } from '../peft/combine.ts';
 import { logitsDifference, mergeAdapter, trainedModel } from '../peft/merge.ts';
 import type { Difference } from '../peft/merge.ts';
 import { useBackend } from '../tensor/backend.ts';
 import { backendOption, embeddedModel } from './flags.ts';
 import { runCommand } from './main.ts';
-import { choice, helpText, option, parseOptions, size, text, toggle } from './options.ts';
+import {
+  choice, helpText, integer, numbers, option, optional, parseOptions, positive, repeated, size, text, toggle,
+} from './options.ts';
+import type { Values } from './options.ts';
 import { createScreen } from './screen.ts';
 import { runWriting } from './writing.ts';
 
 const command = 'npm run merge';
-const table = {
+const common = {
   model: option('model', 'MODELO', 'base: carpeta, u org/nombre[@revisión] del hub', text('una carpeta o un nombre del hub'), embeddedModel),
-  adapter: option('adapter', 'DIR', 'carpeta del adaptador: LoRA, rsLoRA o DoRA', text('una carpeta'), 'out/qlora/adapter'),
+  adapter: repeated('adapter', 'DIR', 'carpeta del adaptador; con --combine, una vez por cada uno', text('una carpeta'), 'out/qlora/adapter'),
   output: option('output', 'DIR', 'carpeta que se escribe; no puede tener nada', text('una carpeta'), 'out/merged'),
+};
+const intoBase = {
   shardSize: option('shard-size', 'TAMAÑO', 'lo más que ocupa cada fichero de pesos', size, '5GB'),
   quant: option('quant', 'TIPO', '4 bits con que se compara: nf4, fp4 o int4', choice('nf4', 'fp4', 'int4'), 'nf4'),
   doubleQuant: toggle('no-double-quant', 'compara sin la segunda cuantización de las escalas', false),
   backend: backendOption,
-  help: toggle('help', 'esta ayuda'),
 };
+const together = {
+  combine: optional('combine', 'MODO', `reúne varios adaptadores en uno: ${combinations.join(', ')}`, choice(...combinations)),
+  weights: optional('weights', 'PESOS', 'peso de cada adaptador; con uno negativo, se resta', numbers, 'todos 1'),
+  density: optional('density', 'X', 'parte de los valores que conservan ties, dare y magnitude_prune', positive, '0.5'),
+  majoritySign: option('majority-sign', 'MODO', 'signo de ties: de la suma (total) o por votos (frequency)', choice(...majoritySigns), 'total'),
+  rank: optional('rank', 'N', 'rango del resultado en svd y los acabados en svd', integer(1), 'el mayor'),
+  seed: option('seed', 'N', 'semilla de lo que dare descarta', integer(0), '42'),
+};
+const help = { help: toggle('help', 'esta ayuda') };
+const table = { ...common, ...intoBase, ...together, ...help };
+type Flags = Values<typeof table>;
 
 /** Larger models take minutes for the logits of one question: every weight is read and put in 4 bits for it. */
 const CHEAP_PARAMETERS = 500e6;
 const question = alpacaPrompt({ instruction: '¿Cuál es la capital de Perú?' });
 
-/** `npm run merge`: an adapter into its base, as a checkpoint of its own. */
+/** `npm run merge`: an adapter into its base, as a checkpoint of its own; or several adapters into one. */
 await runCommand(async () => {
   const flags = parseOptions(table, process.argv.slice(2), command);
-  const say = (line: string) => process.stdout.write(`${line}\n`);
   if (flags.help) {
     say(helpText(`Uso: ${command} -- [opciones]
 
 Funde un adaptador en los pesos de su base, tensor a tensor, y los escribe en bf16 como los abre transformers.
-Funde sobre los pesos que tiene la base, de 16 o 32 bits, y dice cuánto cambia el resultado sobre sus 4 bits.`,
-    { Opciones: table }));
+Funde sobre los pesos que tiene la base, de 16 o 32 bits, y dice cuánto cambia el resultado sobre sus 4 bits.
+Con --combine no toca la base: reúne varios adaptadores LoRA en uno, como add_weighted_adapter de PEFT.`,
+    { 'Opciones': common, 'En la base': intoBase, 'Varios en uno': together, 'Ayuda': help }));
     return;
   }
-  const { adapter, output, shardSize: shardBytes } = flags;
+  await (flags.combine === undefined ? mergeIntoBase(flags) : combine(flags, flags.combine));
+});
+
+async function mergeIntoBase(flags: Flags): Promise<void> {
+  const { adapter: [adapter, other], output, shardSize: shardBytes } = flags;
+  if (adapter === undefined || other !== undefined) {
+    throw new UserError('--adapter: en la base se funde un adaptador cada vez; para reunir varios en uno, di cómo con --combine.');
+  }
   const { folder: model } = await findModel(flags.model, createScreen({ json: false }));
   await useBackend(flags.backend);
   say(`Funde «${adapter}» en «${model}»…`);
@@ -65,7 +89,29 @@ Funde sobre los pesos que tiene la base, de 16 o 32 bits, y dice cuánto cambia 
     say(`Sus logits en una pregunta difieren de los de la base en 4 bits con el adaptador al lado ${inWords(logits)}.`);
   }
   say(`Modelo guardado en «${output}»: ${formatBytes(bytes)} en bf16, ${formatCount(shards, 'fichero')}.`);
-});
+}
+
+async function combine(flags: Flags, combination: NonNullable<Flags['combine']>): Promise<void> {
+  const { adapter: folders, output, majoritySign, rank, seed } = flags;
+  const refuse = (name: string, value: unknown, meant: boolean) => {
+    if (value !== undefined && !meant) throw new UserError(`--${name} no cambia nada con --combine ${combination}: quítala, o elige otro modo.`);
+  };
+  refuse('density', flags.density, /ties|dare|prune/.test(combination));
+  refuse('rank', rank, combination.endsWith('svd'));
+  const { folder, name } = await findModel(flags.model, createScreen({ json: false }));
+  await useBackend(flags.backend);
+  const weights = flags.weights ?? folders.map(() => 1);
+  const { adapter: { options, targets } } = combineFolders(folder, name, folders, output, combination, {
+    weights, density: flags.density ?? combineDefaults.density, majoritySign, rank, seed,
+  });
+  say(`${formatCount(folders.length, 'adaptador', 'adaptadores')} en uno, con ${combination} y pesos `
+    + `${weights.map((weight) => formatNumber(weight, 3)).join(' y ')}: rango ${options.r} en ${formatCount(targets.size, 'matriz', 'matrices')}.`);
+  say(`Adaptador guardado en «${output}» (formato PEFT).`);
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
 
 function inWords({ mean, max }: Difference): string {
   return `${formatSignificant(mean)} de media y ${formatSignificant(max)} como mucho`;

@@ -11,6 +11,8 @@ export interface Option<T> {
   help: string;
   /** What the help gives as the default; undefined when there is nothing to say. */
   defaultText?: string;
+  /** Whether it may be given several times: then all its values are read, in their order. */
+  repeats?: boolean;
   kind: Kind<T>;
 }
 
@@ -51,6 +53,11 @@ export const share: Kind<number> = {
   expected: 'un número de 0 a menos de 1, como 0.05',
 };
 
+export const numbers: Kind<number[]> = {
+  schema: z.string().transform((list) => list.split(',')).pipe(z.array(numeric)),
+  expected: 'números separados por comas, como 1,0.5',
+};
+
 export const choice = <const T extends string>(...names: T[]): Kind<T> => ({
   schema: z.enum(names),
   expected: `${names.slice(0, -1).join(', ')} o ${names.at(-1)}`,
@@ -71,6 +78,14 @@ export function option<T>(
 ): Option<T> {
   const schema = z.preprocess((given) => given ?? fallback, kind.schema);
   return { name, placeholder, help, defaultText: fallback, kind: { ...kind, schema } };
+}
+
+/** An option that may be given several times, and its one value when it is not given. */
+export function repeated<T>(
+  name: string, placeholder: string, help: string, kind: Kind<T>, fallback: string,
+): Option<T[]> {
+  const schema = z.preprocess((given) => given ?? [fallback], z.array(kind.schema));
+  return { name, placeholder, help, defaultText: fallback, repeats: true, kind: { ...kind, schema } };
 }
 
 /** An option with a value that stays undefined when it is not given. */
@@ -98,7 +113,7 @@ export function parseOptions<Table extends OptionTable>(
     [name, { type: placeholder === undefined ? 'boolean' as const : 'string' as const }]));
   // Not strict: its messages are in English. Every token is judged here instead.
   const { tokens } = parseArgs({ args: [...argv], options, strict: false, tokens: true });
-  const given = new Map<string, string | true>();
+  const given = new Map<string, string | true | string[]>();
   for (const token of tokens) {
     if (token.kind === 'option-terminator') continue;
     if (token.kind === 'positional') {
@@ -112,12 +127,13 @@ export function parseOptions<Table extends OptionTable>(
     } else if (token.value === undefined || (!token.inlineValue && token.value.startsWith('--'))) {
       throw new UserError(`A la opción --${known.name} le falta su valor: se espera ${known.kind.expected}.`);
     }
-    given.set(known.name, token.value ?? true);
+    const before = given.get(known.name) as string[] | undefined;
+    given.set(known.name, known.repeats ? [...before ?? [], token.value!] : token.value ?? true);
   }
   const values = Object.entries(table).map(([field, { name, kind }]) => {
     const parsed = kind.schema.safeParse(given.get(name));
     if (parsed.success) return [field, parsed.data];
-    throw new UserError(`La opción --${name} espera ${kind.expected}, y ha recibido «${given.get(name)}».`);
+    throw new UserError(`La opción --${name} espera ${kind.expected}, y ha recibido «${String(given.get(name))}».`);
   });
   return Object.fromEntries(values) as Values<Table>;
 }

@@ -85,12 +85,16 @@ function checkOptions({ r, dropout, rankPattern }: LoraOptions, where: Where): v
   }
 }
 
-/** One adapted layer: a is (r, in), b is (out, r), magnitude (out) is DoRA's. */
-interface LoraLayer {
+/** The update of one layer: scaling · b · a, where a is (r, in) and b is (out, r). */
+export interface LoraFactors {
   readonly a: Parameter;
   readonly b: Parameter;
-  readonly magnitude: Parameter | undefined;
   readonly scaling: number;
+}
+
+/** One adapted layer: magnitude (out) is DoRA's. */
+interface LoraLayer extends LoraFactors {
+  readonly magnitude: Parameter | undefined;
   /** ‖W‖² of each row, and ‖W + s·BA‖ for the A and B that it was computed from. */
   squares?: Float32Array;
   norm?: { readonly a: unknown; readonly b: unknown; readonly values: Float32Array };
@@ -128,6 +132,11 @@ export class Lora implements PeftAdapter {
 
   get targets(): ReadonlySet<string> {
     return new Set(this.layers.keys());
+  }
+
+  /** What a layer learnt; undefined for one that it does not change. */
+  factors(path: string): LoraFactors | undefined {
+    return this.layers.get(path);
   }
 
   apply(path: string, x: Tensor2D, base: (x: Tensor2D) => Tensor2D, pass: Pass): Tensor2D {

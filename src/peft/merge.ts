@@ -128,7 +128,7 @@ export function logitsDifference(mergedFolder: string, other: LlamaModel, ids: I
 }
 
 /** A model of which no weight is held: each is read when it is used, and for `quant` goes through 4 bits. */
-function storedModel(saved: SavedModel, folder: string, quant?: QuantizeOptions): LlamaModel {
+export function storedModel(saved: SavedModel, folder: string, quant?: QuantizeOptions): LlamaModel {
   const weights = [...weightShapes(saved.config)].map(([name, shape]): [string, Weight] => {
     const read = () => {
       const weight = saved.load(name);

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadModel } from '../../src/model/load.ts';
-import { saveAdapter } from '../../src/peft/folder.ts';
+import { loadAdapter, saveAdapter } from '../../src/peft/folder.ts';
 import { addLora } from '../../src/peft/lora.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
 import { writeSmallModel } from '../small-model.ts';
@@ -36,7 +36,24 @@ describe('npm run merge', () => {
     expect(stdout).toMatch(/^Modelo guardado en «.*»: .* en bf16, 1 fichero\.$/m);
   });
 
+  it('with --combine makes several adapters one, and leaves the base alone', () => {
+    for (const seed of [1, 2]) {
+      const { base, adapter, parameters } = addLora(loadModel(at('model')), { r: 2, seed, targetModules: ['q_proj'] });
+      for (const { values } of parameters) values.forEach((_, i) => (values[i] = Math.sin(seed + i)));
+      saveAdapter({ base, adapter, parameters }, at(`lora-${seed}`), { baseModel: at('model') });
+    }
+    const both = ['--model', at('model'), '--adapter', at('lora-1'), '--adapter', at('lora-2')];
+    const { stdout, stderr, status } = merge(...both, '--combine', 'cat', '--weights', '1,-0.5', '--output', at('both'));
+    expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
+    expect(stdout).toBe('2 adaptadores en uno, con cat y pesos 1 y -0,5: rango 4 en 2 matrices.\n'
+      + `Adaptador guardado en «${at('both')}» (formato PEFT).\n`);
+    expect(loadAdapter(loadModel(at('model')), at('both')).adapter.options).toMatchObject({ r: 4, targetModules: ['q_proj'] });
+  });
+
   it.each([
+    [['--combine', 'svd', '--adapter', 'absent'], '--adapter'],
+    [['--adapter', 'one', '--adapter', 'other'], '--combine'],
+    [['--combine', 'svd', '--density', '0.5'], '--density'],
     [['--adapter', 'absent', '--output', 'x'], 'adapter_config.json'],
     [['--model', 'absent', '--output', 'x'], '«absent»'],
     [['--shard-size', '5'], '--shard-size espera un tamaño en MB o GB'],
