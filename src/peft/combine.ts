@@ -5,9 +5,11 @@ import type { LlamaConfig } from '../model/config.ts';
 import type { LlamaModel } from '../model/llama.ts';
 import { openModel } from '../model/load.ts';
 import { Random } from '../random.ts';
+import { attach } from './adapter.ts';
+import type { PeftModel } from './adapter.ts';
 import { loadAdapter, saveAdapter } from './folder.ts';
 import { Lora, loraDefaults } from './lora.ts';
-import type { LoraFactors, PeftModel } from './lora.ts';
+import type { LoraFactors } from './lora.ts';
 import { storedModel } from './merge.ts';
 import { identity, matrix, multiply, truncatedProduct } from './svd.ts';
 import type { Matrix } from './svd.ts';
@@ -65,7 +67,7 @@ interface Part extends LoraFactors {
  */
 export function combineAdapters(
   base: LlamaModel, adapters: readonly Lora[], combination: Combination, options: CombineOptions,
-): PeftModel {
+): PeftModel<Lora> {
   checkOptions(adapters.length, options);
   checkAdapters(adapters, combination);
   const ranks = adapters.map(({ options: { r, rankPattern } }) => Math.max(r, ...Object.values(rankPattern)));
@@ -86,11 +88,9 @@ export function combineAdapters(
     values.set(`${path}.lora_A.weight`, Float32Array.from(padded(a, r, input).values));
     values.set(`${path}.lora_B.weight`, Float32Array.from(padded(b, out, r).values));
   }
-  const adapter = new Lora(
+  return attach(base, new Lora(
     base, { ...loraDefaults, r, alpha: r, dropout: 0, targetModules: modulesOf(base.config, paths) },
-    (name) => values.get(name)!);
-  base.adapter = adapter;
-  return { base, adapter, parameters: adapter.parameters };
+    (name) => values.get(name)!));
 }
 
 /**
@@ -103,12 +103,12 @@ export function combineAdapters(
 export function combineFolders(
   modelFolder: string, baseModel: string, folders: readonly string[], output: string, combination: Combination,
   options: CombineOptions,
-): PeftModel {
+): PeftModel<Lora> {
   checkOptions(folders.length, options);
   const pending = beginFolder(output);
   try {
     const base = storedModel(openModel(modelFolder), modelFolder);
-    const adapters = folders.map((folder) => loadAdapter(base, folder).adapter);
+    const adapters = folders.map((folder) => loadLora(base, folder));
     const model = combineAdapters(base, adapters, combination, options);
     saveAdapter(model, pending.path, { baseModel });
     pending.commit();
@@ -116,6 +116,13 @@ export function combineFolders(
   } finally {
     pending.discard();
   }
+}
+
+/** A saved adapter that is one of LoRA. */
+export function loadLora(base: LlamaModel, folder: string): Lora {
+  const { adapter } = loadAdapter(base, folder);
+  if (adapter instanceof Lora) return adapter;
+  throw new UserError(`${folder}: es un adaptador ${adapter.peftType}, que no se reúne con otros; se esperaba uno LoRA.`);
 }
 
 function checkOptions(adapters: number, { weights, density }: CombineOptions): void {

@@ -3,7 +3,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadModel } from '../../src/model/load.ts';
-import { loadAdapter, saveAdapter } from '../../src/peft/folder.ts';
+import { loadLora } from '../../src/peft/combine.ts';
+import { saveAdapter } from '../../src/peft/folder.ts';
 import { addLora } from '../../src/peft/lora.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
 import { writeSmallModel } from '../small-model.ts';
@@ -47,7 +48,7 @@ describe('npm run merge', () => {
     expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
     expect(stdout).toBe('2 adaptadores en uno, con cat y pesos 1 y -0,5: rango 4 en 2 matrices.\n'
       + `Adaptador guardado en «${at('both')}» (formato PEFT).\n`);
-    expect(loadAdapter(loadModel(at('model')), at('both')).adapter.options).toMatchObject({ r: 4, targetModules: ['q_proj'] });
+    expect(loadLora(loadModel(at('model')), at('both')).options).toMatchObject({ r: 4, targetModules: ['q_proj'] });
   });
 
   it.each([

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { float32Of, readSafetensors } from '../../src/checkpoint/safetensors.ts';
 import { loadModel } from '../../src/model/load.ts';
-import { combineAdapters, combineDefaults, combineFolders } from '../../src/peft/combine.ts';
+import { combineAdapters, combineDefaults, combineFolders, loadLora } from '../../src/peft/combine.ts';
 import type { CombineOptions, Combination } from '../../src/peft/combine.ts';
 import { loadAdapter, saveAdapter } from '../../src/peft/folder.ts';
 import { addLora } from '../../src/peft/lora.ts';
@@ -21,7 +21,7 @@ const at = temporaryFolder();
 beforeAll(() => useBackend('cpu'));
 
 const loadBase = () => loadModel(join(golden, '../adapters/base'));
-const load = (names: string[]) => names.map((name) => loadAdapter(loadBase(), join(golden, name)).adapter);
+const load = (names: string[]) => names.map((name) => loadLora(loadBase(), join(golden, name)));
 
 /** s · B · A of a layer. */
 function update(adapter: Lora, path: string): Float64Array {
@@ -131,7 +131,7 @@ describe('adapters made one', () => {
     userErrorOf(() => write([...folders, at('absent')]), at('absent'));
     expect(existsSync(at('three'))).toBe(false);
     const { adapter } = write(folders);
-    const found = loadAdapter(loadBase(), at('three')).adapter;
+    const found = loadLora(loadBase(), at('three'));
     expect([...found.targets]).toEqual([...adapter.targets]);
     for (const path of found.targets) expect(update(found, path)).toEqual(update(adapter, path));
     userErrorOf(() => write(folders), at('three'));
