@@ -3,13 +3,12 @@ import type { Marp } from '@marp-team/marp-core';
 import { register } from 'tsx/esm/api';
 
 register(); // Marp compiles this file alone, and Node 20 knows no TypeScript
-const { marpOptions, withPlugins } = await import('./src/deck/engine.ts');
-const { lookOf } = await import('./src/deck/look.ts');
+const { editionOf, marpOptions, withPlugins } = await import('./src/deck/engine.ts');
 
 const config: Config = {
   lang: 'es',
   options: marpOptions,
-  engine: ({ marp }: { marp: Marp }) => withPlugins(marp, { look: lookOf(process.env) }),
+  engine: ({ marp }: { marp: Marp }) => withPlugins(marp, editionOf(process.env)),
 };
 
 export default config;

@@ -1,34 +1,14 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Marp } from '@marp-team/marp-core';
 import type { AxeResults } from 'axe-core';
-import { chromium } from 'playwright-core';
 import type { Browser, Page } from 'playwright-core';
 import { marpOptions, withPlugins } from '../deck/engine.ts';
 import type { DeckOptions } from '../deck/engine.ts';
 import { least, written } from './contrast.ts';
-
-const usual = [
-  '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome',
-  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome', '/Applications/Chromium.app/Contents/MacOS/Chromium',
-  'C:\\Program Files\\Google\\Chrome\\Application\\chrome.exe',
-];
-
-/** The browser that prints and measures the deck: the one that CHROME_PATH names, or else one in its usual place. */
-export const executable = (process.env.CHROME_PATH ? [process.env.CHROME_PATH] : usual)
-  .find((path) => existsSync(path));
-
-/** Without a word to the network of its own. */
-export const launch = (): Promise<Browser> => chromium.launch({
-  executablePath: executable,
-  args: [
-    '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync',
-  ],
-});
 
 /** Opens the slides one under another, as they would be shown. */
 export async function openDeck(browser: Browser, markdown: string, options: DeckOptions = {}): Promise<Page> {

@@ -1,11 +1,12 @@
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { altFaults } from '../check/alt.ts';
-import { axeFaults, contrastFaults, executable, launch, openDeck, overflowFaults } from '../check/browser.ts';
+import { axeFaults, contrastFaults, openDeck, overflowFaults } from '../check/browser.ts';
 import { tokenFaults } from '../check/contrast.ts';
 import { citationFaults, markdownLinkFaults, slideLinkFaults } from '../check/references.ts';
 import { pagesOf } from '../check/slide.ts';
 import { speller, spellingFaults } from '../check/spelling.ts';
+import { executable, launch } from '../deck/chromium.ts';
 import { sizes, themes } from '../deck/look.ts';
 import { deckHtml } from '../deck/marp-cli.ts';
 import { readSlides } from '../deck/slides.ts';
@@ -73,7 +74,7 @@ a la presentación.`, { Opciones: table })}\n`);
   tell('citas', 'todas con su fuente', citationFaults(pages, beside('bibliografia.md')));
 
   // As it is exported: one file, with fonts, player and recorded runs inside.
-  const page = Buffer.byteLength(await withRecordings(await deckHtml(deck, {}), (id) => readRun(id)));
+  const page = Buffer.byteLength(await withRecordings(await deckHtml(deck), (id) => readRun(id)));
   tell('tamaños', `la página ocupa ${formatBytes(page)}`, [
     ...(page > most.page ? [`la página ocupa ${formatBytes(page)}, y puede ${formatBytes(most.page)}`] : []),
     ...readdirSync(runsFolder).map((name) => join(runsFolder, name))

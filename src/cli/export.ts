@@ -12,23 +12,26 @@ const table = {
   deck: option('deck', 'FICHERO', 'presentación, en Markdown', text('un fichero Markdown'), 'slides/modulo-2.md'),
   output: option('output', 'DIR', 'carpeta en que se escribe', text('una carpeta'), 'dist'),
   ...lookOptions,
+  notes: toggle('sin-notas', 'nada de lo que se escribe lleva las notas; quita notas.txt', false),
   help: toggle('help', 'esta ayuda'),
 };
 
-/** `npm run export`: the deck as HTML, in which the recorded runs play back, and PDF; and its notes as text. */
+/** `npm run export`: the deck as HTML, in which runs play back, as PDF, handout and PPTX; its notes as text. */
 await runCommand(async () => {
   const flags = parseOptions(table, process.argv.slice(2), command);
   if (flags.help) {
     process.stdout.write(`${helpText(`Uso: ${command} -- [opciones]
 
-Escribe la presentación en HTML, donde se reproducen las ejecuciones grabadas, y PDF, y las notas en texto.
-El PDF se imprime con Chromium; CHROME_PATH dice dónde está.`,
+Escribe la presentación en HTML, donde se reproducen las ejecuciones grabadas, y en PDF; los apuntes, para imprimir en A4:
+cada diapositiva sobre sus notas y todo lo que midió su experimento; un PPTX, de imágenes con sus notas; y las notas en
+texto. PDF, apuntes y PPTX se hacen con Chromium; CHROME_PATH dice dónde está.`,
     { Opciones: table })}\n`);
     return;
   }
-  const { deck, output, theme, size } = flags;
+  const { deck, output, theme, size, notes } = flags;
   await exportDeck(deck, output, {
     look: { theme, size },
+    notes,
     complete: (html) => withRecordings(html, (id) => readRun(id)),
     show: (path) => void process.stdout.write(`${path}: ${formatBytes(statSync(path).size)}\n`),
   });

@@ -10,7 +10,7 @@ import { formulas } from './formulas.ts';
 import { dress, themes } from './look.ts';
 import type { Look, Theme } from './look.ts';
 import { ownHtml } from './markdown.ts';
-import { notes } from './notes.ts';
+import { notes, withoutNotes } from './notes.ts';
 import { numbers } from './numbers.ts';
 import { provenance } from './provenance.ts';
 import type { ReadRun } from './provenance.ts';
@@ -29,12 +29,22 @@ export interface DeckOptions {
   readonly read?: ReadRun;
   /** Instead of what the deck's front matter says. */
   readonly look?: Look;
+  /** False leaves the presenter's notes out. */
+  readonly notes?: boolean;
 }
 
+/** What our commands tell `marp.config.ts`, which Marp reads on its own. */
+export type Edition = Pick<DeckOptions, 'look' | 'notes'>;
+
+export const editionOf = ({ DECK_EDITION }: NodeJS.ProcessEnv): Edition => JSON.parse(DECK_EDITION ?? '{}') as Edition;
+
 /** Adds the project's plugins and themes to a Marp. */
-export function withPlugins(marp: Marp, { read = (id) => readRun(id), look = {} }: DeckOptions = {}): Marp {
+export function withPlugins(
+  marp: Marp, { read = (id) => readRun(id), look = {}, notes: keepsNotes = true }: DeckOptions = {},
+): Marp {
   marp.use(dress(look)).use(ownHtml).use(code).use(numbers(read)).use(embed(read)).use(diagrams).use(formulas)
     .use(notes).use(time).use(experiment).use(provenance(read));
+  if (!keepsNotes) marp.use(withoutNotes);
   for (const name of themes) marp.themeSet.add(themeCss(name));
   marp.themeSet.default = marp.themeSet.get('modulo');
   return marp;

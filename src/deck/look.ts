@@ -23,6 +23,3 @@ export function dress(look: Look) {
     });
   };
 }
-
-/** How our commands tell `marp.config.ts`, which Marp reads on its own, the look that was asked for. */
-export const lookOf = ({ DECK_LOOK }: NodeJS.ProcessEnv): Look => JSON.parse(DECK_LOOK ?? '{}') as Look;

@@ -1,5 +1,5 @@
 import { textOf } from './markdown.ts';
-import type { MarkdownIt } from './markdown.ts';
+import type { MarkdownIt, Token } from './markdown.ts';
 
 /**
  * Speaker notes: a paragraph `^ **Notas:** …` (Deckset's way, which any viewer shows as text) becomes a
@@ -15,5 +15,14 @@ export function notes(md: MarkdownIt): void {
       note.content = textOf(inline).replace(/^\^ (Notas:\s*)?/, '');
       state.tokens.splice(i, 3, note);
     }
+  });
+}
+
+/** Leaves no note, not even those of comments: used after what reads comments of its own. */
+export function withoutNotes(md: MarkdownIt): void {
+  const stays = ({ type }: Token) => type !== 'marpit_comment';
+  md.core.ruler.before('marpit_collect', 'without_notes', (state) => {
+    state.tokens = state.tokens.filter(stays);
+    for (const token of state.tokens) token.children = token.children?.filter(stays) ?? null;
   });
 }

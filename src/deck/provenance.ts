@@ -16,24 +16,29 @@ export function provenance(read: ReadRun) {
   return (md: MarkdownIt): void => {
     md.core.ruler.before('marpit_collect', 'provenance', (state) => {
       let runs = new Set<string>();
-      const known = new Map<string, boolean>(); // it takes reading a whole program: once a run
-      const isStale = (record: RunRecord) => {
-        if (!known.has(record.id)) known.set(record.id, staleness(record).length > 0);
-        return known.get(record.id)!;
-      };
+      const isStale = judge();
       state.tokens = state.tokens.flatMap((token) => {
         for (const id of (token.meta?.runs ?? []) as string[]) runs.add(id);
         if (token.type !== 'marpit_slide_close' || runs.size === 0) return [token];
-        const lines = captions([...runs].map((id) => read(id)!), isStale);
+        const [ids, lines] = [[...runs].join(' '), captions([...runs].map((id) => read(id)!), isStale)];
         runs = new Set();
-        return [htmlBlock(state, `<div class="procedencia">${lines.join('')}</div>\n`), token];
+        return [htmlBlock(state, `<div class="procedencia" data-ejecuciones="${ids}">${lines.join('')}</div>\n`), token];
       });
     });
   };
 }
 
+/** Whether a run would come out otherwise now. It takes reading a whole program: once a run. */
+export function judge(): (record: RunRecord) => boolean {
+  const known = new Map<string, boolean>();
+  return (record) => {
+    if (!known.has(record.id)) known.set(record.id, staleness(record).length > 0);
+    return known.get(record.id)!;
+  };
+}
+
 /** A line for the runs that share day, machine and commit, which closes with the commands that do them again. */
-function captions(records: readonly RunRecord[], isStale: (record: RunRecord) => boolean): string[] {
+export function captions(records: readonly RunRecord[], isStale: (record: RunRecord) => boolean): string[] {
   const commands = new Map<string, string[]>();
   for (const record of records) {
     const origin = `${isStale(record) ? '<strong>OBSOLETO</strong> · ' : ''}${escapeHtml(caption(record))}`;

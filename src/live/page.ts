@@ -3,7 +3,6 @@ import { Marp } from '@marp-team/marp-core';
 import { escapeHtml } from '../charts/table.ts';
 import { marpOptions, withPlugins } from '../deck/engine.ts';
 import type { DeckOptions } from '../deck/engine.ts';
-import type { Look } from '../deck/look.ts';
 import { deckHtml } from '../deck/marp-cli.ts';
 import { readMarkdown } from '../deck/slides.ts';
 
@@ -27,7 +26,7 @@ export class PageMaker {
     const markdown = readMarkdown(this.deck);
     const marp = withPlugins(new Marp({ ...marpOptions, container: { tag: 'div', id: ':$p' } }), this.options);
     const { html, css, comments } = marp.render(markdown);
-    this.shell ??= await playerOf(this.deck, this.options.look ?? {});
+    this.shell ??= await playerOf(this.deck, this.options);
     const notes = comments.map((paragraphs, i) => (paragraphs.length === 0 ? '' :
       `<div class="bespoke-marp-note" data-index="${i}" tabindex="0">${paragraphs.map((text) => `<p>${escapeHtml(text)}</p>`).join('')}</div>`));
     return pageOf(this.shell.replace('<!--css-->', () => css).replace('<!--slides-->', () => html + notes.join('')));
@@ -35,8 +34,8 @@ export class PageMaker {
 }
 
 /** The page that marp-cli makes of a deck, with marks in the place of what we draw: its theme, slides and notes. */
-async function playerOf(deck: string, look: Look): Promise<string> {
-  const page = await deckHtml(deck, look);
+async function playerOf(deck: string, { look }: DeckOptions): Promise<string> {
+  const page = await deckHtml(deck, { look });
   const [slides, script] = [page.indexOf('<div id=":$p">'), page.lastIndexOf('<script>')];
   const style = page.lastIndexOf('<style>', slides) + '<style>'.length;
   return `${page.slice(0, style)}<!--css-->${page.slice(page.indexOf('</style>', style), slides)}<!--slides-->`

@@ -1,5 +1,5 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -25,6 +25,22 @@ function objectsOf(pdf: Buffer): string {
   const packed = [...text.matchAll(/\/Type\s*\/ObjStm\b.*?stream\r?\n(.*?)\r?\nendstream/gs)];
   return text + packed.map(([, stream = '']) => inflateSync(Buffer.from(stream, 'latin1')).toString('latin1')).join('\n');
 }
+
+/** The titles of a PDF's outline. */
+function outlineOf(objects: string): string[] {
+  return [...objects.matchAll(/\/Title\s*(?:<FEFF([0-9A-F]+)>|\(((?:[^()\\]|\\.)*)\))/g)].map(([, utf16, plain]) =>
+    (utf16 === undefined ? plain!.replaceAll(/\\(.)/g, '$1') : Buffer.from(utf16, 'hex').swap16().toString('utf16le')));
+}
+
+const run = (...command: [string, ...string[]]) => execFileSync(command[0], command.slice(1), { encoding: 'utf8', stdio: 'pipe' });
+const without = 'sin pdfinfo ni pdftotext: instala poppler-utils';
+const poppler = (() => {
+  try {
+    return run('pdfinfo', '-v') === '';
+  } catch {
+    return false;
+  }
+})();
 
 describe.skipIf(!executable)(`the deck in Chromium${why}`, () => {
   let browser: Browser;
@@ -67,6 +83,21 @@ describe.skipIf(!executable)(`the deck in Chromium${why}`, () => {
     await page.close();
   });
 
+  it('is exported without a note, if asked, and those of an earlier export go', async () => {
+    const [short, public_] = [join(folder, 'corta.md'), join(folder, 'public')];
+    writeFileSync(short, '# Una\n\n<!-- experimento: quantization -->\n\nTexto.\n\n^ **Notas:** Un secreto.\n\n<!-- Otro secreto. -->');
+    mkdirSync(public_);
+    writeFileSync(join(public_, 'notas.txt'), 'Un secreto.');
+    const args = ['--import', 'tsx', 'src/cli/export.ts', '--deck', short, '--output', public_, '--sin-notas'];
+    await promisify(execFile)(process.execPath, args);
+    expect(readdirSync(public_).sort()).toEqual(['corta-apuntes.pdf', 'corta.html', 'corta.pdf', 'corta.pptx']);
+    for (const name of ['corta.html', 'corta.pptx']) expect(readFileSync(join(public_, name), 'utf8'), name).not.toContain('secreto');
+    expect(objectsOf(readFileSync(join(public_, 'corta.pdf')))).not.toMatch(/\/Subtype\s*\/Text\b/);
+    if (poppler) expect(run('pdftotext', join(public_, 'corta-apuntes.pdf'), '-')).toMatch(/Texto\.(?!.*secreto)/s);
+    rmSync(public_, { recursive: true });
+    rmSync(short);
+  }, 300_000);
+
   describe('exported', () => {
     let written: string;
     beforeAll(async () => {
@@ -74,8 +105,8 @@ describe.skipIf(!executable)(`the deck in Chromium${why}`, () => {
       written = (await promisify(execFile)(process.execPath, args)).stdout;
     }, 300_000);
 
-    it('leaves notes, HTML and PDF, and nothing beside', () => {
-      const names = ['modulo-2.html', 'modulo-2.pdf', 'notas.txt'];
+    it('leaves notes, HTML, PDF, handout and PPTX, and nothing beside', () => {
+      const names = ['modulo-2-apuntes.pdf', 'modulo-2.html', 'modulo-2.pdf', 'modulo-2.pptx', 'notas.txt'];
       for (const name of names) expect(written).toContain(`${join(folder, name)}: `);
       expect(readdirSync(folder).sort()).toEqual(names);
     });
@@ -113,20 +144,44 @@ describe.skipIf(!executable)(`the deck in Chromium${why}`, () => {
       const objects = objectsOf(readFileSync(pdf));
       expect(objects.match(/\/Type\s*\/Page\b/g)).toHaveLength(10);
       expect(objects.match(/\/Subtype\s*\/Text\b/g)).toHaveLength(10);
-      expect(objects).toContain('/Outlines');
+      const outline = outlineOf(objects);
+      expect(outline).toContain('QLoRA — LoRA + modelo base 4-bit (NF4)');
+      expect(outline.join()).not.toContain('Page');
     });
 
     it('prints words that can be searched, as other programs see it', ({ skip }) => {
-      const run = (...command: [string, ...string[]]) => execFileSync(command[0], command.slice(1), { encoding: 'utf8', stdio: 'pipe' });
-      try {
-        run('pdfinfo', '-v');
-      } catch {
-        skip('sin pdfinfo ni pdftotext: instala poppler-utils');
-      }
+      if (!poppler) skip(without);
       expect(run('pdfinfo', pdf)).toMatch(/^Pages:\s+10$/m);
       const pages = run('pdftotext', pdf, '-').split('\f');
       expect(pages[2]).toContain('LoRA inserta matrices de bajo rango');
       expect(pages[9]).toContain('Demo — QLoRA en Alpaca');
+    });
+
+    it('prints a handout on A4: each slide above its notes and what its experiment measured, numbered', ({ skip }) => {
+      if (!poppler) skip(without);
+      const handout = join(folder, 'modulo-2-apuntes.pdf');
+      expect(run('pdfinfo', handout)).toMatch(/^Page size: .*\(A4\)$/m);
+      expect(outlineOf(objectsOf(readFileSync(handout)))).toContain('Mixture of Adapters (MoA)');
+      const sheets = run('pdftotext', '-layout', handout, '-').split('\f').slice(0, -1);
+      expect(sheets.length).toBeGreaterThanOrEqual(10);
+      const text = sheets.join(' ').replaceAll(/\s+/g, ' ');
+      const inOrder = [
+        'QLoRA — LoRA + modelo base 4-bit', 'Señalar que NF4 modela bien', 'Lo medido: Error y perplejidad de NF4', 'Menor error:',
+        'AdaLoRA e IA3', 'Demo — QLoRA en Alpaca', 'Mostrar model.print_trainable_parameters()', 'Memoria del entrenamiento:', 'Medido aquí el',
+      ];
+      let from = -1;
+      for (const words of inOrder) {
+        const at = text.indexOf(words, from + 1);
+        expect(at, words).toBeGreaterThan(from);
+        from = at;
+      }
+      sheets.forEach((sheet, i) => expect(sheet).toMatch(new RegExp(`^\\s*${i + 1} / ${sheets.length}$`, 'm')));
+    });
+
+    it('writes a PPTX of ten pictures with their notes', () => {
+      const pptx = readFileSync(join(folder, 'modulo-2.pptx')).toString('utf8'); // its parts are stored as they are
+      for (let i = 1; i <= 10; i++) expect(pptx).toContain(`ppt/slides/slide${i}.xml`);
+      expect(pptx).toContain('Señalar que NF4 modela bien distribuciones de pesos');
     });
   });
 });

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { palette } from '../../src/charts/palette.ts';
-import { themeCss } from '../../src/deck/engine.ts';
+import { editionOf, themeCss } from '../../src/deck/engine.ts';
 import { themes } from '../../src/deck/look.ts';
 import { render } from './record.ts';
 
@@ -29,6 +29,11 @@ describe('theme', () => {
 });
 
 describe('engine', () => {
+  it('is told by the environment, where Marp calls it, which edition is asked for', () => {
+    expect(editionOf({})).toEqual({});
+    expect(editionOf({ DECK_EDITION: '{"look":{"size":"4:3"},"notes":false}' })).toEqual({ look: { size: '4:3' }, notes: false });
+  });
+
   it('writes Spanish quotation marks, and asks no one for pictures of emoji', () => {
     const [html] = render('Dice "hola" :tada: 🎉').html;
     expect(html).toContain('«hola»');

@@ -1,7 +1,6 @@
 import { Marp } from '@marp-team/marp-core';
 import { describe, expect, it } from 'vitest';
 import { marpOptions, withPlugins } from '../../src/deck/engine.ts';
-import { lookOf } from '../../src/deck/look.ts';
 import type { Look } from '../../src/deck/look.ts';
 
 const deck = '---\ntheme: modulo\nsize: 16:9\n---\n\n# Una\n\n^ **Notas:** nota';
@@ -27,10 +26,5 @@ describe('the look', () => {
 
   it('is dark for a deck that says nothing', () => {
     expect(render({}, '# Una').css).toContain('color-scheme:dark');
-  });
-
-  it('reaches marp.config.ts', () => {
-    expect(lookOf({})).toEqual({});
-    expect(lookOf({ DECK_LOOK: '{"size":"4:3"}' })).toEqual({ size: '4:3' });
   });
 });

@@ -1,4 +1,6 @@
+import { Marp } from '@marp-team/marp-core';
 import { describe, expect, it } from 'vitest';
+import { marpOptions, withPlugins } from '../../src/deck/engine.ts';
 import { render } from './record.ts';
 
 describe('notes', () => {
@@ -20,6 +22,15 @@ describe('notes', () => {
 
   it('fills in measured figures', () => {
     expect(render('^ **Notas:** Son {{qlora.training.steps}} pasos.').comments).toEqual([['Son 125 pasos.']]);
+  });
+
+  it('can be left out, whoever wrote them; what the other comments ask for stays', () => {
+    const marp = withPlugins(new Marp(marpOptions), { notes: false });
+    const { html, comments } = marp.render('# Una\n\n<!-- tiempo: 90s -->\n\n^ **Notas:** Dilo.\n\n<!-- Y esto. -->\n\nTexto <!-- y aquello -->.');
+    expect(comments).toEqual([[]]);
+    expect(html).toContain('data-tiempo="90"');
+    expect(html).toContain('Texto');
+    expect(html).not.toMatch(/Dilo|Y esto|y aquello/);
   });
 
   it.each(['texto con ^ dentro', '^sin espacio', 'antes\n^ después'])('leaves «%s» on the slide', (line) => {

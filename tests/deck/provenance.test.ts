@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { checkpointingRecord, quantizationRecord, record, render } from './record.ts';
 
-const foot = (html: string) => /<div class="procedencia">(.*)<\/div>/.exec(html)?.[1];
+const foot = (html: string) => /<div class="procedencia"[^>]*>(.*)<\/div>/.exec(html)?.[1];
 const loss = '![La pérdida](run:qlora/loss)';
 
 describe('provenance', () => {
