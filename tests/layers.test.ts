@@ -11,6 +11,7 @@ const below: Record<string, readonly string[]> = {
   tensor: ['quant'],
   checkpoint: ['quant'],
   data: ['checkpoint'],
+  native: ['tensor', 'quant', 'checkpoint'],
   model: ['tensor', 'quant', 'checkpoint'],
   peft: ['model', 'tensor', 'quant', 'checkpoint'],
   runs: ['checkpoint'],
@@ -22,7 +23,7 @@ const below: Record<string, readonly string[]> = {
   live: ['runs', 'charts', 'deck'],
   demo: ['distributed', 'train', 'peft', 'model', 'tensor', 'quant', 'checkpoint', 'data', 'runs'],
   cli: [
-    'demo', 'check', 'live', 'deck', 'charts', 'distributed', 'train', 'runs', 'peft', 'model', 'data', 'checkpoint', 'tensor',
+    'demo', 'native', 'check', 'live', 'deck', 'charts', 'distributed', 'train', 'runs', 'peft', 'model', 'data', 'checkpoint', 'tensor',
     'quant',
   ],
 };

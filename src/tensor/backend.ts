@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, sep } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import util from 'node:util';
 import * as tf from '@tensorflow/tfjs';
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
@@ -15,9 +16,19 @@ function packageFolder(name: string): string {
   return dirname(require.resolve(`${name}/package.json`));
 }
 
-/** Whether `@tensorflow/tfjs-node-gpu` has been given its native library (it is not there after `npm ci`). */
+/** Where `@tensorflow/tfjs-node-gpu` lies. */
+export function tensorflowFolder(): string {
+  return packageFolder('@tensorflow/tfjs-node-gpu');
+}
+
+/** The compiled binding of that package: it is not there after `npm ci`, but after `npm run setup:tensorflow`. */
+export function bindingFile(folder: string): string {
+  return join(folder, 'lib', 'napi-v8', 'tfjs_binding.node');
+}
+
+/** Whether `@tensorflow/tfjs-node-gpu` has been given its native library. */
 export function hasTensorflow(): boolean {
-  return existsSync(join(packageFolder('@tensorflow/tfjs-node-gpu'), 'lib', 'napi-v8', 'tfjs_binding.node'));
+  return existsSync(bindingFile(tensorflowFolder()));
 }
 
 /**
@@ -40,14 +51,20 @@ export async function useBackend(name: BackendName = hasTensorflow() ? 'tensorfl
 async function registerTensorflow(): Promise<void> {
   if (!hasTensorflow()) {
     throw new UserError(
-      'El backend «tensorflow» no tiene su biblioteca nativa (@tensorflow/tfjs-node-gpu sin compilar): '
-      + 'usa --backend wasm o sin la opción.',
+      'El backend «tensorflow» no tiene su biblioteca nativa: prepárala con «npm run setup:tensorflow», o usa --backend wasm.',
     );
   }
-  process.env.TF_CPP_MIN_LOG_LEVEL ??= '2'; // errors only
+  await importTensorflow();
+}
+
+/** Loads the package, or a copy of it in a folder, which registers its backend. */
+export async function importTensorflow(folder?: string): Promise<void> {
+  process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2'; // errors only
   // tfjs-node still calls two helpers that Node 23 removed.
   const legacy = util as unknown as Record<string, unknown>;
-  legacy.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
-  legacy.isArray ??= Array.isArray;
-  await import('@tensorflow/tfjs-node-gpu');
+  legacy['isNullOrUndefined'] ??= (value: unknown) => value === null || value === undefined;
+  legacy['isArray'] ??= Array.isArray;
+  await (folder === undefined
+    ? import('@tensorflow/tfjs-node-gpu')
+    : import(pathToFileURL(join(folder, 'dist', 'index.js')).href));
 }

@@ -1,0 +1,56 @@
+import { z } from 'zod';
+import { setUp, undo } from '../native/setup.ts';
+import type { Installed, Source } from '../native/setup.ts';
+import { tensorflowFolder } from '../tensor/backend.ts';
+import { runCommand } from './main.ts';
+import { helpText, option, parseOptions, toggle } from './options.ts';
+import type { Kind } from './options.ts';
+import { createScreen } from './screen.ts';
+
+const command = 'npm run setup:tensorflow';
+
+const source: Kind<Source> = {
+  schema: z.string().trim().min(1).transform((from) => (from === 'pip' || from === 'google' ? from : { folder: from })),
+  expected: 'pip, google o una carpeta',
+};
+
+const table = {
+  from: option('from', 'DE', 'pip (TensorFlow 2.21), google (2.9.1) o la carpeta de una biblioteca', source, 'pip'),
+  cuda: toggle('cuda', 'con CUDA, para una GPU de NVIDIA (varios GB)'),
+  undo: toggle('undo', 'quita la biblioteca: todo queda como tras npm ci'),
+  help: toggle('help', 'esta ayuda'),
+};
+
+/** `npm run setup:tensorflow`: gives `@tensorflow/tfjs-node-gpu` its native library, and compiles its binding. */
+await runCommand(async () => {
+  const flags = parseOptions(table, process.argv.slice(2), command);
+  if (flags.help) {
+    process.stdout.write(`${helpText(`Uso: ${command} -- [opciones]
+
+Da al backend «tensorflow» su biblioteca nativa, que npm ci no trae: la descarga, compila el enlace y la comprueba.`,
+    { Opciones: table })}\n`);
+    return;
+  }
+  const folder = tensorflowFolder();
+  const screen = createScreen();
+  try {
+    if (flags.undo) {
+      screen.line(undo(folder) ? 'Quitada: sin más, se calcula con wasm.' : 'No había nada que quitar.');
+      return;
+    }
+    const interruption = new AbortController();
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interruption.abort());
+    const { from: source, cuda } = flags;
+    const { already, ...now } = await setUp({ source, cuda, folder, show: screen, signal: interruption.signal });
+    screen.line(`${already ? 'Ya estaba' : 'Listo'}: ${describe(now)}. Es el backend por defecto desde ahora; se quita con «${command} -- --undo».`);
+    if (flags.cuda && now.device === 'CPU') {
+      screen.line('TensorFlow no ve ninguna GPU y calculará en la CPU: comprueba el controlador con «nvidia-smi».');
+    }
+  } finally {
+    screen.close();
+  }
+});
+
+function describe({ tensorflow, source, device }: Installed): string {
+  return `TensorFlow ${tensorflow} (de ${source}) en la ${device}, con un producto y un gradiente comprobados`;
+}

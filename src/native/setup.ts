@@ -1,0 +1,234 @@
+import { randomUUID } from 'node:crypto';
+import {
+  copyFileSync, constants, cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statfsSync, statSync,
+  symlinkSync, writeFileSync,
+} from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { z } from 'zod';
+import type { DownloadShow } from '../checkpoint/download.ts';
+import { readJson, writeError } from '../checkpoint/files.ts';
+import { UserError } from '../errors.ts';
+import { formatBytes } from '../format.ts';
+import { bindingFile } from '../tensor/backend.ts';
+import { findCompiler, findNodeHeaders, findPython, required, run } from './tools.ts';
+import { cpuWheel, cudaWheel, fetchWheel, unpackWheel } from './wheel.ts';
+import type { Wheel } from './wheel.ts';
+
+/** Where the native library comes from: pip's wheel, the package's own script (TensorFlow 2.9.1), or a folder. */
+export type Source = 'pip' | 'google' | { readonly folder: string };
+
+export interface SetupOptions {
+  readonly source: Source;
+  readonly cuda: boolean;
+  /** The package that gets the library. */
+  readonly folder: string;
+  readonly show: DownloadShow;
+  readonly signal?: AbortSignal | undefined;
+  /** The wheel that pip is asked for. */
+  readonly wheel?: Wheel;
+}
+
+/** What a native library says of itself once it has computed correctly. */
+const checked = z.object({
+  /** Of TensorFlow. */
+  version: z.string(),
+  device: z.enum(['CPU', 'GPU']),
+});
+export type Checked = z.infer<typeof checked>;
+
+/** What a set-up leaves in the package, beside the libraries. */
+const marker = z.object({
+  source: z.string(),
+  cuda: z.boolean(),
+  tensorflow: z.string(),
+  device: z.enum(['CPU', 'GPU']),
+});
+export type Installed = z.infer<typeof marker>;
+
+const markerFile = (folder: string) => join(folder, 'deps', 'setup.json');
+
+/** What was set up there; undefined where nothing was, or not by us. */
+export function installed(folder: string): Installed | undefined {
+  const isThere = existsSync(bindingFile(folder)) && existsSync(markerFile(folder));
+  return isThere ? readJson(markerFile(folder), marker) : undefined;
+}
+
+/** Libraries and binding, and what they need while they are made. */
+const neededBytes = { cpu: 1.5e9, cuda: 12e9 };
+
+/**
+ * Gives the package its native library and compiles its binding against it. All is made in a copy of the package
+ * beside it, which has to compute correctly before anything of the package changes.
+ *
+ * @returns what is there now, and whether it was there before
+ * @throws UserError telling what is missing or went wrong, in which case the package is as it was
+ */
+export async function setUp(options: SetupOptions): Promise<Installed & { readonly already: boolean }> {
+  const { source, cuda, folder, show, signal } = options;
+  const name = typeof source === 'string' ? source : resolve(source.folder);
+  const before = installed(folder);
+  const isThere = before?.source === name && before.cuda === cuda && (await check(folder)).found;
+  if (isThere) return { ...before, already: true };
+
+  if (source !== 'google') checkPlatform();
+  const stage = beginStage(folder);
+  try {
+    checkSpace(stage, cuda ? neededBytes.cuda : neededBytes.cpu);
+    if (source === 'google') {
+      await runInstallScript(stage, cuda, signal);
+    } else {
+      // Both are looked for before anything is downloaded.
+      const compiler = required(findCompiler());
+      const headers = required(findNodeHeaders());
+      if (source === 'pip') await fetchWheel(options.wheel ?? (cuda ? cudaWheel : cpuWheel), { stage, show, signal });
+      else await takeFolder(source.folder, options.wheel ?? cpuWheel, options, stage);
+      show.line('Compila el enlace con Node…');
+      await compile(stage, compiler.command, headers.folder, signal);
+    }
+    show.line('Comprueba un producto y un gradiente…');
+    const { found, reason } = await check(stage);
+    if (signal?.aborted) throw interrupted();
+    if (!found) throw new UserError(`La biblioteca preparada no funciona (${reason}): el paquete queda como estaba.`);
+    const now: Installed = { source: name, cuda, tensorflow: found.version, device: found.device };
+    writeFileSync(markerFile(stage), `${JSON.stringify(now)}\n`);
+    replace(folder, stage);
+    return { ...now, already: false };
+  } catch (error) {
+    throw signal?.aborted ? interrupted() : writeError(folder, error);
+  } finally {
+    rmSync(stage, { recursive: true, force: true });
+  }
+}
+
+/** Takes the native library out of the package. @returns whether there was one */
+export function undo(folder: string): boolean {
+  const parts = ['lib', 'deps'].map((part) => join(folder, part)); // first the binding: without it nobody loads the rest
+  const there = parts.some((part) => existsSync(part));
+  for (const part of parts) rmSync(part, { recursive: true, force: true });
+  return there;
+}
+
+const interrupted = () => new UserError('Interrumpido: el paquete queda como estaba.');
+
+/** The wheels are for Linux on x86-64 with glibc; on other platforms Google's older build may exist. */
+function checkPlatform(): void {
+  const report = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
+  const glibc = report.header?.glibcVersionRuntime;
+  const [major = 0, minor = 0] = (glibc ?? '').split('.').map(Number);
+  if (process.platform === 'linux' && process.arch === 'x64' && (major > 2 || (major === 2 && minor >= 27))) return;
+  const libc = process.platform === 'linux' ? `, ${glibc ? `glibc ${glibc}` : 'sin glibc'}` : '';
+  const here = `${process.platform} ${process.arch}${libc}`;
+  throw new UserError(
+    `La biblioteca de pip es para Linux x64 con glibc 2.27 o posterior, y esto es ${here}: prueba con --from google, o quédate `
+    + 'con --backend wasm, que no necesita nada.');
+}
+
+function checkSpace(folder: string, bytes: number): void {
+  const { bavail, bsize } = statfsSync(folder);
+  if (bavail * bsize >= bytes) return;
+  throw new UserError(
+    `Hacen falta ${formatBytes(bytes)} libres en el disco de «${dirname(folder)}» y quedan ${formatBytes(bavail * bsize)}: `
+    + 'libera espacio y repite la orden.');
+}
+
+/** A copy of the package without native parts, beside it, so that it finds the same dependencies. */
+function beginStage(folder: string): string {
+  const beginning = `.${basename(folder)}-`;
+  for (const name of readdirSync(dirname(folder)).filter((name) => name.startsWith(beginning))) {
+    const owner = Number(name.slice(beginning.length).split('-')[0]);
+    if (isAlive(owner)) continue;
+    rmSync(join(dirname(folder), name), { recursive: true, force: true }); // of a set-up that was killed
+  }
+  const stage = join(dirname(folder), `${beginning}${process.pid}-${randomUUID().slice(0, 8)}`);
+  const native = new Set(['deps', 'lib', 'build'].map((part) => join(folder, part)));
+  cpSync(folder, stage, { recursive: true, filter: (path) => !native.has(path) });
+  for (const part of ['deps/lib', 'lib']) mkdirSync(join(stage, part), { recursive: true });
+  return stage;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/** Puts the stage's native parts in the place of the package's: the binding leaves first and comes last. */
+function replace(folder: string, stage: string): void {
+  const old = join(stage, 'old');
+  mkdirSync(old);
+  for (const part of ['lib', 'deps']) if (existsSync(join(folder, part))) renameSync(join(folder, part), join(old, part));
+  for (const part of ['deps', 'lib']) renameSync(join(stage, part), join(folder, part));
+}
+
+/** The package's own way: Google's TensorFlow 2.9.1 and the binding that was compiled for it. */
+async function runInstallScript(stage: string, cuda: boolean, signal?: AbortSignal): Promise<void> {
+  const binaries = resolve(stage, '..', '..', '.bin'); // where it looks for node-pre-gyp
+  const { ok, reason } = await run(process.execPath, ['scripts/install.js', cuda ? 'gpu' : 'cpu', 'download'], {
+    cwd: stage, env: { PATH: `${binaries}:${process.env['PATH']}` }, signal,
+  });
+  if (ok && existsSync(bindingFile(stage))) return;
+  throw new UserError(
+    `El guion de instalación de @tensorflow/tfjs-node-gpu no lo consigue (${reason}): comprueba que la red llega a `
+    + 'storage.googleapis.com, o usa --from pip.');
+}
+
+/** Libraries from a folder: a wheel as pip downloads it, or unpacked, such as `site-packages/tensorflow`. */
+async function takeFolder(given: string, wheel: Wheel, { show, signal }: SetupOptions, stage: string): Promise<void> {
+  const folder = resolve(given);
+  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new UserError(`«${given}» no es una carpeta: da en --from pip, google o la carpeta de la biblioteca.`);
+  }
+  if (existsSync(join(folder, wheel.file))) {
+    const { command } = required(findPython(), ', que abre el fichero de pip');
+    await unpackWheel(command, wheel, join(folder, wheel.file), { stage, show, signal });
+    return;
+  }
+  const places = [folder, join(folder, 'lib')];
+  const place = places.find((each) => existsSync(join(each, 'libtensorflow_framework.so.2')) && libraryOf(each));
+  if (place === undefined || !existsSync(join(folder, 'include', 'tensorflow', 'c', 'c_api.h'))) {
+    throw new UserError(
+      `En «${given}» no está la biblioteca: se esperaba ${wheel.file}, o bien libtensorflow_cc.so.2 (o libtensorflow.so.2), `
+      + 'libtensorflow_framework.so.2 e include/tensorflow/c/c_api.h, como en la carpeta «tensorflow» de Python.');
+  }
+  for (const name of [libraryOf(place)!, 'libtensorflow_framework.so.2']) {
+    copyFileSync(join(place, name), join(stage, 'deps', 'lib', name), constants.COPYFILE_FICLONE);
+  }
+  symlinkSync(join(folder, 'include'), join(stage, 'include'));
+  const nvidia = join(dirname(folder), 'nvidia'); // CUDA as pip installs it, which TensorFlow looks for there
+  if (existsSync(nvidia)) symlinkSync(nvidia, join(stage, 'deps', 'nvidia'));
+}
+
+function libraryOf(folder: string): string | undefined {
+  return ['libtensorflow_cc.so.2', 'libtensorflow.so.2'].find((name) => existsSync(join(folder, name)));
+}
+
+/** Compiles the binding that the package brings as source: two files against Node-API and TensorFlow's C API. */
+async function compile(stage: string, compiler: string, nodeHeaders: string, signal?: AbortSignal): Promise<void> {
+  const libraries = [libraryOf(join(stage, 'deps', 'lib'))!, 'libtensorflow_framework.so.2'].map((name) => `deps/lib/${name}`);
+  const output = bindingFile(stage);
+  mkdirSync(dirname(output), { recursive: true });
+  const { ok, reason } = await run(compiler, [
+    '-std=c++17', '-O2', '-fPIC', '-shared', '-DNAPI_VERSION=8', '-DNODE_GYP_MODULE_NAME=tfjs_binding',
+    '-I', nodeHeaders, '-I', 'include', '-I', '.', 'binding/tfjs_backend.cc', 'binding/tfjs_binding.cc',
+    ...libraries, '-Wl,-rpath,$ORIGIN/../../deps/lib', '-o', output,
+  ], { cwd: stage, signal });
+  rmSync(join(stage, 'include'), { recursive: true, force: true });
+  if (!ok) throw new UserError(`«${compiler}» no compila el enlace (${reason}): el paquete queda como estaba.`);
+}
+
+/** Whether the package in the folder computes correctly, in a process of its own. */
+async function check(folder: string): Promise<{ found?: Checked; reason: string }> {
+  const program = join(import.meta.dirname, 'self-check.ts');
+  let printed = '';
+  const { ok, reason } = await run(process.execPath, ['--import', 'tsx', program, folder], {
+    line: (line) => (printed = line),
+  });
+  if (!ok) {
+    const hint = reason.includes('SIGILL') ? ': la CPU no tiene las instrucciones AVX que pide' : '';
+    return { reason: `${reason}${hint}` };
+  }
+  return { found: checked.parse(JSON.parse(printed)), reason: '' };
+}
