@@ -6,7 +6,7 @@ import type { PromptTemplate } from './prompt.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
 /** The label of a position that nothing is learnt from. */
-const IGNORED = -100;
+export const IGNORED = -100;
 
 export interface Example {
   /** Prompt and answer, with the special tokens of the model. */

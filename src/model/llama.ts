@@ -210,8 +210,13 @@ function causalMask({ heads, kvHeads }: LlamaConfig, seq: number, window: number
   return tf.tensor4d(mask, [1, 1, group * seq, seq]);
 }
 
-export function disposePlacement({ rotary, mask, sliding }: Placement): void {
-  tf.dispose([rotary.cos, rotary.sin, rotary.turn, mask, ...(sliding ? [sliding.mask] : [])]);
+/** All its tensors, always in the same order. */
+export function placementTensors({ rotary, mask, sliding }: Placement): Tensor[] {
+  return [rotary.cos, rotary.sin, rotary.turn, mask, ...(sliding ? [sliding.mask] : [])];
+}
+
+export function disposePlacement(place: Placement): void {
+  tf.dispose(placementTensors(place));
 }
 
 /** Logits at every position of one batch of sequences. ids: int32 (batch·seq) → (batch·seq, vocab). */

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
 import { byteLength, dequantize } from '../quant/quantize.ts';
 import type { QuantizedTensor } from '../quant/quantize.ts';
+import { outside } from '../tensor/graph.ts';
 import { linear } from '../tensor/ops.ts';
 
 /** A weight of the model: something that can be had as a float32 tensor when a block needs it. */
@@ -33,11 +34,11 @@ export class DenseWeight implements Weight {
   }
 
   tensor(): Tensor {
-    return this.held;
+    return outside(() => this.held);
   }
 
   linear(x: Tensor2D): Tensor2D {
-    return linear(x, this.held as Tensor2D, false);
+    return linear(x, this.tensor() as Tensor2D, false);
   }
 
   dispose(): void {
@@ -60,7 +61,7 @@ export class QuantizedWeight implements Weight {
   }
 
   tensor(): Tensor {
-    return tf.tensor(dequantize(this.quantized), [...this.shape]);
+    return outside(() => tf.tensor(dequantize(this.quantized), [...this.shape]));
   }
 
   linear(x: Tensor2D): Tensor2D {
@@ -87,8 +88,7 @@ export class Parameter implements Weight {
   }
 
   tensor(): Tensor {
-    this.device ??= tf.keep(tf.tensor(this.values, [...this.shape]));
-    return this.device;
+    return outside(() => this.device ??= tf.keep(tf.tensor(this.values, [...this.shape])));
   }
 
   linear(x: Tensor2D): Tensor2D {

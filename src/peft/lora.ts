@@ -145,7 +145,7 @@ export class Lora implements PeftAdapter {
     if (!layer) return y;
     const { dropout: rate } = this.options;
     const drops = pass.training && rate > 0;
-    const kept = drops ? dropout(x, rate, Random.for(pass.seed, path).uint32()) : x;
+    const kept = drops ? dropout(x, rate, pass.seed, path) : x;
     const low = linear(kept, layer.a.tensor() as Tensor2D, true); // (rows, r)
     const update = linear(low, layer.b.tensor() as Tensor2D, true).mul<Tensor2D>(layer.scaling); // (rows, out)
     if (!layer.magnitude) return y.add(update);

@@ -1,24 +1,30 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
 import { Random } from '../random.ts';
+import { outside } from './graph.ts';
 import * as kernel from './kernels/dropout.ts';
 import type { DropoutDraw } from './kernels/dropout.ts';
 
 /**
  * Inverted dropout (Srivastava et al., 2014): each element becomes 0 with probability `rate`, else x / (1 − rate).
- * What is dropped is a function of the seed alone, so that a recomputed block drops what its forward
- * dropped, and the way back drops the same without having kept a mask.
+ * What is dropped is a function of the pass's seed and the layer's path alone, so that a recomputed block drops what
+ * its forward dropped.
  */
-export function dropout(x: Tensor2D, rate: number, seed: number): Tensor2D {
-  const random = new Random(seed);
-  const state = () => random.uint32() || 1; // zero would stay zero
-  const draw: DropoutDraw = {
-    threshold: Math.round(rate * 2 ** 32), scale: 1 / (1 - rate), states: [state(), state(), state(), state()],
+export function dropout(x: Tensor2D, rate: number, seed: number, path: string): Tensor2D {
+  const draw = (seed: number): DropoutDraw => {
+    const random = new Random(Random.for(seed, path).uint32());
+    const state = () => random.uint32() || 1; // zero would stay zero
+    return {
+      threshold: Math.round(rate * 2 ** 32), scale: 1 / (1 - rate), states: [state(), state(), state(), state()],
+    };
   };
-  const drop = (x: Tensor): Tensor => (tf.getBackend() === 'wasm'
-    ? kernel.dropout(x, draw)
-    : x.mul(tf.tensor(dropoutMask(x.size, draw), x.shape)));
-  return tf.customGrad((x) => ({ value: drop(x as Tensor), gradFunc: drop }))(x) as Tensor2D;
+  if (tf.getBackend() === 'wasm') {
+    const drop = (x: Tensor): Tensor => kernel.dropout(x, draw(seed));
+    return tf.customGrad((x) => ({ value: drop(x as Tensor), gradFunc: drop }))(x) as Tensor2D;
+  }
+  const { size, shape } = x;
+  const mask = outside((seed) => tf.tensor(dropoutMask(size, draw(seed)), shape), seed);
+  return x.mul(mask);
 }
 
 /** 0 or `scale` for each of `size` elements, by four xorshift32 generators in turn (Marsaglia, 2003). */

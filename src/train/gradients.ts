@@ -1,9 +1,11 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs';
+import { IGNORED } from '../data/batches.ts';
 import type { Batch } from '../data/batches.ts';
-import { causalPlacement, disposePlacement } from '../model/llama.ts';
+import { causalPlacement, disposePlacement, placementTensors } from '../model/llama.ts';
 import type { LlamaModel, Pass, Placement } from '../model/llama.ts';
 import type { Parameter } from '../model/weights.ts';
+import type { Graphs } from '../tensor/graph.ts';
 import { crossEntropy, gatherRows } from '../tensor/ops.ts';
 import type { Trainable } from '../peft/trainable.ts';
 
@@ -13,6 +15,8 @@ export interface GradientOptions {
   readonly scale: number;
   /** Keep only each block's input and compute the block again on the way back. */
   readonly checkpointing: boolean;
+  /** Runs each block as a graph (native TensorFlow, with checkpointing). */
+  readonly graphs?: Graphs | undefined;
 }
 
 export interface LossAndGradients {
@@ -25,8 +29,9 @@ export interface LossAndGradients {
 }
 
 /** Loss of one batch and its gradient with respect to every trainable parameter. */
-export function lossAndGradients(trainable: Trainable, batch: Batch, options: GradientOptions): LossAndGradients {
+export function lossAndGradients(trainable: Trainable, given: Batch, options: GradientOptions): LossAndGradients {
   const { config } = trainable.base;
+  const batch = options.graphs ? padded(given) : given;
   const place = causalPlacement(config, batch.batchSize, batch.seqLength);
   const ids = tf.tensor1d(batch.tokens, 'int32');
   const targets = answerTargets(batch);
@@ -37,6 +42,23 @@ export function lossAndGradients(trainable: Trainable, batch: Batch, options: Gr
     disposePlacement(place);
     tf.dispose([ids, targets.rows, targets.labels]);
   }
+}
+
+/** Sequences are this long, or twice, three times… as long: a graph is of one shape, and there should be few. */
+const LENGTH_STEP = 32;
+
+/** Longer by tokens that nobody sees: they come after the text. */
+function padded(batch: Batch): Batch {
+  const { batchSize, seqLength } = batch;
+  const longer = Math.ceil(seqLength / LENGTH_STEP) * LENGTH_STEP;
+  const widen = (values: Int32Array, filling: number) => {
+    const wide = new Int32Array(batchSize * longer).fill(filling);
+    for (let row = 0; row < batchSize; row++) {
+      wide.set(values.subarray(row * seqLength, (row + 1) * seqLength), row * longer);
+    }
+    return wide;
+  };
+  return { ...batch, tokens: widen(batch.tokens, 0), labels: widen(batch.labels, IGNORED), seqLength: longer };
 }
 
 interface Targets {
@@ -64,7 +86,8 @@ function answerLoss(model: LlamaModel, x: Tensor2D, { rows, labels }: Targets, s
  * frees one at a time. Dequantised weights live for one block, too.
  */
 function backwardByBlocks(
-  { base, parameters }: Trainable, ids: Tensor1D, targets: Targets, place: Placement, { pass, scale }: GradientOptions,
+  { base, parameters }: Trainable, ids: Tensor1D, targets: Targets, place: Placement,
+  { pass, scale, graphs }: GradientOptions,
 ): LossAndGradients {
   const { layers } = base.config;
   const gradients = new Map<Parameter, Tensor>();
@@ -77,27 +100,50 @@ function backwardByBlocks(
   const embedding = stage('model.embed_tokens.');
   const ending = [...stage('model.norm.'), ...parameters.filter((parameter) => parameter === base.headWeight)];
 
-  const last = layers - 1;
+  const blockCall = (name: string, member: number, args: Tensor[]) =>
+    ({ name, member, args: [...args, ...placementTensors(place)], seed: pass.seed });
+
+  // The last block runs on into the head: to compute it once before and once again on the way back would be in vain.
+  // But a graph of both would serve for one number of answers only.
+  const joined = graphs ? -1 : layers - 1;
   const inputs = [tf.tidy(() => base.embed(ids))]; // each (batch·seq, hidden)
-  for (let layer = 0; layer < last; layer++) {
-    inputs.push(tf.tidy(() => base.block(layer, inputs[layer]!, place, pass)));
+  for (let layer = 0; layer < layers && layer !== joined; layer++) {
+    const input = inputs[layer]!;
+    const block = () => [base.block(layer, input, place, pass)];
+    inputs.push((graphs ? graphs.run(blockCall('forward', layer, [input]), block) : tf.tidy(block))[0] as Tensor2D);
   }
+  const output = graphs && inputs.pop();
   const checkpointBytes = inputs.reduce((sum, input) => sum + input.size * 4, 0);
 
   let loss = NaN;
   let dx: Tensor | undefined;
-  for (let layer = last; layer >= 0; layer--) {
+  if (output) {
+    const { value, gradients: found } = differentiate([output, ...tensors(ending)], () =>
+      answerLoss(base, output, targets, scale));
+    loss = value.dataSync()[0]!;
+    tf.dispose([value, output]);
+    dx = found.shift();
+    ending.forEach((parameter, i) => add(parameter, found[i]!));
+  }
+  for (let layer = layers - 1; layer >= 0; layer--) {
     const input = inputs[layer]!;
-    // The last block runs on into the head: to compute it once before and once again here would be in vain.
-    const trained = [...stage(`model.layers.${layer}.`), ...(layer === last ? ending : [])];
+    const trained = [...stage(`model.layers.${layer}.`), ...(layer === joined ? ending : [])];
     // Nothing below the first block learns unless the embedding does.
     const passOn = layer > 0 || embedding.length > 0;
-    const { value, gradients: found } = differentiate([...(passOn ? [input] : []), ...tensors(trained)], () => {
+    const again = () => differentiate([...(passOn ? [input] : []), ...tensors(trained)], () => {
       const output = base.block(layer, input, place, pass);
-      return layer === last ? answerLoss(base, output, targets, scale) : output;
+      return layer === joined ? answerLoss(base, output, targets, scale) : output;
     }, dx);
-    if (layer === last) loss = value.dataSync()[0]!;
-    tf.dispose([value, input, ...(dx ? [dx] : [])]);
+    let found: Tensor[];
+    if (graphs) {
+      found = graphs.run(blockCall('backward', layer, [input, dx!]), () => again().gradients);
+    } else {
+      const { value, gradients } = again();
+      if (layer === joined) loss = value.dataSync()[0]!;
+      value.dispose();
+      found = gradients;
+    }
+    tf.dispose([input, ...(dx ? [dx] : [])]);
     dx = passOn ? found.shift() : undefined;
     trained.forEach((parameter, i) => add(parameter, found[i]!));
   }

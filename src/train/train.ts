@@ -7,6 +7,7 @@ import { UserError } from '../errors.ts';
 import type { Trainable } from '../peft/trainable.ts';
 import { Random } from '../random.ts';
 import type { MemoryUse, TrainEvent } from '../runs/events.ts';
+import { graphMode } from '../tensor/graph.ts';
 import { TensorMemory } from '../tensor/memory.ts';
 import { AdamW, adamwDefaults } from './adamw.ts';
 import type { OptimizerName } from './adamw.ts';
@@ -87,6 +88,7 @@ export async function* train(
   hooks.start?.(steps);
   const optimizer = new AdamW(parameters, { ...adamwDefaults, ...o });
   const memory = new TensorMemory();
+  const graphs = o.checkpointing ? graphMode() : undefined;
   const events: TrainEvent[] = []; // what a resumed run has already told
   const tell = (event: TrainEvent) => (events.push(event), event);
   let checkpointBytes = 0;
@@ -135,6 +137,7 @@ export async function* train(
     });
   } finally {
     optimizer.close();
+    graphs?.dispose();
     memory.close();
   }
 
@@ -150,6 +153,7 @@ export async function* train(
         pass: { training: true, seed: Random.for(o.seed, 'dropout', step, micro).uint32() },
         scale: 1 / answerTokens,
         checkpointing: o.checkpointing,
+        graphs,
       });
       loss += result.loss;
       checkpointBytes = Math.max(checkpointBytes, result.checkpointBytes);

@@ -7,7 +7,7 @@ const rows = 101;
 const width = 37; // no whole number of vectors
 
 const dropped = (rate: number, seed: number) =>
-  tf.tidy(() => dropout(tf.ones([rows, width]), rate, seed).dataSync<'float32'>());
+  tf.tidy(() => dropout(tf.ones([rows, width]), rate, seed, 'q_proj').dataSync<'float32'>());
 
 describe.each(['cpu', 'wasm'] as const)('dropout on %s', (backend) => {
   it('drops its share and scales the rest, so that the mean stays', async () => {
@@ -25,9 +25,15 @@ describe.each(['cpu', 'wasm'] as const)('dropout on %s', (backend) => {
     expect(dropped(0.25, 7)).not.toEqual(dropped(0.25, 8));
   });
 
+  it('is another one in another layer', async () => {
+    await useBackend(backend);
+    const other = tf.tidy(() => dropout(tf.ones([rows, width]), 0.25, 7, 'k_proj').dataSync());
+    expect(other).not.toEqual(dropped(0.25, 7));
+  });
+
   it('passes the gradient where it passed the value', async () => {
     await useBackend(backend);
-    const gradient = tf.grad((x) => dropout(x as tf.Tensor2D, 0.25, 7).sum())(tf.ones([rows, width])).dataSync();
+    const gradient = tf.grad((x) => dropout(x as tf.Tensor2D, 0.25, 7, 'q_proj').sum())(tf.ones([rows, width])).dataSync();
     expect(gradient).toEqual(dropped(0.25, 7));
   });
 });

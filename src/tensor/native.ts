@@ -1,0 +1,86 @@
+import * as tf from '@tensorflow/tfjs';
+import type { Tensor, TensorInfo } from '@tensorflow/tfjs';
+
+/** TensorFlow's numbers for its types (`tensorflow/core/framework/types.proto`). */
+export const types = { float32: 1, int32: 3, bool: 10, bfloat16: 14 } as const;
+
+/** An attribute of an operation. `type` is one of the binding's constants `TF_ATTR_…`. */
+export interface Attribute {
+  readonly name: string;
+  readonly type: number;
+  readonly value: number | boolean | string | readonly number[];
+}
+
+export interface TensorMetadata {
+  readonly id: number;
+  readonly dtype: number;
+  readonly shape: number[];
+}
+
+/** The C++ side of tfjs-node, as much as we need. */
+export interface Binding {
+  readonly TF_ATTR_STRING: number;
+  readonly TF_ATTR_INT: number;
+  readonly TF_ATTR_FLOAT: number;
+  readonly TF_ATTR_BOOL: number;
+  readonly TF_ATTR_TYPE: number;
+  loadSavedModel(folder: string, tags: string): number;
+  deleteSavedModel(id: number): void;
+  runSavedModel(id: number, inputs: readonly number[], inputNames: string, outputNames: string): TensorMetadata[];
+}
+
+/** What tfjs-node keeps of a tensor: `values` until TensorFlow has taken them, from then on its `id` there. */
+export interface Held {
+  readonly shape: number[];
+  readonly dtype: number;
+  readonly values: ArrayBufferView | null;
+  readonly id: number;
+  readonly refCount: number;
+}
+
+/** The insides of tfjs-node's backend: all its kernels end in one of the two `execute…`. */
+export interface NodeBackend {
+  readonly binding: Binding;
+  readonly tensorMap: { get(dataId: object): Held; set(dataId: object, held: Held): void };
+  executeSingleOutput: (op: string, attributes: readonly Attribute[], inputs: readonly TensorInfo[]) => Tensor;
+  executeMultipleOutputs: (
+    op: string, attributes: readonly Attribute[], inputs: readonly TensorInfo[], outputs: number,
+  ) => Tensor[];
+  getInputTensorIds: (inputs: readonly TensorInfo[]) => number[];
+  createOutputTensor: (metadata: TensorMetadata) => Tensor;
+  readSync: (dataId: object) => ArrayBufferView;
+}
+
+/** The backend of native TensorFlow, which must be the current one; it is taught that there is a bfloat16. */
+export function nodeBackend(): NodeBackend {
+  const backend = tf.backend() as unknown as NodeBackend;
+  if (!Object.hasOwn(backend, 'createOutputTensor')) {
+    const original = backend.createOutputTensor.bind(backend);
+    backend.createOutputTensor = (metadata) => (metadata.dtype === types.bfloat16
+      ? heldTensor(backend, metadata.dtype, metadata.shape, metadata.id)
+      : original(metadata));
+  }
+  return backend;
+}
+
+/**
+ * A tensor for something that TensorFlow holds already. One of bfloat16 passes for float32 in TensorFlow.js, which
+ * has no such type; only `toBfloat16` makes them, and only the products here may take them.
+ */
+export function heldTensor(backend: NodeBackend, dtype: number, shape: number[], id: number): Tensor {
+  const dataId = {};
+  backend.tensorMap.set(dataId, { shape, dtype, values: null, id, refCount: 1 });
+  const name = dtype === types.int32 ? 'int32' : dtype === types.bool ? 'bool' : 'float32';
+  return tf.engine().makeTensorFromTensorInfo({ dataId, shape, dtype: name });
+}
+
+/** Runs one of TensorFlow's own operations. Attributes: a type by its name, a flag by a boolean. */
+export function execute(
+  op: string, attributes: Readonly<Record<string, keyof typeof types | boolean>>, inputs: readonly TensorInfo[],
+): Tensor {
+  const backend = nodeBackend();
+  const { TF_ATTR_BOOL, TF_ATTR_TYPE } = backend.binding;
+  return backend.executeSingleOutput(op, Object.entries(attributes).map(([name, value]) => (typeof value === 'boolean'
+    ? { name, type: TF_ATTR_BOOL, value }
+    : { name, type: TF_ATTR_TYPE, value: types[value] })), inputs);
+}

@@ -1,0 +1,125 @@
+import * as tf from '@tensorflow/tfjs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { LlamaModel } from '../../src/model/llama.ts';
+import { QuantizedWeight } from '../../src/model/weights.ts';
+import type { Weight } from '../../src/model/weights.ts';
+import { addLora } from '../../src/peft/lora.ts';
+import type { LoraOptions } from '../../src/peft/lora.ts';
+import type { PeftModel } from '../../src/peft/adapter.ts';
+import { quantize } from '../../src/quant/quantize.ts';
+import { Random } from '../../src/random.ts';
+import { hasTensorflow, useBackend } from '../../src/tensor/backend.ts';
+import { Graphs } from '../../src/tensor/graph.ts';
+import { adamwDefaults, AdamW } from '../../src/train/adamw.ts';
+import { lossAndGradients } from '../../src/train/gradients.ts';
+import { tinyBase, tinyBatch, tinyConfig } from '../tiny.ts';
+
+/** The tiny base, its matrices in 4 bits, under adapters that change something. */
+function model(options: Partial<LoraOptions> = {}): PeftModel {
+  const dense = tinyBase();
+  const weights = [...dense.weights].map(([name, weight]): [string, Weight] => (/(proj)\.weight$/.test(name)
+    ? [name, new QuantizedWeight(quantize(weight.tensor().dataSync() as Float32Array, weight.shape))]
+    : [name, weight]));
+  const peft = addLora(new LlamaModel(tinyConfig, new Map(weights)), { r: 2, alpha: 4, dropout: 0.1, ...options });
+  const random = new Random(3);
+  for (const parameter of peft.parameters) {
+    parameter.values.forEach((value, i) => (parameter.values[i] = value + 0.3 * random.normal()));
+  }
+  return peft;
+}
+
+/** The tiny batch, of a length that needs no padding. */
+function longBatch(seed: number): ReturnType<typeof tinyBatch> {
+  const { tokens, labels, lengths, batchSize, seqLength } = tinyBatch(seed);
+  const widen = (values: Int32Array, filling: number) => Int32Array.from({ length: batchSize * 32 }, (_, i) =>
+    (i % 32 < seqLength ? values[Math.floor(i / 32) * seqLength + i % 32]! : filling));
+  return { tokens: widen(tokens, 0), labels: widen(labels, -100), lengths, batchSize, seqLength: 32 };
+}
+
+/** Losses of a few steps, each with another batch, another dropout and changed adapters. */
+function train(
+  peft: PeftModel, graphs: Graphs | undefined, batchOf = longBatch,
+): { losses: number[]; last: Float32Array[] } {
+  const optimizer = new AdamW(peft.parameters, adamwDefaults);
+  let last: Float32Array[] = [];
+  const losses = [1, 2, 3, 4].map((seed) => {
+    const { loss, gradients } = lossAndGradients(peft, batchOf(seed), {
+      pass: { training: true, seed }, scale: 1 / 8, checkpointing: true, graphs,
+    });
+    last = gradients.map((gradient) => gradient.dataSync<'float32'>().slice());
+    tf.dispose(gradients);
+    optimizer.step(last, 0.01);
+    return loss;
+  });
+  optimizer.close();
+  return { losses, last };
+}
+
+// Native TensorFlow is there after `npm run setup:tensorflow` only.
+describe.runIf(hasTensorflow())('blocks as graphs, on native TensorFlow', () => {
+  beforeAll(() => useBackend('tensorflow'));
+
+  it.each([
+    ['LoRA with dropout', {}], ['rsLoRA', { useRslora: true }],
+    ['other ranks in some layers', { rankPattern: { 'layers.1.self_attn.q_proj': 3 } }],
+    ['two targets', { targetModules: ['q_proj', 'v_proj'] }],
+    ['a trained head and norms', { modulesToSave: ['lm_head', 'embed_tokens', 'norm'] }],
+  ] as [string, Partial<LoraOptions>][])('give the losses and gradients of the program itself: %s', (_, options) => {
+    const plain = train(model(options), undefined);
+    const graphs = new Graphs();
+    const recorded = train(model(options), graphs);
+    expect(graphs.problems).toEqual(new Map());
+    recorded.losses.forEach((loss, i) => expect(loss).toBeCloseTo(plain.losses[i]!, 5));
+    recorded.last.forEach((gradient, i) =>
+      gradient.forEach((value, j) => expect(value).toBeCloseTo(plain.last[i]![j]!, 4)));
+    graphs.dispose();
+  });
+
+  it('leave a block that reads its values on the way as it is: DoRA', () => {
+    const plain = train(model({ useDora: true }), undefined);
+    const graphs = new Graphs();
+    const recorded = train(model({ useDora: true }), graphs);
+    expect([...graphs.problems.keys()].sort()).toEqual(['backward', 'forward']);
+    recorded.losses.forEach((loss, i) => expect(loss).toBeCloseTo(plain.losses[i]!, 5));
+  });
+
+  it('pad a batch to one of few lengths, which changes nothing', () => {
+    const plain = train(model({ dropout: 0 }), undefined, tinyBatch);
+    const graphs = new Graphs();
+    const recorded = train(model({ dropout: 0 }), graphs, tinyBatch);
+    recorded.losses.forEach((loss, i) => expect(loss).toBeCloseTo(plain.losses[i]!, 5));
+    graphs.dispose();
+  });
+
+  it('leave no tensor behind', () => {
+    const peft = model();
+    const graphs = new Graphs();
+    train(peft, graphs);
+    const before = tf.memory().numTensors;
+    train(peft, graphs);
+    expect(tf.memory().numTensors).toBe(before);
+    graphs.dispose();
+  });
+});
+
+describe.runIf(hasTensorflow())('a function that cannot be a graph', () => {
+  beforeAll(() => useBackend('tensorflow'));
+
+  it.each([
+    ['a tensor of shape [3] comes from outside unannounced', () => {
+      const held = tf.ones([3]).square();
+      return (x: tf.Tensor) => x.add(held);
+    }],
+    ['numbers of shape [3] are written into it', () => (x: tf.Tensor) => x.add(tf.tensor1d([1, 2, 3]))],
+    ['it reads values', () => (x: tf.Tensor) => x.mul(x.max().dataSync()[0]!)],
+  ] as const)('runs as it is, and says why: %s', (problem, make) => {
+    const f = make();
+    const graphs = new Graphs();
+    for (const scale of [1, 2]) {
+      const x = tf.tensor1d([1, 2, 3]).mul(scale);
+      const [y] = graphs.run({ name: 'f', member: 0, args: [x], seed: 0 }, () => [f(x)]);
+      expect(y!.dataSync()).toEqual(f(x).dataSync());
+    }
+    expect(graphs.problems.get('f')).toBe(problem);
+  });
+});
