@@ -4,7 +4,7 @@ import { methodNames } from '../peft/methods.ts';
 import { backendNames } from '../tensor/backend.ts';
 import { optimizerNames } from '../train/adamw.ts';
 import {
-  choice, helpText, integer, notNegative, option, optional, parseOptions, positive, share, text, toggle,
+  choice, helpText, integer, notNegative, option, optional, parseOptions, positive, repeated, share, text, toggle,
 } from './options.ts';
 import type { Kind, Values } from './options.ts';
 import type { Sources } from './sources.ts';
@@ -61,6 +61,8 @@ const adapter = {
   r: option('r', 'N', 'rango de LoRA', integer(1), '16'),
   alpha: option('alpha', 'N', 'escala: multiplica por alpha / r; en rslora, por alpha / √r', positive, '16'),
   dropout: option('dropout', 'X', 'dropout de LoRA, de 0 a menos de 1', share, '0.05'),
+  experts: option('experts', 'N', 'adaptadores por capa en adamix', integer(1), '4'),
+  adapters: repeated('adapter', 'DIR', 'carpeta de un adaptador de los que elige router; una vez por cada uno', folder),
   targetModules: optional('target-modules', 'CAPAS', 'all-linear, capas separadas por comas o expresión regular', targets,
     'all-linear'),
 };

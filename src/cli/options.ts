@@ -80,11 +80,11 @@ export function option<T>(
   return { name, placeholder, help, defaultText: fallback, kind: { ...kind, schema } };
 }
 
-/** An option that may be given several times, and its one value when it is not given. */
+/** An option that may be given several times; when it is not given, its one value or none. */
 export function repeated<T>(
-  name: string, placeholder: string, help: string, kind: Kind<T>, fallback: string,
+  name: string, placeholder: string, help: string, kind: Kind<T>, fallback?: string,
 ): Option<T[]> {
-  const schema = z.preprocess((given) => given ?? [fallback], z.array(kind.schema));
+  const schema = z.preprocess((given) => given ?? (fallback === undefined ? [] : [fallback]), z.array(kind.schema));
   return { name, placeholder, help, defaultText: fallback, repeats: true, kind: { ...kind, schema } };
 }
 

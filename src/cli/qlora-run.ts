@@ -27,8 +27,8 @@ export async function runQlora(
     targetModules: given.targetModules ?? method.targetModules,
   };
   const events: TrainEvent[] = [];
-  const { peft, r, alpha, dropout, targetModules, seed } = flags;
-  const adapter = { r, alpha, dropout, targetModules, seed };
+  const { peft, r, alpha, dropout, experts, adapters, targetModules, seed } = flags;
+  const adapter = { r, alpha, dropout, experts, adapters, targetModules, seed };
   recorder.heading('1/4 · Carga el modelo base en 4 bits');
   await program({
     modelDir: sources.model.folder,

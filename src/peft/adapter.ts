@@ -3,8 +3,8 @@ import type { Adapter, LlamaModel } from '../model/llama.ts';
 import type { Parameter } from '../model/weights.ts';
 import type { Trainable, TrainingHooks } from './trainable.ts';
 
-/** The methods that have a folder of their own in PEFT, as `adapter_config.json` names them. */
-export type PeftType = 'LORA';
+/** The methods that have a folder of their own, as PEFT's `adapter_config.json` names them; PEFT has no router. */
+export type PeftType = 'LORA' | 'ROUTER';
 
 /** What every method is: an adapter that is trained, saved and merged into its base. */
 export interface PeftAdapter extends Adapter {
@@ -16,6 +16,8 @@ export interface PeftAdapter extends Adapter {
   readonly saved: ReadonlyMap<string, Parameter>;
   /** What it asks of the training loop. */
   readonly hooks?: TrainingHooks;
+  /** What is saved of one that ends as an adapter of another method. */
+  finished?(): PeftAdapter;
   /** A layer's weight as a merged model has it: (out, in). */
   merged(path: string): Tensor2D;
 }

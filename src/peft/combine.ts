@@ -1,16 +1,12 @@
-import { beginFolder } from '../checkpoint/files.ts';
 import { UserError } from '../errors.ts';
 import { linearNames, weightShapes } from '../model/config.ts';
 import type { LlamaConfig } from '../model/config.ts';
 import type { LlamaModel } from '../model/llama.ts';
-import { openModel } from '../model/load.ts';
 import { Random } from '../random.ts';
 import { attach } from './adapter.ts';
 import type { PeftModel } from './adapter.ts';
-import { loadAdapter, saveAdapter } from './folder.ts';
 import { Lora, loraDefaults } from './lora.ts';
 import type { LoraFactors } from './lora.ts';
-import { storedModel } from './merge.ts';
 import { identity, matrix, multiply, truncatedProduct } from './svd.ts';
 import type { Matrix } from './svd.ts';
 import { targetPaths } from './targets.ts';
@@ -93,39 +89,8 @@ export function combineAdapters(
     (name) => values.get(name)!));
 }
 
-/**
- * The same of adapters in folders, written as a PEFT folder that appears when it is whole. Of their base only the
- * configuration is read.
- *
- * @param baseModel what the adapter calls its base
- * @throws UserError also when one of them cannot be read, or the output is there already
- */
-export function combineFolders(
-  modelFolder: string, baseModel: string, folders: readonly string[], output: string, combination: Combination,
-  options: CombineOptions,
-): PeftModel<Lora> {
-  checkOptions(folders.length, options);
-  const pending = beginFolder(output);
-  try {
-    const base = storedModel(openModel(modelFolder), modelFolder);
-    const adapters = folders.map((folder) => loadLora(base, folder));
-    const model = combineAdapters(base, adapters, combination, options);
-    saveAdapter(model, pending.path, { baseModel });
-    pending.commit();
-    return model;
-  } finally {
-    pending.discard();
-  }
-}
-
-/** A saved adapter that is one of LoRA. */
-export function loadLora(base: LlamaModel, folder: string): Lora {
-  const { adapter } = loadAdapter(base, folder);
-  if (adapter instanceof Lora) return adapter;
-  throw new UserError(`${folder}: es un adaptador ${adapter.peftType}, que no se reúne con otros; se esperaba uno LoRA.`);
-}
-
-function checkOptions(adapters: number, { weights, density }: CombineOptions): void {
+/** @throws UserError */
+export function checkOptions(adapters: number, { weights, density }: CombineOptions): void {
   if (adapters < 2) {
     throw new UserError('--adapter: para reunir adaptadores hacen falta dos o más; repite la opción con cada carpeta.');
   }

@@ -9,17 +9,25 @@ import { attach } from './adapter.ts';
 import type { PeftAdapter, PeftModel, PeftType } from './adapter.ts';
 import type { PeftFormat } from './formats/format.ts';
 import { loraFormat } from './formats/lora.ts';
+import { routerFormat } from './formats/router.ts';
+import { Lora } from './lora.ts';
 
 /** PEFT wraps the model twice, and its names tell. */
 const prefix = 'base_model.model.';
 const configFile = 'adapter_config.json';
 const weightsFile = 'adapter_model.safetensors';
 
-const formats: Readonly<Record<PeftType, PeftFormat<PeftAdapter>>> = { LORA: loraFormat };
+const formats: Readonly<Record<PeftType, PeftFormat<PeftAdapter>>> = {
+  LORA: loraFormat, ROUTER: routerFormat,
+};
 
 /** Writes an adapter as the folder that PEFT's `PeftModel.from_pretrained` opens. */
-export function saveAdapter({ adapter }: PeftModel, folder: string, { baseModel }: { baseModel: string }): void {
+export function saveAdapter(
+  { adapter: trained }: Pick<PeftModel, 'adapter'>, folder: string, { baseModel }: { baseModel: string },
+): void {
+  const adapter = trained.finished?.() ?? trained;
   const format = formats[adapter.peftType];
+  format.parts?.(adapter).forEach((part, i) => saveAdapter({ adapter: part }, partOf(folder, i), { baseModel }));
   const tensors = format.tensors?.(adapter) ?? adapter.parameters;
   writeSafetensors(join(folder, weightsFile), Object.fromEntries(tensors.map(({ name, shape, values }) => [
     prefix + name, { dtype: 'F32' as const, shape: [...shape], data: values },
@@ -61,7 +69,7 @@ export function loadAdapter(base: LlamaModel, folder: string): PeftModel {
   const adapter = formats[type as PeftType].open(base, file, (parameter, shape) => {
     read.add(prefix + parameter);
     return readWeight(weights, prefix + parameter, shape);
-  });
+  }, (i) => loadLora(base, partOf(folder, i)));
   const unknown = weights.names().find((name) => !read.has(name));
   if (unknown !== undefined) {
     throw new UserError(
@@ -69,6 +77,17 @@ export function loadAdapter(base: LlamaModel, folder: string): PeftModel {
     );
   }
   return attach(base, adapter);
+}
+
+/** A saved adapter that is one of LoRA. */
+export function loadLora(base: LlamaModel, folder: string): Lora {
+  const { adapter } = loadAdapter(base, folder);
+  if (adapter instanceof Lora) return adapter;
+  throw new UserError(`${folder}: es un adaptador ${adapter.peftType}, que no se reúne con otros; se esperaba uno LoRA.`);
+}
+
+function partOf(folder: string, index: number): string {
+  return join(folder, 'adapters', String(index));
 }
 
 function readWeight(weights: SafetensorsFile, name: string, shape: readonly number[]): Float32Array {

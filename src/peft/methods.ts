@@ -1,11 +1,21 @@
 import type { LlamaModel } from '../model/llama.ts';
 import type { PeftModel } from './adapter.ts';
+import { UserError } from '../errors.ts';
+import { addAdaMix } from './adamix.ts';
+import type { AdaMixOptions } from './adamix.ts';
+import { loadLora } from './folder.ts';
 import { addLora } from './lora.ts';
 import type { LoraOptions } from './lora.ts';
+import { addRouter } from './router.ts';
 import type { Targets } from './targets.ts';
 
 /** The options of all methods; each takes what is its own, and has defaults for the rest. */
-export type MethodOptions = Partial<LoraOptions>;
+export type MethodOptions = Partial<LoraOptions & AdaMixOptions & RouterOptions>;
+
+export interface RouterOptions {
+  /** Folders of the adapters that it chooses among. */
+  readonly adapters: readonly string[];
+}
 
 interface Method {
   /** Its name in print. */
@@ -23,6 +33,8 @@ export const methods = {
   lora: { ...lora, title: 'LoRA', add: addLora },
   rslora: { ...lora, title: 'rsLoRA', add: (base, options) => addLora(base, { ...options, useRslora: true }) },
   dora: { ...lora, title: 'DoRA', add: (base, options) => addLora(base, { ...options, useDora: true }) },
+  adamix: { ...lora, title: 'AdaMix', options: ['experts', ...lora.options], add: addAdaMix },
+  router: { ...lora, title: 'un router', options: [], add: addRouterOf },
 } as const satisfies Record<string, Method>;
 
 export type MethodName = keyof typeof methods;
@@ -30,6 +42,13 @@ export type MethodName = keyof typeof methods;
 export type AdapterOptions = MethodOptions & { readonly method?: MethodName };
 
 export const methodNames = Object.keys(methods) as MethodName[];
+
+function addRouterOf(base: LlamaModel, { adapters = [] }: MethodOptions): PeftModel {
+  if (adapters.length > 1) return addRouter(base, adapters.map((folder) => loadLora(base, folder)));
+  throw new UserError(
+    '--adapter: el router elige entre dos adaptadores LoRA o más ya entrenados; repite la opción con la carpeta de cada uno.',
+  );
+}
 
 /** Puts an adapter on the model's linear layers; the base stays frozen, and answers as before until it learns. */
 export function addAdapter(base: LlamaModel, { method = 'lora', ...options }: AdapterOptions): PeftModel {

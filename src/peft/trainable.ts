@@ -17,6 +17,8 @@ export interface TrainingHooks {
    * @throws UserError when the method has no use for so few steps
    */
   start?(steps: number): void;
+  /** Whether each batch goes through twice, by two draws that should agree: see `consistentLossAndGradients`. */
+  readonly consistent?: boolean;
   /** A penalty on the parameters alone, once an optimizer step: its gradients are added to those of the loss. */
   penalty?(): Float32Array[];
   /** After the optimizer's step, with the gradients that it took, clipped. Parameters that it changes it uploads. */

@@ -142,6 +142,24 @@ export function crossEntropy(logits: Tensor2D, labels: Tensor1D, scale: number):
   return op(logits) as tf.Scalar;
 }
 
+/**
+ * KL(target ‖ softmax(logits)) in nats, summed over rows and times `scale`; no gradient goes to the target.
+ * logTarget: log-probabilities (rows, n), logits: (rows, n).
+ */
+export function divergence(logTarget: Tensor2D, logits: Tensor2D, scale: number): tf.Scalar {
+  const op = tf.customGrad((logits, save) => {
+    const logProbability = (logits as Tensor2D).logSoftmax();
+    const target = logTarget.exp();
+    (save as tf.GradSaveFunc)([logProbability, target]);
+    return {
+      value: target.mul(logTarget.sub(logProbability)).sum().mul(scale),
+      gradFunc: (dy: Tensor, [logProbability, target]: Tensor[]) =>
+        logProbability!.exp().sub(target!).mul(dy.mul(scale)),
+    };
+  });
+  return op(logits) as tf.Scalar;
+}
+
 /** Who may look at whom. */
 export interface AttentionPlace {
   readonly batch: number;

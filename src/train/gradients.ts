@@ -13,6 +13,8 @@ export interface GradientOptions {
   readonly pass: Pass;
   /** What each token's loss counts for: 1 / (answer tokens of the effective batch). */
   readonly scale: number;
+  /** Of the answer tokens' logits (n, vocab) and those tokens (n); their cross-entropy times `scale` if not said. */
+  readonly loss?: (logits: Tensor2D, labels: Tensor1D) => Scalar;
   /** Keep only each block's input and compute the block again on the way back. */
   readonly checkpointing: boolean;
   /** Runs each block as a graph (native TensorFlow, with checkpointing). */
@@ -20,7 +22,7 @@ export interface GradientOptions {
 }
 
 export interface LossAndGradients {
-  /** The sum of the answer tokens' cross-entropies, times `scale`. */
+  /** What `options.loss` gave. */
   readonly loss: number;
   /** One a parameter, in the order of `parameters`; the caller disposes them. */
   readonly gradients: Tensor[];
@@ -76,8 +78,19 @@ function answerTargets({ labels }: Batch): Targets {
 }
 
 /** Mean and head only where an answer is predicted: the prompt's logits are never computed. */
-function answerLoss(model: LlamaModel, x: Tensor2D, { rows, labels }: Targets, scale: number): Scalar {
-  return crossEntropy(model.head(gatherRows(x, rows)), labels, scale);
+function answerLoss(
+  model: LlamaModel, x: Tensor2D, { rows, labels }: Targets, { scale, loss }: GradientOptions,
+): Scalar {
+  const logits = model.head(gatherRows(x, rows));
+  return loss ? loss(logits, labels) : crossEntropy(logits, labels, scale);
+}
+
+/** The answer tokens' logits (n, vocab), by a forward pass alone. Called inside `tf.tidy`. */
+export function answerLogits(model: LlamaModel, batch: Batch, pass: Pass): Tensor2D {
+  const place = causalPlacement(model.config, batch.batchSize, batch.seqLength);
+  let x = model.embed(tf.tensor1d(batch.tokens, 'int32'));
+  for (let layer = 0; layer < model.config.layers; layer++) x = tf.tidy(() => model.block(layer, x, place, pass));
+  return model.head(gatherRows(x, answerTargets(batch).rows));
 }
 
 /**
@@ -86,9 +99,9 @@ function answerLoss(model: LlamaModel, x: Tensor2D, { rows, labels }: Targets, s
  * frees one at a time. Dequantised weights live for one block, too.
  */
 function backwardByBlocks(
-  { base, parameters }: Trainable, ids: Tensor1D, targets: Targets, place: Placement,
-  { pass, scale, graphs }: GradientOptions,
+  { base, parameters }: Trainable, ids: Tensor1D, targets: Targets, place: Placement, options: GradientOptions,
 ): LossAndGradients {
+  const { pass, graphs } = options;
   const { layers } = base.config;
   const gradients = new Map<Parameter, Tensor>();
   const add = (parameter: Parameter, gradient: Tensor) => {
@@ -119,7 +132,7 @@ function backwardByBlocks(
   let dx: Tensor | undefined;
   if (output) {
     const { value, gradients: found } = differentiate([output, ...tensors(ending)], () =>
-      answerLoss(base, output, targets, scale));
+      answerLoss(base, output, targets, options));
     loss = value.dataSync()[0]!;
     tf.dispose([value, output]);
     dx = found.shift();
@@ -132,7 +145,7 @@ function backwardByBlocks(
     const passOn = layer > 0 || embedding.length > 0;
     const again = () => differentiate([...(passOn ? [input] : []), ...tensors(trained)], () => {
       const output = base.block(layer, input, place, pass);
-      return layer === joined ? answerLoss(base, output, targets, scale) : output;
+      return layer === joined ? answerLoss(base, output, targets, options) : output;
     }, dx);
     let found: Tensor[];
     if (graphs) {
@@ -157,12 +170,12 @@ function backwardByBlocks(
 
 /** The plain way, for comparison: every intermediate of every block is alive until the backward is done. */
 function backwardOnOneTape(
-  { base, parameters }: Trainable, ids: Tensor1D, targets: Targets, place: Placement, { pass, scale }: GradientOptions,
+  { base, parameters }: Trainable, ids: Tensor1D, targets: Targets, place: Placement, options: GradientOptions,
 ): LossAndGradients {
   const { value, gradients } = differentiate(tensors(parameters), () => {
     let x = base.embed(ids);
-    for (let layer = 0; layer < base.config.layers; layer++) x = base.block(layer, x, place, pass);
-    return answerLoss(base, x, targets, scale);
+    for (let layer = 0; layer < base.config.layers; layer++) x = base.block(layer, x, place, options.pass);
+    return answerLoss(base, x, targets, options);
   });
   const loss = value.dataSync()[0]!;
   value.dispose();
@@ -173,7 +186,8 @@ function backwardOnOneTape(
 function differentiate(xs: Tensor[], f: () => Tensor, dy?: Tensor): { value: Tensor; gradients: Tensor[] } {
   if (xs.length === 0) return { value: tf.tidy(f), gradients: [] };
   const { value, grads } = tf.engine().gradients(f, xs, dy as Tensor);
-  return { value, gradients: grads };
+  // What a pass does not draw, as an expert of a mixture, has no gradient.
+  return { value, gradients: grads.map((gradient: Tensor | null, i) => gradient ?? tf.zerosLike(xs[i]!)) };
 }
 
 function tensors(parameters: readonly Parameter[]): Tensor[] {

@@ -12,6 +12,7 @@ import { TensorMemory } from '../tensor/memory.ts';
 import { AdamW, adamwDefaults } from './adamw.ts';
 import type { OptimizerName } from './adamw.ts';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
+import { consistentLossAndGradients } from './consistency.ts';
 import { evaluate } from './evaluate.ts';
 import type { HeldOutResult } from './evaluate.ts';
 import { lossAndGradients } from './gradients.ts';
@@ -149,7 +150,7 @@ export async function* train(
     let tokens = 0;
     let gradients: Float32Array[] = [];
     batches.forEach((batch, micro) => {
-      const result = lossAndGradients(trainable, batch, {
+      const result = (hooks.consistent ? consistentLossAndGradients : lossAndGradients)(trainable, batch, {
         pass: { training: true, seed: Random.for(o.seed, 'dropout', step, micro).uint32() },
         scale: 1 / answerTokens,
         checkpointing: o.checkpointing,

@@ -28,7 +28,7 @@ describe('the options of the demo', () => {
       r: 16,
       alpha: 16,
       dropout: 0.05,
-      peft: 'lora', targetModules: undefined,
+      peft: 'lora', experts: 4, adapters: [], targetModules: undefined,
       epochs: 1,
       batchSize: 8,
       accumulation: 1,

@@ -3,8 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadModel } from '../../src/model/load.ts';
-import { loadLora } from '../../src/peft/combine.ts';
-import { saveAdapter } from '../../src/peft/folder.ts';
+import { loadLora, saveAdapter } from '../../src/peft/folder.ts';
 import { addLora } from '../../src/peft/lora.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
 import { writeSmallModel } from '../small-model.ts';
@@ -39,9 +38,9 @@ describe('npm run merge', () => {
 
   it('with --combine makes several adapters one, and leaves the base alone', () => {
     for (const seed of [1, 2]) {
-      const { base, adapter, parameters } = addLora(loadModel(at('model')), { r: 2, seed, targetModules: ['q_proj'] });
-      for (const { values } of parameters) values.forEach((_, i) => (values[i] = Math.sin(seed + i)));
-      saveAdapter({ base, adapter, parameters }, at(`lora-${seed}`), { baseModel: at('model') });
+      const lora = addLora(loadModel(at('model')), { r: 2, seed, targetModules: ['q_proj'] });
+      for (const { values } of lora.parameters) values.forEach((_, i) => (values[i] = Math.sin(seed + i)));
+      saveAdapter(lora, at(`lora-${seed}`), { baseModel: at('model') });
     }
     const both = ['--model', at('model'), '--adapter', at('lora-1'), '--adapter', at('lora-2')];
     const { stdout, stderr, status } = merge(...both, '--combine', 'cat', '--weights', '1,-0.5', '--output', at('both'));

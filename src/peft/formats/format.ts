@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { linearNames } from '../../model/config.ts';
 import type { LlamaModel } from '../../model/llama.ts';
 import type { PeftAdapter } from '../adapter.ts';
+import type { Lora } from '../lora.ts';
 import type { Targets, Where } from '../targets.ts';
 
 /** A method's folder: what its `adapter_config.json` says, and the adapter that this and the tensors make. */
@@ -9,15 +10,18 @@ export interface PeftFormat<Method extends PeftAdapter> {
   /**
    * @param file the configuration's path
    * @param read the values of a tensor, by its name without PEFT's prefix
+   * @param loadPart one of the adapters that lie below it
    * @throws UserError when the configuration or a tensor is not such an adapter's, or does not fit the model
    */
-  open(base: LlamaModel, file: string, read: ReadTensor): Method;
+  open(base: LlamaModel, file: string, read: ReadTensor, loadPart: (index: number) => Lora): Method;
   /** The fields of the configuration, but for the type, the task and the base. */
   config(adapter: Method): object;
   /** The method and what it was given, for the folder's README. */
   describe(adapter: Method): string;
   /** What is saved, where it is not the parameters as they are. */
   tensors?(adapter: Method): SavedTensor[];
+  /** Adapters that it is made of, saved below it in folders of their own. */
+  parts?(adapter: Method): readonly Lora[];
 }
 
 export type ReadTensor = (name: string, shape: readonly number[]) => Float32Array;

@@ -1,0 +1,104 @@
+import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
+import { UserError } from '../errors.ts';
+import type { LlamaModel, Pass } from '../model/llama.ts';
+import { Parameter } from '../model/weights.ts';
+import { Random } from '../random.ts';
+import { dropout } from '../tensor/dropout.ts';
+import { linear } from '../tensor/ops.ts';
+import { attach } from './adapter.ts';
+import type { PeftAdapter, PeftModel } from './adapter.ts';
+import { addLora, Lora, loraDefaults } from './lora.ts';
+import type { LoraFactors, LoraOptions } from './lora.ts';
+
+export interface AdaMixOptions extends LoraOptions {
+  /** Adapters a layer, of which each pass draws one. */
+  readonly experts: number;
+}
+
+export const adaMixDefaults: AdaMixOptions = { ...loraDefaults, experts: 4 };
+
+/** The several A and B of a layer, and the average that they come to. */
+interface Mixture {
+  readonly a: readonly Parameter[];
+  readonly b: readonly Parameter[];
+  readonly average: LoraFactors;
+  /** The tensors that the average was last made of. */
+  of?: readonly Tensor[];
+}
+
+/**
+ * AdaMix (Wang et al., 2022) of LoRA: in training each pass draws one A and one B a layer, each by itself, for the
+ * whole batch. Afterwards the layer has the average of its As and that of its Bs: one adapter, at the cost of one.
+ */
+export class AdaMix implements PeftAdapter {
+  readonly peftType = 'LORA';
+  readonly parameters: readonly Parameter[];
+  readonly saved: ReadonlyMap<string, Parameter> = new Map();
+  readonly hooks = { consistent: true };
+  private readonly average: Lora;
+  private readonly layers: ReadonlyMap<string, Mixture>;
+
+  constructor(base: LlamaModel, readonly options: AdaMixOptions) {
+    const { experts, seed } = options;
+    if (!Number.isInteger(experts) || experts < 1) {
+      throw new UserError(`--experts: ${experts} no es válido; se esperaba un entero de 1 o más (por ejemplo 4).`);
+    }
+    const members = Array.from({ length: experts }, (_, m) =>
+      addLora(base, { ...options, seed: Random.for(seed, 'adamix', m).uint32() }).adapter);
+    this.average = new Lora(base, options, (_, shape) => new Float32Array(shape.reduce((a, b) => a * b, 1)));
+    const numbered = ({ name, values, shape }: Parameter, m: number) =>
+      new Parameter(name.replace(/\.weight$/, `.${m}.weight`), values, shape);
+    this.layers = new Map([...this.average.targets].map((path) => [path, {
+      a: members.map((member, m) => numbered(member.factors(path)!.a, m)),
+      b: members.map((member, m) => numbered(member.factors(path)!.b, m)),
+      average: this.average.factors(path)!,
+    }]));
+    this.parameters = [...this.layers.values()].flatMap(({ a, b }) => [...a, ...b]);
+  }
+
+  get targets(): ReadonlySet<string> {
+    return this.average.targets;
+  }
+
+  apply(path: string, x: Tensor2D, base: (x: Tensor2D) => Tensor2D, pass: Pass): Tensor2D {
+    const layer = this.layers.get(path);
+    if (!layer) return base(x);
+    if (!pass.training) {
+      this.settle(layer);
+      return this.average.apply(path, x, base, pass);
+    }
+    const random = Random.for(pass.seed, 'adamix', path); // the same when a block is computed again
+    const [a, b] = [random.pick(layer.a), random.pick(layer.b)];
+    const { dropout: rate } = this.options;
+    const kept = rate > 0 ? dropout(x, rate, random.uint32()) : x;
+    const low = linear(kept, a.tensor() as Tensor2D, true); // (rows, r)
+    return base(x).add(linear(low, b.tensor() as Tensor2D, true).mul(layer.average.scaling)); // (rows, out)
+  }
+
+  merged(path: string): Tensor2D {
+    return this.finished().merged(path);
+  }
+
+  finished(): Lora {
+    for (const layer of this.layers.values()) this.settle(layer);
+    return this.average;
+  }
+
+  /** Makes the average again where its parts have changed. */
+  private settle(layer: Mixture): void {
+    const now = [...layer.a, ...layer.b].map((part) => part.tensor());
+    if (now.every((tensor, i) => tensor === layer.of?.[i])) return;
+    for (const [parts, mean] of [[layer.a, layer.average.a], [layer.b, layer.average.b]] as const) {
+      mean.values.forEach((_, i) => {
+        mean.values[i] = parts.reduce((sum, { values }) => sum + values[i]!, 0) / parts.length;
+      });
+      mean.upload();
+    }
+    layer.of = now;
+  }
+}
+
+/** Puts several rank-r adapters on each linear layer, to be drawn from in training and averaged after it. */
+export function addAdaMix(base: LlamaModel, options: Partial<AdaMixOptions> = {}): PeftModel<AdaMix> {
+  return attach(base, new AdaMix(base, { ...adaMixDefaults, ...options }));
+}
