@@ -70,7 +70,7 @@ export class AdaMix implements PeftAdapter {
     const random = Random.for(pass.seed, 'adamix', path); // the same when a block is computed again
     const [a, b] = [random.pick(layer.a), random.pick(layer.b)];
     const { dropout: rate } = this.options;
-    const kept = rate > 0 ? dropout(x, rate, random.uint32()) : x;
+    const kept = rate > 0 ? dropout(x, rate, pass.seed, path) : x;
     const low = linear(kept, a.tensor() as Tensor2D, true); // (rows, r)
     return base(x).add(linear(low, b.tensor() as Tensor2D, true).mul(layer.average.scaling)); // (rows, out)
   }
