@@ -1,9 +1,10 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
-import { byteLength, dequantize } from '../quant/quantize.ts';
+import { byteLength } from '../quant/quantize.ts';
 import type { QuantizedTensor } from '../quant/quantize.ts';
 import { outside } from '../tensor/graph.ts';
 import { linear } from '../tensor/ops.ts';
+import { QuantizedMatrix } from '../tensor/quantized.ts';
 
 /** A weight of the model: something that can be had as a float32 tensor when a block needs it. */
 export interface Weight {
@@ -46,11 +47,18 @@ export class DenseWeight implements Weight {
   }
 }
 
-/** A frozen weight held in 4 bits; it is wide only while the block that asked for it runs. */
+/** A frozen weight held in 4 bits; where it has to be wide, it is only while the block that asked for it runs. */
 export class QuantizedWeight implements Weight {
   readonly trainable = false;
+  private readonly matrix: QuantizedMatrix;
 
-  constructor(readonly quantized: QuantizedTensor) {}
+  constructor(quantized: QuantizedTensor) {
+    this.matrix = new QuantizedMatrix(quantized);
+  }
+
+  get quantized(): QuantizedTensor {
+    return this.matrix.quantized;
+  }
 
   get shape(): readonly number[] {
     return this.quantized.shape;
@@ -61,15 +69,15 @@ export class QuantizedWeight implements Weight {
   }
 
   tensor(): Tensor {
-    return outside(() => tf.tensor(dequantize(this.quantized), [...this.shape]));
+    return this.matrix.wide();
   }
 
   linear(x: Tensor2D): Tensor2D {
-    return linear(x, this.tensor() as Tensor2D, false);
+    return this.matrix.linear(x);
   }
 
   dispose(): void {
-    // Host memory: the garbage collector's.
+    this.matrix.dispose();
   }
 }
 

@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join, sep } from 'node:path';
+import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import util from 'node:util';
 import * as tf from '@tensorflow/tfjs';
-import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import { UserError } from '../errors.ts';
+import { withSharedHeap } from './heap.ts';
 
 export const backendNames = ['tensorflow', 'wasm', 'cpu'] as const;
 export type BackendName = (typeof backendNames)[number];
@@ -40,8 +40,9 @@ export function hasTensorflow(): boolean {
 export async function useBackend(name: BackendName = hasTensorflow() ? 'tensorflow' : 'wasm'): Promise<BackendName> {
   tf.enableProdMode(); // no advice on the terminal, no NaN check after every kernel (the loop checks the loss)
   if (name === 'tensorflow') await registerTensorflow();
-  if (name === 'wasm') setWasmPaths(join(packageFolder('@tensorflow/tfjs-backend-wasm'), 'dist') + sep);
-  if (!(await tf.setBackend(name))) {
+  const wasm = join(packageFolder('@tensorflow/tfjs-backend-wasm'), 'dist', 'tfjs-backend-wasm-simd.wasm');
+  const start = () => tf.setBackend(name);
+  if (!(await (name === 'wasm' ? withSharedHeap(wasm, start) : start()))) {
     throw new UserError(`El backend «${name}» no arranca en esta máquina: prueba con --backend wasm.`);
   }
   await tf.ready();

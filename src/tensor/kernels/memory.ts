@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, TensorInfo } from '@tensorflow/tfjs';
 
@@ -8,7 +9,7 @@ interface Exports {
   readonly attentionGradients: (...args: number[]) => void;
   readonly rotate: (...args: number[]) => void;
   readonly dropout: (...args: number[]) => void;
-  readonly transpose: (...args: number[]) => void;
+  readonly run: (board: number, scratch: number, kernel: number, tasks: number) => void;
 }
 
 /** What we need of the backend's insides, as its own kernels use them. */
@@ -28,14 +29,26 @@ function backend(): WasmBackend {
   return tf.backend() as unknown as WasmBackend;
 }
 
+/** The wasm backend's memory, which all threads share. */
+export function heap(): WebAssembly.Memory {
+  return backend().wasm.asm.memory;
+}
+
+/**
+ * The kernels' code: the build that rounds products and sums together if this machine has relaxed SIMD. The V8 of
+ * Node 20 has it behind a flag, a release before it came to stay.
+ */
+export function kernelCode(): WebAssembly.Module {
+  const relaxed = readFileSync(new URL('kernels-relaxed.wasm', import.meta.url));
+  if (!WebAssembly.validate(relaxed)) setFlagsFromString('--experimental-wasm-relaxed-simd');
+  return new WebAssembly.Module(WebAssembly.validate(relaxed)
+    ? relaxed
+    : readFileSync(new URL('kernels.wasm', import.meta.url)));
+}
+
 /** Our compiled kernels, over the wasm backend's own memory: no tensor is copied in or out. */
 export function kernels(): Exports {
-  if (!loaded) {
-    const code = readFileSync(new URL('kernels.wasm', import.meta.url));
-    const imports = { env: { memory: backend().wasm.asm.memory } };
-    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(code), imports);
-    loaded = exports as unknown as Exports;
-  }
+  loaded ??= new WebAssembly.Instance(kernelCode(), { env: { memory: heap() } }).exports as unknown as Exports;
   return loaded;
 }
 
@@ -49,10 +62,18 @@ export function uninitialized<T extends Tensor>(shape: readonly number[]): T {
   return tf.engine().makeTensorFromTensorInfo(backend().makeOutput(shape, 'float32')) as T;
 }
 
+/** So many bytes of the memory, to be freed by `release`. */
+export function allocate(bytes: number): number {
+  return backend().wasm._malloc(bytes) >>> 0;
+}
+
+export function release(pointer: number): void {
+  backend().wasm._free(pointer);
+}
+
 /** Calls `use` with the pointer to so many floats of scratch memory. */
 export function withScratch(floats: number, use: (pointer: number) => void): void {
-  const { wasm } = backend();
-  const scratch = wasm._malloc(4 * floats);
-  use(scratch >>> 0);
-  wasm._free(scratch);
+  const scratch = allocate(4 * floats);
+  use(scratch);
+  release(scratch);
 }

@@ -4,4 +4,4 @@
 
 export { attention, attentionGradients, rotate } from './attention';
 export { dropout } from './dropout';
-export { transpose } from './transpose';
+export { run, serve } from './pool';

@@ -1,0 +1,40 @@
+import * as tf from '@tensorflow/tfjs';
+import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
+import { dequantize } from '../quant/quantize.ts';
+import type { QuantizedTensor } from '../quant/quantize.ts';
+import { outside } from './graph.ts';
+import { HeldMatrix, isFusable } from './kernels/matmul.ts';
+import { linear } from './ops.ts';
+
+/** A frozen 4-bit matrix, W: (out, in), and products by it. */
+export class QuantizedMatrix {
+  private held: HeldMatrix | undefined;
+
+  constructor(private readonly given: QuantizedTensor) {}
+
+  /** Its bytes: those given, or from the first product on wasm on, the same in the backend's memory. */
+  get quantized(): QuantizedTensor {
+    return this.held?.quantized ?? this.given;
+  }
+
+  /** x · Wᵀ. x: (rows, in) → (rows, out). On wasm from the 4 bits, elsewhere by way of the wide matrix. */
+  linear(x: Tensor2D): Tensor2D {
+    if (tf.getBackend() !== 'wasm' || !isFusable(this.quantized)) return linear(x, this.wide() as Tensor2D, false);
+    this.held ??= new HeldMatrix(this.given);
+    const { held } = this;
+    return tf.customGrad((x) => ({
+      value: held.product(x as Tensor, true),
+      gradFunc: (dy: Tensor) => held.product(dy, false),
+    }))(x) as Tensor2D;
+  }
+
+  /** In float32, for the occasion. */
+  wide(): Tensor {
+    return outside(() => tf.tensor(dequantize(this.quantized), [...this.quantized.shape]));
+  }
+
+  dispose(): void {
+    this.held?.dispose();
+    this.held = undefined;
+  }
+}
