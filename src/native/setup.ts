@@ -219,8 +219,8 @@ async function compile(stage: string, compiler: string, nodeHeaders: string, sig
   if (!ok) throw new UserError(`«${compiler}» no compila el enlace (${reason}): el paquete queda como estaba.`);
 }
 
-/** Whether the package in the folder computes correctly, in a process of its own. */
-async function check(folder: string): Promise<{ found?: Checked; reason: string }> {
+/** Whether the package in the folder computes correctly, in a process of its own; why not, in words. */
+export async function check(folder: string): Promise<{ found?: Checked; reason: string }> {
   const program = join(import.meta.dirname, 'self-check.ts');
   let printed = '';
   const { ok, reason } = await run(process.execPath, ['--import', 'tsx', program, folder], {

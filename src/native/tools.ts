@@ -42,10 +42,10 @@ export async function run(command: string, args: readonly string[], options: Run
   });
 }
 
-/** The first line that a command prints, of whatever stream; undefined where there is no such command, or it fails. */
-export function firstLine(command: string, args: readonly string[]): string | undefined {
+/** What a command prints, of whatever stream; undefined where there is no such command, or it fails. */
+export function output(command: string, args: readonly string[]): string | undefined {
   const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8', timeout: 20_000 });
-  return status === 0 ? (stdout || stderr).trim().split('\n')[0]! : undefined;
+  return status === 0 ? (stdout || stderr).trim() : undefined;
 }
 
 /** What there is of it, or what is missing and how to get it, in words. */
@@ -55,10 +55,10 @@ export type Found<T> = (T & { readonly lack?: undefined }) | { readonly lack: st
 export function findPython(): Found<{ command: string; version: string; pip: string }> {
   const candidates = process.env['PYTHON'] ? [process.env['PYTHON']] : ['python3', 'python'];
   for (const command of candidates) {
-    const version = firstLine(command, ['-c', 'import sys; print("%d.%d" % sys.version_info[:2])']);
+    const version = output(command, ['-c', 'import sys; print("%d.%d" % sys.version_info[:2])']);
     const [major = 0, minor = 0] = (version ?? '').split('.').map(Number);
     if (version === undefined || major < 3 || minor < 8) continue;
-    const pip = /^pip ([\d.]+)/.exec(firstLine(command, ['-m', 'pip', '--version']) ?? '')?.[1];
+    const pip = /^pip ([\d.]+)/.exec(output(command, ['-m', 'pip', '--version']) ?? '')?.[1];
     if (pip === undefined) return { lack: `«${command}» (Python ${version}) no tiene pip: instala python3-pip` };
     return { command, version, pip };
   }
@@ -69,7 +69,7 @@ export function findPython(): Found<{ command: string; version: string; pip: str
 export function findCompiler(): Found<{ command: string; version: string }> {
   const candidates = process.env['CXX'] ? [process.env['CXX']] : ['c++', 'g++', 'clang++'];
   for (const command of candidates) {
-    const version = firstLine(command, ['--version']);
+    const version = output(command, ['--version'])?.split('\n')[0];
     if (version !== undefined) return { command, version };
   }
   return { lack: `no hay compilador de C++ (${candidates.join(', ')}): instala g++, por ejemplo con «apt install g++»` };

@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { readSafetensors } from '../../src/checkpoint/safetensors.ts';
 import { runEvent } from '../../src/runs/events.ts';
 import { readRun } from '../../src/runs/store.ts';
+import { testBackend } from '../backend.ts';
 import { writeSmallModel } from '../small-model.ts';
 import { temporaryFolder } from '../temporary.ts';
 
@@ -36,7 +37,7 @@ interface Around {
 /** The command itself on the small model: 8 examples by 2 are 4 steps an epoch. */
 function demo(args: string[], { onLine, shell }: Around = {}): Promise<Outcome> {
   const command = ['--import', 'tsx', 'src/cli/demo.ts', '--model', at('model'), '--data', at('data.json'),
-    '--examples', '8', '--eval', '4', '--batch-size', '2', '--r', '4', '--backend', 'wasm', ...args];
+    '--examples', '8', '--eval', '4', '--batch-size', '2', '--r', '4', '--backend', testBackend('wasm'), ...args];
   const child = shell === undefined
     ? spawn(process.execPath, command, { cwd: root })
     : spawn('bash', ['-c', `${shell}; exec "$0" "$@"`, process.execPath, ...command], { cwd: root });

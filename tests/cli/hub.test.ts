@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readRun } from '../../src/runs/store.ts';
+import { testBackend } from '../backend.ts';
 import { HubServer } from '../checkpoint/hub-server.ts';
 import { writeSmallModel } from '../small-model.ts';
 import { temporaryFolder } from '../temporary.ts';
@@ -34,7 +35,7 @@ interface Outcome {
 
 /** The demo itself, with a Hugging Face home of its own; after shell commands that set the scene. */
 function demo(args: string[], env: Record<string, string> = {}, shell = ''): Promise<Outcome> {
-  const command = ['--import', 'tsx', 'src/cli/demo.ts', '--r', '2', '--backend', 'wasm', ...args];
+  const command = ['--import', 'tsx', 'src/cli/demo.ts', '--r', '2', '--backend', testBackend('wasm'), ...args];
   const options = {
     cwd: root,
     env: {

@@ -6,6 +6,7 @@ import { loadModel } from '../../src/model/load.ts';
 import { loadLora, saveAdapter } from '../../src/peft/folder.ts';
 import { addLora } from '../../src/peft/lora.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
+import { testBackend } from '../backend.ts';
 import { writeSmallModel } from '../small-model.ts';
 import { temporaryFolder } from '../temporary.ts';
 
@@ -13,13 +14,13 @@ const at = temporaryFolder();
 
 function merge(...args: string[]): { stdout: string; stderr: string; status: number | null } {
   return spawnSync(
-    process.execPath, ['--import', 'tsx', 'src/cli/merge.ts', '--backend', 'wasm', ...args],
+    process.execPath, ['--import', 'tsx', 'src/cli/merge.ts', '--backend', testBackend('wasm'), ...args],
     { cwd: join(import.meta.dirname, '../..'), encoding: 'utf8' });
 }
 
 describe('npm run merge', () => {
   beforeAll(async () => {
-    await useBackend('cpu');
+    await useBackend(testBackend('cpu'));
     writeSmallModel(at('model'));
     const model = addLora(loadModel(at('model')), { r: 2, useDora: true });
     for (const { values } of model.parameters) values.forEach((value, i) => (values[i] = value + 0.01 * Math.sin(i)));

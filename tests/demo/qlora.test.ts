@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { testBackend } from '../backend.ts';
 import { qlora } from '../../demo/qlora.ts';
 import type { QloraOptions, QloraShow } from '../../demo/qlora.ts';
 import { UserError } from '../../src/errors.ts';
@@ -7,7 +8,7 @@ import { useBackend } from '../../src/tensor/backend.ts';
 import { smallConfig, writeSmallModel } from '../small-model.ts';
 import { temporaryFolder } from '../temporary.ts';
 
-beforeAll(() => useBackend('wasm'));
+beforeAll(() => useBackend(testBackend('wasm')));
 const at = temporaryFolder();
 const records = Array.from({ length: 6 }, (_, i) => ({ instruction: `Di ${i}.`, input: '', output: `Digo ${i}.` }));
 

@@ -9,6 +9,7 @@ import { loadModel } from '../../src/model/load.ts';
 import { Parameter } from '../../src/model/weights.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
 import { lossAndGradients } from '../../src/train/gradients.ts';
+import { testBackend, testBackends } from '../backend.ts';
 
 /** Each a tiny random model in a folder written by transformers; golden/families/make.py tells how they differ. */
 const families = ['llama2', 'llama3', 'linear', 'dynamic', 'biased', 'mistral', 'qwen2', 'qwen3'];
@@ -42,7 +43,7 @@ function difference(ours: Float32Array, theirs: Float32Array): number {
 }
 
 describe('what tells the families apart', () => {
-  beforeAll(() => useBackend('cpu'));
+  beforeAll(() => useBackend(testBackend('cpu')));
 
   it.each([
     ['llama3', { ropeScaling: undefined }],
@@ -61,7 +62,7 @@ describe('what tells the families apart', () => {
   });
 });
 
-describe.each(['cpu', 'wasm'] as const)('on %s', (backend) => {
+describe.each(testBackends('cpu', 'wasm'))('on %s', (backend) => {
   beforeAll(() => useBackend(backend));
 
   it.each(families)('%s gives the logits of transformers', (family) => {

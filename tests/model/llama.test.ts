@@ -7,6 +7,7 @@ import { generate } from '../../src/model/generate.ts';
 import { loadModel } from '../../src/model/load.ts';
 import { QuantizedWeight } from '../../src/model/weights.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
+import { testBackends } from '../backend.ts';
 
 const folder = 'tests/golden/bnb-4bit-tiny';
 const reference = readSafetensors(join(folder, 'reference.safetensors'));
@@ -18,7 +19,7 @@ function ids(): Int32Array {
   return new Int32Array(new Uint8Array(bytes).buffer);
 }
 
-describe.each(['cpu', 'wasm'] as const)('a checkpoint written by bitsandbytes, on %s', (backend) => {
+describe.each(testBackends('cpu', 'wasm'))('a checkpoint written by bitsandbytes, on %s', (backend) => {
   beforeAll(() => useBackend(backend));
 
   it('gives the logits of its dequantised weights', async () => {

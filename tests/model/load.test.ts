@@ -10,10 +10,11 @@ import type { LlamaModel } from '../../src/model/llama.ts';
 import { DenseWeight, QuantizedWeight } from '../../src/model/weights.ts';
 import { dequantize, quantize } from '../../src/quant/quantize.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
+import { testBackend } from '../backend.ts';
 import { smallConfig, writeSmallModel } from '../small-model.ts';
 import { temporaryFolder, userErrorOf } from '../temporary.ts';
 
-beforeAll(() => useBackend('cpu'));
+beforeAll(() => useBackend(testBackend('cpu')));
 const at = temporaryFolder();
 const folder = () => at('model');
 const file = () => at('model', 'model.safetensors');

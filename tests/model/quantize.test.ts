@@ -9,10 +9,11 @@ import { quantizeModel } from '../../src/model/quantize.ts';
 import type { QuantizeModelOptions } from '../../src/model/quantize.ts';
 import { QuantizedWeight } from '../../src/model/weights.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
+import { testBackend } from '../backend.ts';
 import { smallConfig, writeSmallModel } from '../small-model.ts';
 import { temporaryFolder, userErrorOf } from '../temporary.ts';
 
-beforeAll(() => useBackend('cpu'));
+beforeAll(() => useBackend(testBackend('cpu')));
 const at = temporaryFolder();
 const input = () => at('model');
 const output = () => at('4bit');

@@ -11,6 +11,7 @@ import { addLora } from '../../src/peft/lora.ts';
 import type { Lora, LoraOptions } from '../../src/peft/lora.ts';
 import { matrix, multiply } from '../../src/peft/svd.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
+import { testBackend } from '../backend.ts';
 import { temporaryFolder, userErrorOf } from '../temporary.ts';
 import { tinyBase } from '../tiny.ts';
 
@@ -19,7 +20,7 @@ const golden = join(import.meta.dirname, '../golden/combinations');
 const reference = readSafetensors(join(golden, 'reference.safetensors'));
 const at = temporaryFolder();
 
-beforeAll(() => useBackend('cpu'));
+beforeAll(() => useBackend(testBackend('cpu')));
 
 const loadBase = () => loadModel(join(golden, '../adapters/base'));
 const load = (names: string[]) => names.map((name) => loadLora(loadBase(), join(golden, name)));

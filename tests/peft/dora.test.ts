@@ -11,10 +11,11 @@ import type { TrainEvent } from '../../src/runs/events.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
 import { dropout } from '../../src/tensor/dropout.ts';
 import { train } from '../../src/train/train.ts';
+import { testBackend } from '../backend.ts';
 import { temporaryFolder } from '../temporary.ts';
 import { tinyBase, tinyConfig, tinyExamples, tinyTokenizer } from '../tiny.ts';
 
-beforeAll(() => useBackend('wasm'));
+beforeAll(() => useBackend(testBackend('wasm')));
 const at = temporaryFolder();
 
 const path = 'model.layers.0.self_attn.q_proj';

@@ -11,10 +11,11 @@ import { addLora } from '../../src/peft/lora.ts';
 import type { Lora, LoraOptions } from '../../src/peft/lora.ts';
 import { Random } from '../../src/random.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
+import { testBackend } from '../backend.ts';
 import { temporaryFolder, userErrorOf } from '../temporary.ts';
 import { tinyBase, tinyConfig } from '../tiny.ts';
 
-beforeAll(() => useBackend('cpu'));
+beforeAll(() => useBackend(testBackend('cpu')));
 const at = temporaryFolder();
 
 const ids = Int32Array.of(0, 3, 4, 5, 6, 7);

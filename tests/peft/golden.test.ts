@@ -12,6 +12,7 @@ import type { Lora } from '../../src/peft/lora.ts';
 import { countParameters, trainableParameters } from '../../src/peft/trainable.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
 import { lossAndGradients } from '../../src/train/gradients.ts';
+import { testBackend, testBackends } from '../backend.ts';
 import { temporaryFolder } from '../temporary.ts';
 
 /** Adapters that PEFT 0.21.0 saved, and what it computes with them: see `make.py` beside them. */
@@ -57,7 +58,7 @@ it('there is an adapter of every kind', () => {
   expect(kinds).toEqual(expect.arrayContaining(['lora', 'rslora', 'dora', 'patterns', 'regex', 'saved']));
 });
 
-describe.each(['cpu', 'wasm'] as const)('on %s, an adapter saved by PEFT', (backend) => {
+describe.each(testBackends('cpu', 'wasm'))('on %s, an adapter saved by PEFT', (backend) => {
   beforeAll(() => useBackend(backend));
 
   it.each(kinds)('%s gives the logits that PEFT gives', (kind) => {
@@ -89,7 +90,7 @@ describe.each(['cpu', 'wasm'] as const)('on %s, an adapter saved by PEFT', (back
 });
 
 describe('an adapter saved by PEFT', () => {
-  beforeAll(() => useBackend('cpu'));
+  beforeAll(() => useBackend(testBackend('cpu')));
 
   it.each(kinds)('%s, loaded and saved, is the same adapter', (kind) => {
     const { batch } = referenceOf(kind);

@@ -6,10 +6,11 @@ import { addLora } from '../../src/peft/lora.ts';
 import type { LoraOptions } from '../../src/peft/lora.ts';
 import { Random } from '../../src/random.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
+import { testBackend } from '../backend.ts';
 import { userErrorOf } from '../temporary.ts';
 import { tinyBase, tinyConfig } from '../tiny.ts';
 
-beforeAll(() => useBackend('cpu'));
+beforeAll(() => useBackend(testBackend('cpu')));
 
 const ids = Int32Array.of(0, 3, 4, 5, 6, 7);
 const answersOf = (model: LlamaModel) => tf.tidy(() => logits(model, ids, 1).dataSync());

@@ -11,10 +11,11 @@ import { addLora } from '../../src/peft/lora.ts';
 import { logitsDifference, mergeAdapter, trainedModel } from '../../src/peft/merge.ts';
 import type { MergeOptions, MergeResult } from '../../src/peft/merge.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
+import { testBackend } from '../backend.ts';
 import { writeSmallModel } from '../small-model.ts';
 import { temporaryFolder, userErrorOf } from '../temporary.ts';
 
-beforeAll(() => useBackend('wasm'));
+beforeAll(() => useBackend(testBackend('wasm')));
 const at = temporaryFolder();
 const golden = join(import.meta.dirname, '../golden');
 const quant = { quantType: 'nf4', doubleQuant: true } as const;

@@ -2,8 +2,9 @@ import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { useBackend } from '../../src/tensor/backend.ts';
 import { TensorMemory } from '../../src/tensor/memory.ts';
+import { testBackend } from '../backend.ts';
 
-beforeAll(() => useBackend('cpu'));
+beforeAll(() => useBackend(testBackend('cpu')));
 const kib = () => tf.zeros([256]); // float32
 
 describe('the memory of tensors', () => {

@@ -6,8 +6,9 @@ import { Random } from '../../src/random.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
 import { AdamW, adamwDefaults } from '../../src/train/adamw.ts';
 import type { AdamWOptions, OptimizerName } from '../../src/train/adamw.ts';
+import { testBackend } from '../backend.ts';
 
-beforeAll(() => useBackend('cpu'));
+beforeAll(() => useBackend(testBackend('cpu')));
 
 const shapes = [[3, 5], [7], [2, 4]];
 

@@ -7,9 +7,10 @@ import type { TrainEvent } from '../../src/runs/events.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
 import { AdamW, adamwDefaults } from '../../src/train/adamw.ts';
 import { loadCheckpoint, saveCheckpoint } from '../../src/train/checkpoint.ts';
+import { testBackend } from '../backend.ts';
 import { temporaryFolder, userErrorOf } from '../temporary.ts';
 
-beforeAll(() => useBackend('cpu'));
+beforeAll(() => useBackend(testBackend('cpu')));
 const at = temporaryFolder();
 
 const fingerprint = JSON.stringify({ batchSize: 16, learningRate: 0.003, targetModules: ['q_proj', 'v_proj'] });

@@ -6,9 +6,10 @@ import { LlamaModel, logits } from '../../src/model/llama.ts';
 import { DenseWeight } from '../../src/model/weights.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
 import { evaluate, meanLoss } from '../../src/train/evaluate.ts';
+import { testBackend } from '../backend.ts';
 import { tinyBase, tinyConfig, tinyExamples, tinyTokenizer } from '../tiny.ts';
 
-await useBackend('cpu');
+await useBackend(testBackend('cpu'));
 
 const model = tinyBase(6); // one that does not say a single letter for ever
 const examples = tinyExamples(7, 3);

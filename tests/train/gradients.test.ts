@@ -14,6 +14,7 @@ import { newModel } from '../../src/train/pretrain.ts';
 import {
   referenceExamples, referenceModel, referenceOf, referenceSteps, relativeError,
 } from '../golden/training/reference.ts';
+import { testBackends } from '../backend.ts';
 import { tinyBatch, tinyConfig } from '../tiny.ts';
 
 const batch = tinyBatch();
@@ -86,7 +87,7 @@ function rootMeanSquare(values: readonly number[]): number {
   return Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length);
 }
 
-describe.each(['cpu', 'wasm'] as const)('gradients on %s', (backend) => {
+describe.each(testBackends('cpu', 'wasm'))('gradients on %s', (backend) => {
   beforeAll(() => useBackend(backend));
 
   // Every element on cpu; there is no need to go through them all again on wasm.
@@ -132,7 +133,7 @@ describe.each(['cpu', 'wasm'] as const)('gradients on %s', (backend) => {
   });
 });
 
-describe.each(['cpu', 'wasm'] as const)('the gradients of PyTorch and PEFT, on %s', (backend) => {
+describe.each(testBackends('cpu', 'wasm'))('the gradients of PyTorch and PEFT, on %s', (backend) => {
   beforeAll(() => useBackend(backend));
 
   it.each([true, false])('are those of every LoRA matrix (checkpointing %s)', (checkpointing) => {

@@ -15,10 +15,11 @@ import type { TrainData, TrainOptions } from '../../src/train/train.ts';
 import {
   referenceExamples, referenceModel, referenceOf, referenceSteps, relativeError,
 } from '../golden/training/reference.ts';
+import { testBackend } from '../backend.ts';
 import { temporaryFolder } from '../temporary.ts';
 import { tinyBase, tinyConfig, tinyExamples, tinyTokenizer } from '../tiny.ts';
 
-beforeAll(() => useBackend('wasm'));
+beforeAll(() => useBackend(testBackend('wasm')));
 const at = temporaryFolder();
 
 const data: TrainData = { tokenizer: tinyTokenizer, train: tinyExamples(20), heldOut: tinyExamples(4, 2) };

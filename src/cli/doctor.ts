@@ -1,0 +1,120 @@
+import { hubSettings } from '../checkpoint/hub.ts';
+import { reasonOf } from '../checkpoint/network.ts';
+import { executable } from '../deck/chromium.ts';
+import { formatBytes, formatCount } from '../format.ts';
+import { readMachine } from '../native/machine.ts';
+import type { Machine } from '../native/machine.ts';
+import { check, installed } from '../native/setup.ts';
+import { findCompiler, findNodeHeaders, findPython } from '../native/tools.ts';
+import { hasTensorflow, tensorflowFolder } from '../tensor/backend.ts';
+import { runCommand } from './main.ts';
+import { helpText, parseOptions, toggle } from './options.ts';
+
+const command = 'npm run doctor';
+
+const table = {
+  network: toggle('network', 'pregunta también si responde el hub; sin la opción no sale ninguna petición'),
+  json: toggle('json', 'lo mismo en JSON, y nada más'),
+  help: toggle('help', 'esta ayuda'),
+};
+
+/** `npm run doctor`: what there is to compute with and to present with, and what is missing. */
+await runCommand(async () => {
+  const flags = parseOptions(table, process.argv.slice(2), command);
+  const write = (line: string) => void process.stdout.write(`${line}\n`);
+  if (flags.help) {
+    return write(helpText(`Uso: ${command} -- [opciones]
+
+Dice con qué se calcularía aquí y por qué, y qué falta para lo demás. No cambia nada.`, { Opciones: table }));
+  }
+  const report = await examine(flags.network);
+  if (flags.json) return write(JSON.stringify(report, null, 2));
+  for (const [name, text] of lines(report)) write(`${`${name}:`.padEnd(17)}${text}`);
+});
+
+type Report = Awaited<ReturnType<typeof examine>>;
+
+async function examine(asksNetwork: boolean) {
+  const folder = tensorflowFolder();
+  const native = hasTensorflow() ? await check(folder) : undefined;
+  const chosen = hasTensorflow() ? 'tensorflow' as const : 'wasm' as const;
+  const { endpoint, offline } = hubSettings();
+  return {
+    node: process.version,
+    platform: `${process.platform} ${process.arch}`,
+    machine: readMachine(),
+    backends: {
+      tensorflow: { there: native?.found !== undefined, ...native?.found, fault: native?.reason, ...installed(folder) },
+      wasm: { there: true },
+      cpu: { there: true },
+    },
+    chosen,
+    chromium: executable ?? null,
+    network: {
+      offline,
+      proxy: hostOf(process.env['HTTPS_PROXY'] ?? process.env['https_proxy']),
+      endpoint,
+      answer: asksNetwork ? await answerOf(endpoint) : null,
+    },
+    setup: { python: findPython(), compiler: findCompiler(), nodeHeaders: findNodeHeaders() },
+  };
+}
+
+/** Without what an address may hold besides: name and password. */
+function hostOf(address: string | undefined): string | null {
+  return address && URL.canParse(address) ? new URL(address).host : null;
+}
+
+/** Spanish: how a server answers, or why it does not. */
+async function answerOf(address: string): Promise<string> {
+  try {
+    const { status } = await fetch(address, { method: 'HEAD', signal: AbortSignal.timeout(10_000) });
+    return `responde (HTTP ${status})`;
+  } catch (error) {
+    return `no responde (${reasonOf(error)})`;
+  }
+}
+
+/** One line for each thing: its name, and how it stands. */
+function lines({ node, platform, machine, backends, chosen, chromium, network, setup }: Report): [string, string][] {
+  const { tensorflow } = backends;
+  const { python, compiler, nodeHeaders } = setup;
+  return [
+    ['Node', `${node}, ${platform}`],
+    ['Procesador', `${machine.processor}, ${formatCount(machine.threads, 'hilo')}`],
+    ['Memoria', `${formatBytes(machine.memoryBytes)}, ${formatBytes(machine.freeBytes)} disponibles`],
+    ['GPU', machine.gpus.map(({ name, memoryBytes }) => `${name}, ${formatBytes(memoryBytes)}`).join('; ')
+      || 'no hay ninguna de NVIDIA (nvidia-smi no responde)'],
+    ['bf16', bf16Line(machine)],
+    ['tensorflow', tensorflow.there
+      ? `sí: TensorFlow ${tensorflow.version} en la ${tensorflow.device}, comprobado`
+      : tensorflow.fault === undefined ? 'no: se prepara con «npm run setup:tensorflow»'
+        : `no funciona (${tensorflow.fault}): prueba con «npm run setup:tensorflow -- --undo» y prepáralo otra vez`],
+    ['wasm', `sí: ${machine.wasm.simd ? 'SIMD' : 'sin SIMD'}${machine.wasm.relaxedSimd ? ' y SIMD relajado (FMA)' : ''}`],
+    ['cpu', 'sí: JavaScript, para pruebas'],
+    ['Se elegiría', chosen === 'tensorflow'
+      ? 'tensorflow, que tiene su biblioteca y es el más rápido; otro, con --backend'
+      : 'wasm, que no necesita nada; tensorflow es más rápido y no está preparado'],
+    ['Chromium', chromium ?? 'no está: hace falta para el PDF y npm run check; instálalo, o di dónde está con CHROME_PATH'],
+    ['Red', networkLine(network)],
+    ['Python', python.lack ?? `${python.version} (${python.command}), pip ${python.pip}`],
+    ['Compilador', compiler.lack ?? `${compiler.version} (${compiler.command})`],
+    ['Cabeceras', nodeHeaders.lack ?? nodeHeaders.folder],
+  ];
+}
+
+function bf16Line({ bf16, gpus }: Machine): string {
+  if (gpus.length > 0) return 'según la GPU: las de NVIDIA desde Ampere';
+  if (bf16 === undefined) return 'el sistema no dice qué instrucciones tiene la CPU';
+  if (bf16.length === 0) return 'la CPU no tiene instrucciones bf16: los productos van en fp32';
+  return `la CPU lo multiplica con ${bf16.join(' y ')}`;
+}
+
+function networkLine({ offline, proxy, endpoint, answer }: Report['network']): string {
+  const ways = [
+    ...(offline ? ['HF_HUB_OFFLINE está activo: no se descarga nada'] : []),
+    ...(proxy === null ? [] : [`por el proxy ${proxy}`]),
+    `${endpoint} ${answer ?? 'sin preguntar (--network pregunta)'}`,
+  ];
+  return ways.join('; ');
+}

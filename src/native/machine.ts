@@ -1,0 +1,70 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
+import { output } from './tools.ts';
+
+/** What this machine computes with. */
+export interface Machine {
+  readonly processor: string;
+  /** Threads that a library may start. */
+  readonly threads: number;
+  /** Of the instructions that make 16-bit products fast; undefined where the system does not tell. */
+  readonly bf16: readonly Bf16Instruction[] | undefined;
+  readonly memoryBytes: number;
+  readonly freeBytes: number;
+  readonly gpus: readonly Gpu[];
+  /** Of WebAssembly in this Node. */
+  readonly wasm: { readonly simd: boolean; readonly relaxedSimd: boolean };
+}
+
+export interface Gpu {
+  readonly name: string;
+  readonly memoryBytes: number;
+}
+
+const bf16Instructions = { amx_bf16: 'AMX', avx512_bf16: 'AVX-512' } as const;
+type Bf16Instruction = (typeof bf16Instructions)[keyof typeof bf16Instructions];
+
+export function readMachine(): Machine {
+  return {
+    processor: cpus()[0]?.model.trim() ?? 'procesador desconocido',
+    threads: availableParallelism(),
+    bf16: existsSync('/proc/cpuinfo') ? bf16Of(readFileSync('/proc/cpuinfo', 'utf8')) : undefined,
+    memoryBytes: totalmem(),
+    freeBytes: existsSync('/proc/meminfo') ? availableOf(readFileSync('/proc/meminfo', 'utf8')) : freemem(),
+    gpus: gpus(),
+    wasm: { simd: validates(simdProgram), relaxedSimd: validates(relaxedProgram) },
+  };
+}
+
+/** From Linux's description of the processor. */
+export function bf16Of(cpuinfo: string): Bf16Instruction[] {
+  const flags = new Set(/^flags\s*:(.*)$/m.exec(cpuinfo)?.[1]?.split(' '));
+  return Object.entries(bf16Instructions).flatMap(([flag, name]) => (flags.has(flag) ? [name] : []));
+}
+
+/** What may still be had without swapping, in bytes: what caches hold is given up when asked for. */
+export function availableOf(meminfo: string): number {
+  return Number(/^MemAvailable:\s*(\d+) kB$/m.exec(meminfo)?.[1] ?? NaN) * 1024;
+}
+
+function gpus(): Gpu[] {
+  const printed = output('nvidia-smi', ['--query-gpu=name,memory.total', '--format=csv,noheader,nounits']);
+  return printed === undefined ? [] : gpusOf(printed);
+}
+
+/** From «NVIDIA H100 80GB HBM3, 81559», memory in MiB. */
+export function gpusOf(text: string): Gpu[] {
+  return text.trim().split('\n').flatMap((line) => {
+    const [, name, mebibytes] = /^(.+), (\d+)$/.exec(line.trim()) ?? [];
+    return name === undefined ? [] : [{ name, memoryBytes: Number(mebibytes) * 2 ** 20 }];
+  });
+}
+
+const validates = (program: readonly number[]) => WebAssembly.validate(Uint8Array.from(program));
+const module = [0, 97, 115, 109, 1, 0, 0, 0]; // magic and version
+const returnsVector = [1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0]; // one function: () → v128
+const zero = [65, 0, 253, 15]; // i32.const 0, i8x16.splat
+/** A function that gives a vector: fixed-width SIMD. */
+const simdProgram = [...module, ...returnsVector, 10, 8, 1, 6, 0, ...zero, 11];
+/** The same by f32x4.relaxed_madd, a multiply and add in one rounding. */
+const relaxedProgram = [...module, ...returnsVector, 10, 19, 1, 17, 0, ...zero, ...zero, ...zero, 253, 133, 2, 11];

@@ -1,0 +1,31 @@
+import { describe, expect, it } from 'vitest';
+import { availableOf, bf16Of, gpusOf, readMachine } from '../../src/native/machine.ts';
+
+describe('what the machine computes with', () => {
+  it.each([
+    ['flags\t\t: fpu sse2 avx2 avx512f avx512_bf16 amx_bf16 amx_tile\nbugs\t\t: none', ['AMX', 'AVX-512']],
+    ['flags\t\t: fpu avx512f avx512_bf16', ['AVX-512']],
+    ['flags\t\t: fpu avx2', []],
+    ['Features\t: fp asimd bf16', []], // ARM has another word for it
+  ])('knows 16-bit products from the processor\'s flags', (cpuinfo, expected) => {
+    expect(bf16Of(cpuinfo)).toEqual(expected);
+  });
+
+  it('counts as available what caches would give back', () => {
+    expect(availableOf('MemTotal:  100 kB\nMemFree:  10 kB\nMemAvailable:   50 kB\n')).toBe(50 * 1024);
+  });
+
+  it('reads name and memory of each card', () => {
+    expect(gpusOf('NVIDIA H100 80GB HBM3, 81559\nNVIDIA A10, Inc., 23028\n')).toEqual([
+      { name: 'NVIDIA H100 80GB HBM3', memoryBytes: 81559 * 2 ** 20 },
+      { name: 'NVIDIA A10, Inc.', memoryBytes: 23028 * 2 ** 20 },
+    ]);
+    expect(gpusOf('No devices were found')).toEqual([]);
+  });
+
+  it('knows what WebAssembly does here: SIMD in every Node there is, the relaxed kind from 22 on', () => {
+    const { wasm, threads } = readMachine();
+    expect(wasm).toEqual({ simd: true, relaxedSimd: Number(process.versions.node.split('.')[0]) >= 22 });
+    expect(threads).toBeGreaterThan(0);
+  });
+});
