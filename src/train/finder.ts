@@ -29,7 +29,7 @@ export interface FinderResult {
 /** Weight of the past in the smoothed loss. */
 const SMOOTHING = 0.8;
 /** The climb is over when the smoothed loss is so many times its least. */
-const DIVERGED = 4;
+const DIVERGED = 3;
 
 /**
  * The learning-rate range test (Smith, 2017, "Cyclical learning rates for training neural networks"): a short training

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { addLora } from '../../src/peft/lora.ts';
+import { unfreeze } from '../../src/peft/trainable.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
 import { findLearningRate } from '../../src/train/finder.ts';
 import type { FinderPoint } from '../../src/train/finder.ts';
@@ -26,16 +27,16 @@ describe('the learning-rate finder', () => {
   });
 
   it('stops where the loss takes off, and suggests a rate under that, which learns', async () => {
-    const byHeart = { ...data, train: data.train.slice(0, 4) };
-    const climb = { steps: 60, highest: 100 };
-    const { points, suggestion } = await findLearningRate(model(), byHeart, { batchSize: 4 }, climb);
+    const all = () => unfreeze(tinyBase()); // with norms that grow, the loss has no ceiling
+    const { points, suggestion } = await findLearningRate(all(), data, { batchSize: 4 }, { steps: 40, highest: 10 });
     const smooth = points.map(({ smoothLoss }) => smoothLoss);
-    expect(points.length).toBeLessThan(60);
-    expect(smooth.at(-1)!).toBeGreaterThan(4 * Math.min(...smooth));
+    expect(points.length).toBeLessThan(40);
+    expect(smooth.at(-1)!).toBeGreaterThan(3 * Math.min(...smooth));
+    expect(smooth.at(-2)!).toBeLessThanOrEqual(3 * Math.min(...smooth));
     expect(suggestion).toBeLessThan(points.at(-1)!.learningRate / 3);
     expect(points.map(({ learningRate }) => learningRate)).toContain(suggestion);
     const losses: number[] = [];
-    for await (const event of train(model(), data, { batchSize: 4, epochs: 6, learningRate: suggestion })) {
+    for await (const event of train(all(), data, { batchSize: 4, epochs: 6, learningRate: suggestion })) {
       if (event.type === 'step') losses.push(event.loss);
     }
     const mean = (values: number[]) => values.reduce((a, b) => a + b) / values.length;
