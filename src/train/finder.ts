@@ -46,14 +46,12 @@ export async function findLearningRate(
   const { steps, highest } = { ...finderDefaults, ...options };
   const held = [...trainable.parameters.map(({ values }) => values), ...trainable.hooks?.state?.values() ?? []];
   const before = held.map((values) => values.slice());
-  const { batchSize = 8, accumulation = 1 } = training;
-  const epochs = steps / Math.ceil(examples.length / (batchSize * accumulation));
   const points: FinderPoint[] = [];
   let mean = 0;
   try {
     const run = train(trainable, { tokenizer, train: examples, heldOut: [] }, {
-      ...training, epochs, learningRate: highest, schedule: 'exponential', batchSize, accumulation,
-      checkpointFile: undefined, resume: false, patience: undefined,
+      ...training, steps, learningRate: highest, schedule: 'exponential', checkpointFile: undefined, resume: false,
+      patience: undefined,
     });
     for await (const event of run) {
       if (event.type !== 'step') continue;

@@ -23,6 +23,8 @@ import { EarlyStopping } from './stopping.ts';
 export interface TrainOptions {
   /** May be a fraction. */
   readonly epochs: number;
+  /** Optimizer steps in place of `epochs`, as transformers' `max_steps`. */
+  readonly steps?: number | undefined;
   readonly batchSize: number;
   /** Micro-batches of `batchSize` summed before each update. */
   readonly accumulation: number;
@@ -93,9 +95,10 @@ export async function* train(
   }
   const effectiveBatch = o.batchSize * o.accumulation;
   const stepsPerEpoch = Math.ceil(data.train.length / effectiveBatch);
-  const steps = Math.max(1, Math.round(o.epochs * stepsPerEpoch));
+  const epochs = o.steps === undefined ? o.epochs : o.steps / stepsPerEpoch;
+  const steps = Math.max(1, Math.round(epochs * stepsPerEpoch));
   const fingerprint = JSON.stringify({
-    epochs: o.epochs, batchSize: o.batchSize, accumulation: o.accumulation, learningRate: o.learningRate,
+    epochs, batchSize: o.batchSize, accumulation: o.accumulation, learningRate: o.learningRate,
     warmup: o.warmup, schedule: o.schedule, optimizer: o.optimizer, weightDecay: o.weightDecay, clip: o.clip,
     seed: o.seed, examples: data.train.length, ...o.inputs,
     ...(o.patience !== undefined && { patience: o.patience, validateEvery: o.validateEvery }),
@@ -122,7 +125,7 @@ export async function* train(
       yield* events;
     } else {
       yield tell({
-        type: 'start', steps, epochs: o.epochs, examples: data.train.length, batchSize: o.batchSize,
+        type: 'start', steps, epochs, examples: data.train.length, batchSize: o.batchSize,
         accumulation: o.accumulation, effectiveBatch, resumedAt: 0,
       });
       yield* (await ask('before')).map(tell);
