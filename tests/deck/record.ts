@@ -87,14 +87,17 @@ export const loraRecord = (): RunRecord => record({
   id: 'lora', command: 'npm run record', events: [],
   results: {
     base: { loss: 1.05, exactMatch: 0.01 },
-    ranks: [1, 4, 16, 64].map((r) => ({ method: 'lora', r, parameters: 17_408 * r, loss: 0.24 - r / 1000, exactMatch: 0.4 })),
-    variants: ['rslora', 'dora'].map((method) => ({ method, r: 16, parameters: 278_528, loss: 0.2, exactMatch: 0.45 })),
+    ranks: [1, 4, 16, 64].map((r) => (
+      { method: 'lora', r, parameters: 17_408 * r, loss: 0.24 - r / 1000, exactMatch: 0.4 })),
+    variants: ['rslora', 'dora'].map((method) => (
+      { method, r: 16, parameters: 278_528, loss: 0.2, exactMatch: 0.45 })),
     full: { loss: 0.15, exactMatch: 0.7, parameters: 3_672_320 },
     truncated: [1, 4, 16, 64, 256].map((r) => ({ r, loss: 0.8 - r / 500, exactMatch: 0.1 })),
     energy: [1, 16, 256].map((r) => ({ r, update: Math.min(1, 0.3 + r / 40), random: r / 256 })),
     difference: 2e-7,
     latency: {
-      rounds: 60, tokens: 20, milliseconds: { base: 10, merged: 10.1, unmerged: 16 }, mergedOverBase: 1.01, unmergedOverBase: 1.6,
+      rounds: 60, tokens: 20, milliseconds: { base: 10, merged: 10.1, unmerged: 16 },
+      mergedOverBase: 1.01, unmergedOverBase: 1.6,
     },
   },
 });
@@ -105,16 +108,19 @@ export const practicesRecord = (): RunRecord => {
     id: 'practices', command: 'npm run record', events: [],
     results: {
       finder: {
-        points: [1e-4, 1e-3, 1e-2, 1e-1].map((learningRate, i) => ({ learningRate, loss: 1 / (i + 1), smoothLoss: 1 / (i + 1) })),
+        points: [1e-4, 1e-3, 1e-2, 1e-1].map((learningRate, i) => (
+          { learningRate, loss: 1 / (i + 1), smoothLoss: 1 / (i + 1) })),
         suggestion: 1e-3,
       },
-      sweep: [2, 8].flatMap((r) => [4, 16].map((alpha) => ({ r, alpha, step: 16, loss: 0.5 - r / 100, exactMatch: 0.3 }))),
+      sweep: [2, 8].flatMap((r) => [4, 16].map((alpha) => (
+        { r, alpha, step: 16, loss: 0.5 - r / 100, exactMatch: 0.3 }))),
       modules: [
         { modules: 'q, v', parameters: 55_000, step: 16, loss: 0.5, exactMatch: 0.2 },
         { modules: 'todas las lineales', parameters: 278_528, step: 16, loss: 0.3, exactMatch: 0.3 },
       ],
       overfitting: {
-        examples: 24, dropout: 0.3, patience: 3, plain: looks, dropped: looks.map((one) => ({ ...one, loss: one.loss - 0.1 })),
+        examples: 24, dropout: 0.3, patience: 3,
+        plain: looks, dropped: looks.map((one) => ({ ...one, loss: one.loss - 0.1 })),
         training: [1, 0.5, 0.2, 0.1], stopped: looks[3]!, bestLoss: looks[1]!, bestMatch: looks[3]!,
       },
       accumulation: { losses: [1.1, 0.9, 0.7], largestDifference: 1.2e-7 },
@@ -123,8 +129,9 @@ export const practicesRecord = (): RunRecord => {
 };
 
 /** All the runs that the deck embeds. */
-export const readAll: ReadRun = (id) =>
-  [record(), quantizationRecord(), checkpointingRecord(), peftRecord(), loraRecord(), practicesRecord()].find((run) => run.id === id);
+export const readAll: ReadRun = (id) => [
+  record(), quantizationRecord(), checkpointingRecord(), peftRecord(), loraRecord(), practicesRecord(),
+].find((run) => run.id === id);
 
 /** The HTML of each slide, without Marp's own script, and its notes. */
 export function render(markdown: string, read: ReadRun = readAll): { html: string[]; comments: string[][] } {
