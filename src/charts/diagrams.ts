@@ -3,7 +3,6 @@ import { loraDiagram } from './lora.ts';
 import { mixtureDiagram } from './mixture.ts';
 import { nf4Diagram } from './nf4.ts';
 import { timelineDiagram } from './timeline.ts';
-import { zeroDiagram } from './zero.ts';
 
 /** Every drawing that a slide can show as `diagrama:<name>`: they explain, or draw a paper's figures, never ours. */
 export const diagrams: Record<string, (alt: string) => string> = {
@@ -13,5 +12,4 @@ export const diagrams: Record<string, (alt: string) => string> = {
   ia3: ia3Diagram,
   mezcla: mixtureDiagram,
   recomputar: timelineDiagram,
-  zero: zeroDiagram,
 };

@@ -184,7 +184,8 @@ export function shard(states: ModelStates, scheme: PlanOptions['scheme'], ranks:
   };
 }
 
-const stages = { ddp: 0, zero1: 1, zero2: 2, zero3: 3, fsdp: 3 } as const;
+/** What of the model states each scheme shards: see `shard`. */
+export const stages = { ddp: 0, zero1: 1, zero2: 2, zero3: 3, fsdp: 3 } as const;
 
 const stageOf = (scheme: PlanOptions['scheme']): number => stages[scheme];
 

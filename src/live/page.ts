@@ -4,15 +4,12 @@ import { escapeHtml } from '../charts/table.ts';
 import { marpOptions, withPlugins } from '../deck/engine.ts';
 import type { DeckOptions } from '../deck/engine.ts';
 import { deckHtml } from '../deck/marp-cli.ts';
-import { plansOf, readMarkdown } from '../deck/slides.ts';
-import type { Plan } from '../deck/slides.ts';
+import { readMarkdown } from '../deck/slides.ts';
 
 export interface Page {
   readonly html: string;
   /** Its content security policy: the scripts that are in it and our own, and nothing from elsewhere. */
   readonly policy: string;
-  /** What its slides are called, and their shares of the talk. */
-  readonly plans: readonly Plan[];
 }
 
 /**
@@ -32,7 +29,7 @@ export class PageMaker {
     this.shell ??= await playerOf(this.deck, this.options);
     const notes = comments.map((paragraphs, i) => (paragraphs.length === 0 ? '' :
       `<div class="bespoke-marp-note" data-index="${i}" tabindex="0">${paragraphs.map((text) => `<p>${escapeHtml(text)}</p>`).join('')}</div>`));
-    return pageOf(this.shell.replace('<!--css-->', () => css).replace('<!--slides-->', () => html + notes.join('')), plansOf(html));
+    return pageOf(this.shell.replace('<!--css-->', () => css).replace('<!--slides-->', () => html + notes.join('')));
   }
 }
 
@@ -45,7 +42,7 @@ async function playerOf(deck: string, { look }: DeckOptions): Promise<string> {
     + page.slice(script).replace('</body>', () => '<script src="live.js"></script></body>');
 }
 
-function pageOf(html: string, plans: readonly Plan[]): Page {
+function pageOf(html: string): Page {
   const scripts = [...html.matchAll(/<script>([\s\S]*?)<\/script>/g)]
     .map(([, text]) => `'sha256-${createHash('sha256').update(text!).digest('base64')}'`);
   const policy = [
@@ -53,5 +50,5 @@ function pageOf(html: string, plans: readonly Plan[]): Page {
     'img-src data:', 'font-src data:', "connect-src 'self'", "frame-src 'self'", "frame-ancestors 'self'",
     "base-uri 'none'", "form-action 'none'",
   ].join('; ');
-  return { html, policy, plans };
+  return { html, policy };
 }

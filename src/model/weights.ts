@@ -83,13 +83,13 @@ export class QuantizedWeight implements Weight {
 
 /**
  * A weight that is being trained. The host's copy is the master; the optimizer changes it
- * and `upload` puts it on the device.
+ * and `upload` puts it on the device. Where it is sharded (src/distributed), the copy comes and goes.
  */
 export class Parameter implements Weight {
   readonly trainable = true;
   private device: Tensor | undefined;
 
-  constructor(readonly name: string, readonly values: Float32Array, readonly shape: readonly number[]) {}
+  constructor(readonly name: string, public values: Float32Array, readonly shape: readonly number[]) {}
 
   get bytes(): number {
     return this.values.byteLength;

@@ -2,7 +2,7 @@ import type { Parameter } from '../model/weights.ts';
 import { blockwise8bitMoments, float32Moments } from './moments.ts';
 import type { Field, FieldArray, MomentFormat } from './moments.ts';
 import { Pager } from './pager.ts';
-import type { PagerStats } from './pager.ts';
+import type { PagerOptions, PagerStats } from './pager.ts';
 
 /** As transformers' `TrainingArguments.optim` calls them. */
 export const optimizerNames = ['paged_adamw_32bit', 'paged_adamw_8bit'] as const;
@@ -18,6 +18,8 @@ export interface AdamWOptions {
   /** Bytes of a page of states, and of all the pages that may stay in memory. */
   readonly pageBytes: number;
   readonly residentBytes: number;
+  /** Where the rest goes: see `PagerOptions`. */
+  readonly spillTo?: PagerOptions['spillTo'];
 }
 
 export const adamwDefaults: AdamWOptions = {
@@ -56,7 +58,7 @@ export class AdamW {
     private readonly parameters: readonly Parameter[],
     private readonly options: AdamWOptions = adamwDefaults,
   ) {
-    const { optimizer, pageBytes, residentBytes } = options;
+    const { optimizer, pageBytes, residentBytes, spillTo } = options;
     const isSmall = (parameter: Parameter) => parameter.values.length < SMALLEST_8BIT;
     this.formats = parameters.map((parameter) =>
       (optimizer === 'paged_adamw_32bit' || isSmall(parameter) ? float32Moments : blockwise8bitMoments));
@@ -64,6 +66,7 @@ export class AdamW {
     this.pager = new Pager(1 + (this.stretches.at(-1)?.page ?? -1), {
       pageBytes,
       residentPages: Math.max(1, Math.floor(residentBytes / pageBytes)),
+      spillTo,
     });
   }
 

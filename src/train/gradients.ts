@@ -17,6 +17,8 @@ export interface GradientOptions {
   readonly loss?: (logits: Tensor2D, labels: Tensor1D) => Scalar;
   /** Keep only each block's input and compute the block again on the way back. */
   readonly checkpointing: boolean;
+  /** Blocks from one kept input to the next, which are then computed again together: 1 if not said; not with graphs. */
+  readonly segment?: number | undefined;
   /** Runs each block as a graph (native TensorFlow, with checkpointing). */
   readonly graphs?: Graphs | undefined;
 }
@@ -63,13 +65,13 @@ function padded(batch: Batch): Batch {
   return { ...batch, tokens: widen(batch.tokens, 0), labels: widen(batch.labels, IGNORED), seqLength: longer };
 }
 
-interface Targets {
+export interface Targets {
   /** int32 (n): the rows of (batch·seq) whose next token belongs to an answer, and that token. */
   readonly rows: Tensor1D;
   readonly labels: Tensor1D;
 }
 
-function answerTargets({ labels }: Batch): Targets {
+export function answerTargets({ labels }: Batch): Targets {
   const rows: number[] = [];
   labels.forEach((label, row) => {
     if (label >= 0) rows.push(row);
@@ -78,8 +80,8 @@ function answerTargets({ labels }: Batch): Targets {
 }
 
 /** Mean and head only where an answer is predicted: the prompt's logits are never computed. */
-function answerLoss(
-  model: LlamaModel, x: Tensor2D, { rows, labels }: Targets, { scale, loss }: GradientOptions,
+export function answerLoss(
+  model: LlamaModel, x: Tensor2D, { rows, labels }: Targets, { scale, loss }: Pick<GradientOptions, 'scale' | 'loss'>,
 ): Scalar {
   const logits = model.head(gatherRows(x, rows));
   return loss ? loss(logits, labels) : crossEntropy(logits, labels, scale);
@@ -94,14 +96,14 @@ export function answerLogits(model: LlamaModel, batch: Batch, pass: Pass): Tenso
 }
 
 /**
- * Gradient checkpointing (Chen et al., 2016) with a checkpoint at each block's input. The forward runs
- * without a tape up to the last block; the backward takes the blocks in reverse, and records, differentiates and
- * frees one at a time. Dequantised weights live for one block, too.
+ * Gradient checkpointing (Chen et al., 2016) with a checkpoint at each block's input, or at each segment's: segments
+ * of √n blocks keep least in all. The forward runs without a tape up to the last one; the backward takes them in
+ * reverse, and records, differentiates and frees one at a time. Dequantised weights live for one block, too.
  */
 function backwardByBlocks(
   { base, parameters }: Trainable, ids: Tensor1D, targets: Targets, place: Placement, options: GradientOptions,
 ): LossAndGradients {
-  const { pass, graphs } = options;
+  const { pass, graphs, segment = 1 } = options;
   const { layers } = base.config;
   const gradients = new Map<Parameter, Tensor>();
   const add = (parameter: Parameter, gradient: Tensor) => {
@@ -113,17 +115,21 @@ function backwardByBlocks(
   const embedding = stage('model.embed_tokens.');
   const ending = [...stage('model.norm.'), ...parameters.filter((parameter) => parameter === base.headWeight)];
 
+  const segments = Array.from({ length: Math.ceil(layers / segment) }, (_, i) =>
+    Array.from({ length: Math.min(segment, layers - i * segment) }, (_, j) => i * segment + j));
   const blockCall = (name: string, member: number, args: Tensor[]) =>
     ({ name, member, args: [...args, ...placementTensors(place)], seed: pass.seed });
 
-  // The last block runs on into the head: to compute it once before and once again on the way back would be in vain.
+  // The last one runs on into the head: to compute it once before and once again on the way back would be in vain.
   // But a graph of both would serve for one number of answers only.
-  const joined = graphs ? -1 : layers - 1;
+  const joined = graphs ? -1 : segments.length - 1;
   const inputs = [tf.tidy(() => base.embed(ids))]; // each (batch·seq, hidden)
-  for (let layer = 0; layer < layers && layer !== joined; layer++) {
-    const input = inputs[layer]!;
-    const block = () => [base.block(layer, input, place, pass)];
-    inputs.push((graphs ? graphs.run(blockCall('forward', layer, [input]), block) : tf.tidy(block))[0] as Tensor2D);
+  for (let i = 0; i < segments.length && i !== joined; i++) {
+    const input = inputs[i]!;
+    const block = (layer: number, x: Tensor2D) => base.block(layer, x, place, pass);
+    inputs.push(graphs
+      ? graphs.run(blockCall('forward', i, [input]), () => [block(i, input)])[0] as Tensor2D
+      : tf.tidy(() => segments[i]!.reduce((x, layer) => tf.tidy(() => block(layer, x)), input)));
   }
   const output = graphs && inputs.pop();
   const checkpointBytes = inputs.reduce((sum, input) => sum + input.size * 4, 0);
@@ -138,21 +144,22 @@ function backwardByBlocks(
     dx = found.shift();
     ending.forEach((parameter, i) => add(parameter, found[i]!));
   }
-  for (let layer = layers - 1; layer >= 0; layer--) {
-    const input = inputs[layer]!;
-    const trained = [...stage(`model.layers.${layer}.`), ...(layer === joined ? ending : [])];
+  for (let i = segments.length - 1; i >= 0; i--) {
+    const input = inputs[i]!;
+    const inside = segments[i]!.flatMap((layer) => stage(`model.layers.${layer}.`));
+    const trained = [...inside, ...(i === joined ? ending : [])];
     // Nothing below the first block learns unless the embedding does.
-    const passOn = layer > 0 || embedding.length > 0;
+    const passOn = i > 0 || embedding.length > 0;
     const again = () => differentiate([...(passOn ? [input] : []), ...tensors(trained)], () => {
-      const output = base.block(layer, input, place, pass);
-      return layer === joined ? answerLoss(base, output, targets, options) : output;
+      const output = segments[i]!.reduce((x, layer) => base.block(layer, x, place, pass), input);
+      return i === joined ? answerLoss(base, output, targets, options) : output;
     }, dx);
     let found: Tensor[];
     if (graphs) {
-      found = graphs.run(blockCall('backward', layer, [input, dx!]), () => again().gradients);
+      found = graphs.run(blockCall('backward', i, [input, dx!]), () => again().gradients);
     } else {
       const { value, gradients } = again();
-      if (layer === joined) loss = value.dataSync()[0]!;
+      if (i === joined) loss = value.dataSync()[0]!;
       value.dispose();
       found = gradients;
     }
@@ -183,7 +190,7 @@ function backwardOnOneTape(
 }
 
 /** Value of `f` and its gradients with respect to tensors that `f` encloses, given the gradient `dy` of its value. */
-function differentiate(xs: Tensor[], f: () => Tensor, dy?: Tensor): { value: Tensor; gradients: Tensor[] } {
+export function differentiate(xs: Tensor[], f: () => Tensor, dy?: Tensor): { value: Tensor; gradients: Tensor[] } {
   if (xs.length === 0) return { value: tf.tidy(f), gradients: [] };
   const { value, grads } = tf.engine().gradients(f, xs, dy as Tensor);
   // What a pass does not draw, as an expert of a mixture, has no gradient.

@@ -7,7 +7,14 @@ export interface PagerOptions {
   readonly pageBytes: number;
   /** How many pages may stay in memory. */
   readonly residentPages: number;
+  /**
+   * Where the others go: to a file in this folder (the system's for temporary files, if not said), or to the host's
+   * memory, as the pages of a rank that has little of its own.
+   */
+  readonly spillTo?: string | typeof hostMemory | undefined;
 }
+
+export const hostMemory = Symbol('host memory');
 
 export interface PagerStats {
   readonly pages: number;
@@ -31,6 +38,7 @@ export class Pager {
   private readonly resident = new Map<number, Uint8Array<ArrayBuffer>>();
   private readonly onDisk = new Set<number>();
   private spill: { folder: string; file: number } | undefined;
+  private host: Uint8Array | undefined;
   private readonly closeAtExit = () => this.close();
   private ins = 0;
   private outs = 0;
@@ -61,6 +69,7 @@ export class Pager {
 
   /** Deletes the spill file. The pages are lost. */
   close(): void {
+    this.host = undefined;
     if (!this.spill) return;
     closeSync(this.spill.file);
     rmSync(this.spill.folder, { recursive: true, force: true });
@@ -90,8 +99,15 @@ export class Pager {
     return page;
   }
 
-  /** Moves a whole page to or from its place in the file; one call may move less than asked. */
+  /** Moves a whole page to or from its place in the file, where one call may move less than asked, or in the host. */
   private transfer(move: MoveBytes, index: number, page: Uint8Array): void {
+    if (this.options.spillTo === hostMemory) {
+      this.host ??= new Uint8Array(new SharedArrayBuffer(this.pages * page.length)); // of the process, not of the rank
+      const place = this.host.subarray(index * page.length, (index + 1) * page.length);
+      if (move === writeSync) place.set(page);
+      else page.set(place);
+      return;
+    }
     for (let done = 0; done < page.length;) {
       const moved = move(this.spillFile(), page, done, page.length - done, index * page.length + done);
       if (moved === 0) throw new Error(`Pager: page ${index} ends early in its file`);
@@ -101,7 +117,8 @@ export class Pager {
 
   private spillFile(): number {
     if (!this.spill) {
-      const folder = mkdtempSync(join(tmpdir(), 'optimizer-pages-'));
+      const { spillTo } = this.options;
+      const folder = mkdtempSync(join(typeof spillTo === 'string' ? spillTo : tmpdir(), 'optimizer-pages-'));
       this.spill = { folder, file: openSync(join(folder, 'pages'), 'w+') };
       process.on('exit', this.closeAtExit);
     }

@@ -8,7 +8,7 @@ import { svg, text } from '../../src/charts/svg.ts';
 import { table } from '../../src/charts/table.ts';
 import { CODEBOOKS } from '../../src/quant/codebooks.ts';
 import type { RunRecord } from '../../src/runs/schema.ts';
-import { checkpointingRecord, quantizationRecord, readAll, record } from '../deck/record.ts';
+import { checkpointingRecord, quantizationRecord, readAll, record, shardingRecord } from '../deck/record.ts';
 
 const parse = (html: string) => parseHTML(`<html><body>${html}</body></html>`).document;
 const rows = (html: string) => [...parse(html).querySelectorAll('tr')].map((row) => [...row.children].map((cell) => cell.textContent));
@@ -28,37 +28,6 @@ describe('every chart, table and diagram', () => {
   });
 });
 
-describe('charts of comparisons', () => {
-  const words = (html: string) => parse(html).body.textContent!;
-
-  it('write their figures on the drawing', () => {
-    const { ranks, spectrum } = charts.lora!;
-    expect(words(ranks!(readAll('lora')!, ''))).toContain('full fine-tuning: 0,15');
-    expect(words(spectrum!(readAll('lora')!, ''))).toContain('con r = 16');
-    expect(words(charts.practices!.finder!(readAll('practices')!, ''))).toContain('cae más deprisa en 0,001');
-    expect(words(charts.practices!.overfitting!(readAll('practices')!, ''))).toMatch(/sin dropout.*dropout 0,3.*early stopping/s);
-  });
-
-  it('set off the least loss of a sweep, and of the modules', () => {
-    const cells = [...parse(charts.practices!.sweep!(readAll('practices')!, '')).querySelectorAll('text[font-weight]')];
-    expect(new Set(cells.map((cell) => cell.textContent))).toEqual(new Set(['0,420']));
-    const best = parse(charts.practices!.modules!(readAll('practices')!, '')).querySelector('.mejor')!;
-    expect(best.parentElement!.firstElementChild!.textContent).toBe('todas las lineales');
-  });
-
-  it('draw a run of which little is known yet', () => {
-    const { results, ...rest } = readAll('lora')!;
-    const { ranks, variants } = results;
-    expect(charts.lora!.ranks!({ ...rest, results: { ranks: ranks!, variants: variants! } }, '')).not.toMatch(/NaN|undefined/);
-  });
-
-  it('show by which step perplexity and task would choose', () => {
-    expect(rows(charts.practices!.metric!(readAll('practices')!, '')).map(([by, step, , match]) => [by, step, match])).toEqual([
-      ['elige', 'paso', 'acierto'], ['la perplejidad', '10', '10 %'], ['la tarea', '20', '30 %'],
-    ]);
-  });
-});
-
 describe('tables', () => {
   it('write figures as a Spanish reader expects them', () => {
     expect(rows(charts.qlora!.evaluation!(record(), ''))).toEqual([
@@ -67,6 +36,12 @@ describe('tables', () => {
       ['pérdida', '2,403', '0,244'],
       ['perplejidad', '11,1', '1,28'],
     ]);
+  });
+
+  it('put every scheme’s figures beside the formula’s', () => {
+    const told = rows(charts.sharding!.schemes!(shardingRecord(), ''));
+    expect(told[1]).toEqual(['un rango', '1', '56 MiB', '56 MiB', '—', '—', 'igual']);
+    expect(told[5]).toEqual(['ZeRO-3', '4', '14 MiB', '14 MiB', '21 MiB', '21 MiB', '±1e-7']);
   });
 
   it('set off the least of each column, whichever format it is', () => {
@@ -153,5 +128,25 @@ describe('drawings', () => {
 
   it('escape their words', () => {
     expect(svg(1, 1, '"', text(0, 0, '<&'))).toContain('>&lt;&amp;</text>');
+  });
+});
+
+describe('the sharding', () => {
+  it('stacks what a rank holds, to one scale, and marks the formula where the bar ends', () => {
+    const { document } = parseHTML(charts.sharding!.states!(shardingRecord(), ''));
+    const bars = [...document.querySelectorAll('rect')].slice(3).map((rect) => Number(rect.getAttribute('width')));
+    const ends = [0, 1, 2, 3].map((row) => bars.slice(3 * row, 3 * row + 3).reduce((a, b) => a + b, 0));
+    [540, 337.5, 236.25, 135].forEach((width, i) => expect(ends[i]).toBeCloseTo(width, 0));
+    const marks = [...document.querySelectorAll('line')].map((line) => Number(line.getAttribute('x1')));
+    marks.slice(0, 4).forEach((mark, i) => expect(mark).toBeCloseTo(ends[i]!, 0));
+    expect(document.documentElement.textContent).toContain('14 MiB · envía 3 Ψ');
+  });
+
+  it('draws each stage’s passes when they were, and tells the bubble', () => {
+    const { document } = parseHTML(charts.sharding!.timeline!(shardingRecord(), ''));
+    expect(document.documentElement.textContent).toContain('GPipe: burbuja, 25 %; guarda 4 entradas');
+    const [forward, backward] = [...document.querySelectorAll('rect')];
+    expect(Number(backward!.getAttribute('x'))).toBeCloseTo(540 * 0.1 / 0.35, 1);
+    expect(Number(backward!.getAttribute('width'))).toBeCloseTo(2 * Number(forward!.getAttribute('width')), 1);
   });
 });

@@ -11,6 +11,6 @@ describe('the experiment of a slide', () => {
 
   it('is refused when there is none of that name', () => {
     expect(() => render('<!-- experimento: nada -->')).toThrow(
-      'La diapositiva pide el experimento «nada», que no existe; los hay: quantization, checkpointing, qlora.');
+      'La diapositiva pide el experimento «nada», que no existe; los hay: quantization, sharding, checkpointing, qlora.');
   });
 });

@@ -118,7 +118,13 @@ describe.each(testBackends('cpu', 'wasm'))('gradients on %s', (backend) => {
     });
     expect(a!.checkpointBytes).toBe(tinyConfig.layers * batch.tokens.length * tinyConfig.hiddenSize * 4);
     expect(b!.checkpointBytes).toBe(0);
-    tf.dispose([...a!.gradients, ...b!.gradients]);
+    const segmented = lossAndGradients(model, batch, { pass, scale: 1 / 6, checkpointing: true, segment: 2 });
+    expect(segmented.checkpointBytes).toBe(a!.checkpointBytes / 2);
+    segmented.gradients.forEach((gradient, i) => {
+      const [x, y] = [gradient.dataSync(), b!.gradients[i]!.dataSync()];
+      x.forEach((value, j) => expect(Math.abs(value - y[j]!)).toBeLessThan(1e-6));
+    });
+    tf.dispose([...a!.gradients, ...b!.gradients, ...segmented.gradients]);
   });
 
   it('leave no tensor behind', () => {

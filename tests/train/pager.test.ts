@@ -1,6 +1,6 @@
 import * as fs from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Pager } from '../../src/train/pager.ts';
+import { hostMemory, Pager } from '../../src/train/pager.ts';
 import { temporaryFolder } from '../temporary.ts';
 
 // Every call goes to the real disk, but for those that a test breaks.
@@ -87,6 +87,19 @@ describe('a pager', () => {
       for (const page of [0, 1]) pager.page(page);
       expect(spills()).toHaveLength(1);
     });
+    expect(spills()).toEqual([]);
+  });
+
+  it('sends pages to the host’s memory, or to a folder, where it is told to', () => {
+    const inFolder = new Pager(2, { pageBytes, residentPages: 1, spillTo: at('.') });
+    const inMemory = new Pager(2, { pageBytes, residentPages: 1, spillTo: hostMemory });
+    for (const [pager, files] of [[inMemory, 0], [inFolder, 1]] as const) {
+      for (let page = 0; page < 2; page++) pager.page(page).fill(page + 1);
+      for (let page = 0; page < 2; page++) expect([...pager.page(page)]).toEqual(Array(pageBytes).fill(page + 1));
+      expect(pager.stats).toMatchObject({ residentBytes: pageBytes, pageIns: 2, pageOuts: 3 });
+      expect(spills()).toHaveLength(files);
+      pager.close();
+    }
     expect(spills()).toEqual([]);
   });
 

@@ -1,12 +1,8 @@
 import type { Tensor, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs';
-import { kernels, pointer, uninitialized } from './memory.ts';
-import { ATTENTION, ATTENTION_GRADIENTS, runParallel, SCRATCH } from './pool.ts';
-
-/** A row of scores has to fit in what each thread has for itself. */
-export const LONGEST_SEQUENCE = SCRATCH / 4 - 3;
+import { kernels, pointer, uninitialized, withScratch } from './memory.ts';
 
 /**
- * Causal attention by WASM SIMD on all threads, without the score matrix (Rabe and Staats, 2021; Dao et al., 2022).
+ * Causal attention by WASM SIMD, without the score matrix (Rabe and Staats, 2021; Dao et al., 2022).
  *
  * @param q (batch·seq, heads, headDim)
  * @param k, v (batch, seq, kvHeads, headDim), of sequences padded on the right
@@ -17,7 +13,9 @@ export function causalAttention(q: Tensor3D, k: Tensor4D, v: Tensor4D): { out: T
   const [batch, seq, kvHeads] = k.shape;
   const out = uninitialized<Tensor2D>([rows, heads * headDim]);
   const sums = uninitialized<Tensor4D>([batch, heads, seq, 2]);
-  runParallel(ATTENTION, batch * heads, [seq, heads, kvHeads, headDim, ...[q, k, v, out, sums].map(pointer)]);
+  withScratch(seq + 3, (row) => {
+    kernels().attention(...[q, k, v, out, sums].map(pointer), row, batch, seq, heads, kvHeads, headDim);
+  });
   return { out, sums };
 }
 
@@ -28,8 +26,11 @@ export function causalAttentionGradients(
   const [, heads, headDim] = q.shape;
   const [batch, seq, kvHeads] = k.shape;
   const [dq, dk, dv] = [uninitialized(q.shape), uninitialized(k.shape), uninitialized(v.shape)];
-  const tensors = [q, k, v, out, sums, dOut, dq, dk, dv];
-  runParallel(ATTENTION_GRADIENTS, batch * kvHeads, [seq, heads, kvHeads, headDim, ...tensors.map(pointer)]);
+  withScratch(seq + 3, (row) => {
+    kernels().attentionGradients(
+      ...[q, k, v, out, sums, dOut, dq, dk, dv].map(pointer), row, batch, seq, heads, kvHeads, headDim,
+    );
+  });
   return [dq, dk, dv];
 }
 
