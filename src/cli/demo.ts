@@ -9,6 +9,7 @@ import { Recorder } from '../runs/recorder.ts';
 import { toldBy } from '../runs/schema.ts';
 import { readRun, runsFolder, saveRun, writeRun } from '../runs/store.ts';
 import { useBackend } from '../tensor/backend.ts';
+import { hasBfloat16, mixedPrecision, useMixedPrecision } from '../tensor/bfloat16.ts';
 import { demoHelp, parseDemoFlags } from './flags.ts';
 import type { DemoFlags } from './flags.ts';
 import { commandLine, runCommand } from './main.ts';
@@ -37,7 +38,9 @@ async function demo(flags: DemoFlags, screen: Screen, command: string): Promise<
   checkOutput(flags.output);
   const sources = await findSources(flags, screen);
   const backend = await useBackend(flags.backend);
-  screen.line(`QLoRA sobre «${sources.model.name}», con el backend ${backend}`);
+  useMixedPrecision(flags.bfloat16 && hasBfloat16());
+  screen.line(
+    `QLoRA sobre «${sources.model.name}», con el backend ${backend}${mixedPrecision() ? ', en bfloat16 y float32' : ''}`);
 
   const interruption = new AbortController();
   const stop = () => {

@@ -87,6 +87,10 @@ const memory = {
   optimizerBytes: option('optimizer-memory', 'KIB', 'memoria para páginas residentes, en KiB', kibibytes, '1024'),
 };
 
+const precision = {
+  bfloat16: toggle('no-bf16', 'en el backend tensorflow, multiplica en float32 y no en bfloat16', false),
+};
+
 const output = {
   output: option('output', 'DIR', 'carpeta del adaptador y del punto de control', folder, 'out/qlora'),
   resume: toggle('resume', 'sigue desde el punto de control de --output'),
@@ -101,7 +105,7 @@ const output = {
 export const runOptions = { ...input, ...base, ...adapter, ...training, checkpointing: memory.checkpointing };
 export const examinationOptions = { ...input, backend: base.backend, seed: training.seed };
 
-const table = { ...runOptions, ...memory, ...output };
+const table = { ...runOptions, ...memory, ...precision, ...output };
 
 /** Options of `npm run demo`. Sizes in bytes, shares from 0 to 1. */
 export type DemoFlags = Values<typeof table>;
@@ -148,6 +152,7 @@ HF_TOKEN, HF_ENDPOINT y HF_HUB_OFFLINE valen como en Python).`,
     'Adaptador': adapter,
     'Entrenamiento': training,
     'Memoria': memory,
+    'Precisión': precision,
     'Salida': output,
   },
 );

@@ -4,6 +4,7 @@ import { formatBytes, formatCount, formatNumber, formatPercent } from '../format
 import { methods } from '../peft/methods.ts';
 import type { TrainEvent } from '../runs/events.ts';
 import type { Recorder } from '../runs/recorder.ts';
+import { mixedPrecision } from '../tensor/bfloat16.ts';
 import { trainDefaults } from '../train/train.ts';
 import { dataOptions } from './flags.ts';
 import type { DemoFlags } from './flags.ts';
@@ -44,7 +45,7 @@ export async function runQlora(
       inputs: {
         ...adapter, peft, model: pinned(flags.model, sources.model), quant: flags.quant, doubleQuant: flags.doubleQuant,
         data: pinned(flags.data, sources.data), heldOut: pinned(flags.heldOut, sources.heldOut),
-        eval: flags.evaluate, template: flags.template, maxLength: flags.maxLength,
+        eval: flags.evaluate, template: flags.template, maxLength: flags.maxLength, bfloat16: mixedPrecision(),
       },
       signal,
     },

@@ -21,6 +21,8 @@ export interface Adapter {
   apply(path: string, x: Tensor2D, base: (x: Tensor2D) => Tensor2D, pass: Pass): Tensor2D;
   /** Weights that it trains whole, in place of the model's own of that name. */
   readonly saved?: ReadonlyMap<string, Weight>;
+  /** Every pass takes the same steps, whatever its seed: a block may be recorded as a graph. */
+  readonly takesSameSteps?: boolean;
 }
 
 /** Where each row of a batch stands: rotary tables and the attention masks, made once a pass. */
@@ -106,8 +108,12 @@ export class LlamaModel {
 
   /** Hidden states (rows, hidden) after the last block to logits (rows, vocab). */
   head(x: Tensor2D): Tensor2D {
-    const normed = rmsNorm(x, this.weight('model.norm.weight').tensor() as Tensor1D, this.config.rmsNormEps);
-    return this.headWeight.linear(normed);
+    return this.headWeight.linear(this.lastNorm(x));
+  }
+
+  /** What the head is given. x: (rows, hidden) → the same shape. */
+  lastNorm(x: Tensor2D): Tensor2D {
+    return rmsNorm(x, this.weight('model.norm.weight').tensor() as Tensor1D, this.config.rmsNormEps);
   }
 
   /** x: (rows, in) → (rows, out), through the adapter if there is one; the bias, if there is one, comes last. */

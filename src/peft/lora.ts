@@ -106,6 +106,7 @@ interface LoraLayer extends LoraFactors {
  */
 export class Lora implements PeftAdapter {
   readonly peftType = 'LORA';
+  readonly takesSameSteps = true;
   readonly parameters: readonly Parameter[];
   readonly saved: ReadonlyMap<string, Parameter>;
   private readonly layers: ReadonlyMap<string, LoraLayer>;

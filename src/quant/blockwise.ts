@@ -70,6 +70,38 @@ export function dequantizeBlocks(
 }
 
 /**
+ * The same in bfloat16, the nearest to what float32 gives: two values in a word, the first in its low half. A block has
+ * no more than sixteen different values, so each is scaled and rounded once.
+ *
+ * @param out `[n / 2]`, written whole; n is even
+ */
+export function dequantizeBlocksToBfloat16(
+  packed: Uint8Array, absmax: Float32Array, blockSize: number, quantType: QuantType, out: Int32Array,
+): void {
+  const codebook = CODEBOOKS[quantType];
+  const scaled = new Float32Array(16);
+  const bits = new Int32Array(scaled.buffer);
+  const low = new Int32Array(16);
+  const high = new Int32Array(16);
+  const bytesPerBlock = blockSize / 2;
+  for (let block = 0; block < absmax.length; block++) {
+    const scale = absmax[block]!;
+    for (let code = 0; code < codebook.length; code++) scaled[code] = codebook[code]! * scale;
+    for (let code = 0; code < 16; code++) {
+      const word = bits[code]!;
+      const rounded = word + 0x7fff + (word >>> 16 & 1); // a tie goes to the even one
+      low[code] = rounded >>> 16;
+      high[code] = rounded & 0xffff0000;
+    }
+    const end = Math.min((block + 1) * bytesPerBlock, out.length);
+    for (let i = block * bytesPerBlock; i < end; i++) {
+      const byte = packed[i]!;
+      out[i] = low[byte >> 4]! | high[byte & 15]!;
+    }
+  }
+}
+
+/**
  * As integers the bits of magnitudes are in the order of the magnitudes, and those that are not finite
  * come last. Four maxima at a time do not wait for one another.
  */

@@ -1,4 +1,4 @@
-import { dequantizeBlocks, quantizeBlocks } from './blockwise.ts';
+import { dequantizeBlocks, dequantizeBlocksToBfloat16, quantizeBlocks } from './blockwise.ts';
 import type { QuantType } from './codebooks.ts';
 import { doubleDequantize, doubleQuantize, type DoubleQuantized } from './double.ts';
 
@@ -78,6 +78,19 @@ export function dequantize(tensor: QuantizedTensor, out?: Float32Array): Float32
   if (values.length !== size) throw new RangeError(`dequantize: out holds ${values.length} values, not ${size}`);
   dequantizeBlocks(tensor.packed, absmaxOf(tensor), tensor.blockSize, tensor.quantType, values);
   return values;
+}
+
+/**
+ * The weight in bfloat16, row-major, two values in a word: the first in its low half, as they lie in memory.
+ *
+ * @throws RangeError if the number of values is odd
+ */
+export function dequantizeToBfloat16(tensor: QuantizedTensor): Int32Array {
+  const size = sizeOf(tensor.shape);
+  if (size % 2 !== 0) throw new RangeError(`dequantize: ${size} values do not go in pairs`);
+  const pairs = new Int32Array(size / 2);
+  dequantizeBlocksToBfloat16(tensor.packed, absmaxOf(tensor), tensor.blockSize, tensor.quantType, pairs);
+  return pairs;
 }
 
 /** The scale of each block in float32, `[ceil(n / blockSize)]`. */

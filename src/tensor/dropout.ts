@@ -4,6 +4,7 @@ import { Random } from '../random.ts';
 import { outside } from './graph.ts';
 import * as kernel from './kernels/dropout.ts';
 import type { DropoutDraw } from './kernels/dropout.ts';
+import { dropoutMask as kernelMask } from './kernels/mask.ts';
 
 /**
  * Inverted dropout (Srivastava et al., 2014): each element becomes 0 with probability `rate`, else x / (1 − rate).
@@ -23,7 +24,8 @@ export function dropout(x: Tensor2D, rate: number, seed: number, path: string): 
     return tf.customGrad((x) => ({ value: drop(x as Tensor), gradFunc: drop }))(x) as Tensor2D;
   }
   const { size, shape } = x;
-  const mask = outside((seed) => tf.tensor(dropoutMask(size, draw(seed)), shape), seed);
+  const maskOf = tf.getBackend() === 'tensorflow' ? kernelMask : dropoutMask;
+  const mask = outside((seed) => tf.tensor(maskOf(size, draw(seed)), shape), seed);
   return x.mul(mask);
 }
 

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor1D, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs';
+import * as bfloat16 from './bfloat16.ts';
 import * as kernel from './kernels/attention.ts';
 import { matmul } from './kernels/matmul.ts';
 
@@ -13,23 +14,40 @@ import { matmul } from './kernels/matmul.ts';
  * A frozen `w` gets no gradient, and none is computed.
  */
 export function linear(x: Tensor2D, w: Tensor2D, trainable: boolean): Tensor2D {
+  if (!trainable) return frozenLinear(x, w, product);
   // What the gradient needs goes through `save`: the tape frees everything else that f made, w included.
-  const op = trainable
-    ? tf.customGrad((x, w, save) => {
-        (save as tf.GradSaveFunc)([x as Tensor, w as Tensor]);
-        return {
-          value: product(x as Tensor, w as Tensor, { transposeB: true }),
-          gradFunc: (dy: Tensor, [x, w]: Tensor[]) => [product(dy, w!), product(dy, x!, { transposeA: true })],
-        };
-      })
-    : tf.customGrad((x, save) => {
-        (save as tf.GradSaveFunc)([w]);
-        return {
-          value: product(x as Tensor, w, { transposeB: true }),
-          gradFunc: (dy: Tensor, [w]: Tensor[]) => product(dy, w!),
-        };
-      });
-  return (trainable ? op(x, w) : op(x)) as Tensor2D;
+  const multiply = bfloat16.mixedPrecision() ? mixedProduct : product;
+  const op = tf.customGrad((x, w, save) => {
+    (save as tf.GradSaveFunc)([x as Tensor, w as Tensor]);
+    return {
+      value: multiply(x as Tensor, w as Tensor, { transposeB: true }),
+      gradFunc: (dy: Tensor, [x, w]: Tensor[]) => [multiply(dy, w!), multiply(dy, x!, { transposeA: true })],
+    };
+  });
+  return op(x, w) as Tensor2D;
+}
+
+/** The same of a frozen matrix of bfloat16 in pairs: int32 (out, in / 2). */
+export function bfloat16Linear(x: Tensor2D, pairs: Tensor2D): Tensor2D {
+  return frozenLinear(x, pairs, (a, pairs, how) =>
+    bfloat16.product(bfloat16.toBfloat16(a), bfloat16.unpack(pairs as Tensor2D), how));
+}
+
+type Product = (a: Tensor, b: Tensor, how?: { transposeA?: boolean; transposeB?: boolean }) => Tensor2D;
+
+function frozenLinear(x: Tensor2D, w: Tensor2D, multiply: Product): Tensor2D {
+  const op = tf.customGrad((x, save) => {
+    (save as tf.GradSaveFunc)([w]);
+    return {
+      value: multiply(x as Tensor, w, { transposeB: true }),
+      gradFunc: (dy: Tensor, [w]: Tensor[]) => multiply(dy, w!),
+    };
+  });
+  return op(x) as Tensor2D;
+}
+
+function mixedProduct(a: Tensor, b: Tensor, how = {}): Tensor2D {
+  return bfloat16.product(bfloat16.toBfloat16(a), bfloat16.toBfloat16(b), how);
 }
 
 /** a · b of two matrices. The wasm backend's own runs on one thread, and twelve times slower if b is transposed. */
@@ -160,6 +178,48 @@ export function divergence(logTarget: Tensor2D, logits: Tensor2D, scale: number)
   });
   return op(logits) as tf.Scalar;
 }
+
+/**
+ * `crossEntropy(linear(x, w), labels, scale)` for a frozen head, some rows at a time: the logits, a step's largest
+ * tensor, never stand whole, and their gradient not at all. x: (rows, hidden), w: (vocab, hidden), labels: int32 (rows).
+ */
+export function headCrossEntropy(x: Tensor2D, w: Tensor2D, labels: Tensor1D, scale: number): tf.Scalar {
+  const [rows, hidden] = x.shape;
+  const step = Math.max(MIN_ROWS, Math.floor(LOGIT_BYTES / (4 * w.shape[0])));
+  const op = tf.customGrad((x, save) => {
+    const losses: Tensor[] = [];
+    const gradients: Tensor2D[] = [];
+    for (let row = 0; row < rows; row += step) {
+      const count = Math.min(step, rows - row);
+      const [loss, dx] = tf.tidy((): [Tensor, Tensor2D] => {
+        const part = (x as Tensor2D).slice([row, 0], [count, hidden]);
+        const target = tf.gather(w, labels.slice([row], [count])); // (count, hidden)
+        const logits = product(part, w, { transposeB: true }); // (count, vocab)
+        const largest = logits.max(1, true); // (count, 1)
+        const powers = logits.sub<Tensor2D>(largest).exp();
+        const sum = powers.sum(1, true); // (count, 1)
+        const own = part.mul(target).sum(1, true); // the label's logit
+        return [
+          sum.log().add(largest).sub(own).sum(),
+          // Σ_v (p_v − [v is the label]) · w_v
+          product(powers, w).div<Tensor2D>(sum).sub<Tensor2D>(target),
+        ];
+      });
+      losses.push(loss);
+      gradients.push(dx);
+    }
+    (save as tf.GradSaveFunc)([tf.concat(gradients, 0)]);
+    return {
+      value: tf.addN(losses).mul(scale),
+      gradFunc: (dy: Tensor, [dx]: Tensor[]) => dx!.mul(dy.mul(scale)),
+    };
+  });
+  return op(x) as tf.Scalar;
+}
+
+/** Bytes of logits at a time, unless so few rows would make the products thin. */
+const LOGIT_BYTES = 16 * 1024 * 1024;
+const MIN_ROWS = 32;
 
 /** Who may look at whom. */
 export interface AttentionPlace {

@@ -1,10 +1,11 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
-import { dequantize } from '../quant/quantize.ts';
+import { dequantize, dequantizeToBfloat16 } from '../quant/quantize.ts';
 import type { QuantizedTensor } from '../quant/quantize.ts';
+import { mixedPrecision } from './bfloat16.ts';
 import { outside } from './graph.ts';
 import { HeldMatrix, isFusable } from './kernels/matmul.ts';
-import { linear } from './ops.ts';
+import { bfloat16Linear, linear } from './ops.ts';
 
 /** A frozen 4-bit matrix, W: (out, in), and products by it. */
 export class QuantizedMatrix {
@@ -19,6 +20,10 @@ export class QuantizedMatrix {
 
   /** x · Wᵀ. x: (rows, in) → (rows, out). On wasm from the 4 bits, elsewhere by way of the wide matrix. */
   linear(x: Tensor2D): Tensor2D {
+    const [out, input] = this.quantized.shape as [number, number];
+    if (mixedPrecision() && input % 2 === 0) {
+      return bfloat16Linear(x, outside(() => tf.tensor2d(dequantizeToBfloat16(this.quantized), [out, input / 2], 'int32')));
+    }
     if (tf.getBackend() !== 'wasm' || !isFusable(this.quantized)) return linear(x, this.wide() as Tensor2D, false);
     this.held ??= new HeldMatrix(this.given);
     const { held } = this;

@@ -6,7 +6,7 @@ import { causalPlacement, disposePlacement, placementTensors } from '../model/ll
 import type { LlamaModel, Pass, Placement } from '../model/llama.ts';
 import type { Parameter } from '../model/weights.ts';
 import type { Graphs } from '../tensor/graph.ts';
-import { crossEntropy, gatherRows } from '../tensor/ops.ts';
+import { crossEntropy, gatherRows, headCrossEntropy } from '../tensor/ops.ts';
 import type { Trainable } from '../peft/trainable.ts';
 
 export interface GradientOptions {
@@ -83,8 +83,11 @@ export function answerTargets({ labels }: Batch): Targets {
 export function answerLoss(
   model: LlamaModel, x: Tensor2D, { rows, labels }: Targets, { scale, loss }: Pick<GradientOptions, 'scale' | 'loss'>,
 ): Scalar {
-  const logits = model.head(gatherRows(x, rows));
-  return loss ? loss(logits, labels) : crossEntropy(logits, labels, scale);
+  const answers = gatherRows(x, rows);
+  if (loss) return loss(model.head(answers), labels);
+  return tf.getBackend() !== 'tensorflow' || model.headWeight.trainable
+    ? crossEntropy(model.head(answers), labels, scale)
+    : headCrossEntropy(model.lastNorm(answers), model.headWeight.tensor() as Tensor2D, labels, scale);
 }
 
 /** The answer tokens' logits (n, vocab), by a forward pass alone. Called inside `tf.tidy`. */

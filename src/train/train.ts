@@ -89,7 +89,8 @@ export async function* train(
   hooks.start?.(steps);
   const optimizer = new AdamW(parameters, { ...adamwDefaults, ...o });
   const memory = new TensorMemory();
-  const graphs = o.checkpointing ? graphMode() : undefined;
+  const { adapter } = trainable.base;
+  const graphs = o.checkpointing && (adapter?.takesSameSteps ?? !adapter) ? graphMode() : undefined;
   const events: TrainEvent[] = []; // what a resumed run has already told
   const tell = (event: TrainEvent) => (events.push(event), event);
   let checkpointBytes = 0;

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
 import { dropout } from '../../src/tensor/dropout.ts';
-import { useBackend } from '../../src/tensor/backend.ts';
+import { hasTensorflow, useBackend } from '../../src/tensor/backend.ts';
 import { testBackend, testBackends } from '../backend.ts';
 
 const rows = 101;
@@ -44,4 +44,14 @@ it('drops the same on every backend', async () => {
   const reference = dropped(0.05, 3);
   await useBackend(testBackend('wasm'));
   expect(dropped(0.05, 3)).toEqual(reference);
+});
+
+// Native TensorFlow is there after `npm run setup:tensorflow` only.
+it.runIf(hasTensorflow())('drops the same on native TensorFlow, whose masks a kernel makes', async () => {
+  await useBackend('cpu');
+  const reference = dropped(0.05, 3);
+  await useBackend('tensorflow');
+  expect(dropped(0.05, 3)).toEqual(reference);
+  expect(tf.tidy(() => [...dropout(tf.ones([500, 400]), 0.05, 3, 'q_proj').dataSync()]).slice(0, reference.length))
+    .toEqual([...reference]);
 });

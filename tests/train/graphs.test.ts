@@ -9,6 +9,7 @@ import type { PeftModel } from '../../src/peft/adapter.ts';
 import { quantize } from '../../src/quant/quantize.ts';
 import { Random } from '../../src/random.ts';
 import { hasTensorflow, useBackend } from '../../src/tensor/backend.ts';
+import { useMixedPrecision } from '../../src/tensor/bfloat16.ts';
 import { Graphs } from '../../src/tensor/graph.ts';
 import { adamwDefaults, AdamW } from '../../src/train/adamw.ts';
 import { lossAndGradients } from '../../src/train/gradients.ts';
@@ -73,6 +74,24 @@ describe.runIf(hasTensorflow())('blocks as graphs, on native TensorFlow', () => 
     recorded.last.forEach((gradient, i) =>
       gradient.forEach((value, j) => expect(value).toBeCloseTo(plain.last[i]![j]!, 4)));
     graphs.dispose();
+  });
+
+  it('multiply in bfloat16 where that is asked for: the same learning, to three figures of the loss', () => {
+    const plain = train(model(), undefined);
+    useMixedPrecision(true);
+    try {
+      const graphs = new Graphs();
+      const [mixed, recorded] = [train(model(), undefined), train(model(), graphs)];
+      expect(graphs.problems).toEqual(new Map());
+      recorded.losses.forEach((loss, i) => {
+        expect(loss).toBeCloseTo(mixed.losses[i]!, 2); // the graph rounds where it fuses, which is elsewhere
+        expect(loss).not.toBe(plain.losses[i]);
+        expect(Math.abs(loss / plain.losses[i]! - 1)).toBeLessThan(0.01);
+      });
+      graphs.dispose();
+    } finally {
+      useMixedPrecision(false);
+    }
   });
 
   it('leave a block that reads its values on the way as it is: DoRA', () => {
