@@ -47,18 +47,31 @@ function dynamicMap({ signed }: { signed: boolean }): Float32Array {
   return Float32Array.from(codes).sort();
 }
 
-/** Where in an ascending map the entry nearest to x is, by float32 distance; a tie goes to the lower one. */
-export function nearestCode(map: Float32Array, x: number): number {
-  let low = 0;
-  let high = map.length - 1;
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    if (map[middle]! <= x) low = middle;
-    else high = middle;
-  }
-  const below = Math.fround(Math.abs(x - map[low]!));
-  const above = Math.fround(Math.abs(map[high]! - x));
-  return above < below ? high : low;
+/**
+ * Where in an ascending map the entry nearest to a float32 is, by float32 distance; a tie goes to the lower one. A
+ * table by the first bits of x (sign, exponent, six of the mantissa) tells where to begin: few entries share them.
+ */
+export function nearestCodeOf(map: Float32Array): (x: number) => number {
+  const starts = Uint8Array.from({ length: 2 ** 15 }, (_, bin) => {
+    const lowest = Math.min(floatOf(bin << 17), floatOf(bin << 17 | 0x1ffff));
+    return Math.max(0, map.findLastIndex((code) => code <= lowest));
+  });
+  return (x) => {
+    float[0] = x;
+    let low = Math.min(starts[bits[0]! >>> 17]!, map.length - 2);
+    while (low < map.length - 2 && map[low + 1]! <= x) low++;
+    const below = Math.fround(Math.abs(x - map[low]!));
+    const above = Math.fround(Math.abs(map[low + 1]! - x));
+    return above < below ? low + 1 : low;
+  };
+}
+
+const float = new Float32Array(1);
+const bits = new Int32Array(float.buffer);
+
+function floatOf(pattern: number): number {
+  bits[0] = pattern;
+  return float[0]!;
 }
 
 /** `torch.linspace` in float32: it counts from the nearer end, and rounds product and sum together. */

@@ -1,4 +1,4 @@
-import { DYNAMIC_MAP, nearestCode } from './codebooks.ts';
+import { DYNAMIC_MAP, nearestCodeOf } from './codebooks.ts';
 
 /** Block scales, themselves quantised to 8 bits (QLoRA, arXiv:2305.14314, section 3). */
 export interface DoubleQuantized {
@@ -12,6 +12,7 @@ export interface DoubleQuantized {
 }
 
 const BLOCK_SIZE = 256;
+const nearestCode = nearestCodeOf(DYNAMIC_MAP);
 
 /**
  * @param absmax `[n]`, finite
@@ -31,7 +32,7 @@ export function doubleQuantize(absmax: Float32Array): DoubleQuantized {
     for (let i = start; i < end; i++) largest = Math.max(largest, Math.abs(centred[i]!));
     const reciprocal = largest === 0 ? 0 : Math.fround(1 / largest);
     nestedAbsmax[block] = largest;
-    for (let i = start; i < end; i++) codes[i] = nearestCode(DYNAMIC_MAP, Math.fround(centred[i]! * reciprocal));
+    for (let i = start; i < end; i++) codes[i] = nearestCode(Math.fround(centred[i]! * reciprocal));
   }
   return { codes, nestedAbsmax, offset, blockSize: BLOCK_SIZE };
 }

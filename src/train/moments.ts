@@ -1,4 +1,4 @@
-import { DYNAMIC_MAP, nearestCode, UNSIGNED_DYNAMIC_MAP } from '../quant/codebooks.ts';
+import { DYNAMIC_MAP, nearestCodeOf, UNSIGNED_DYNAMIC_MAP } from '../quant/codebooks.ts';
 
 /** One of the arrays that hold the moments: an element for every `per` parameters. */
 export interface Field {
@@ -31,6 +31,8 @@ export const float32Moments: MomentFormat = {
 };
 
 const BLOCK = 256;
+const nearestSigned = nearestCodeOf(DYNAMIC_MAP);
+const nearestUnsigned = nearestCodeOf(UNSIGNED_DYNAMIC_MAP);
 
 /**
  * A byte a moment and one float32 scale for 256 of them (8-bit optimizers, arXiv:2110.02861): m by the signed
@@ -52,8 +54,8 @@ export const blockwise8bitMoments: MomentFormat = {
       dequantize(mBlock, mScales[block]!, DYNAMIC_MAP, m);
       dequantize(vBlock, vScales[block]!, UNSIGNED_DYNAMIC_MAP, v);
       change(m, v, start);
-      mScales[block] = quantize(m, DYNAMIC_MAP, mBlock);
-      vScales[block] = quantize(v, UNSIGNED_DYNAMIC_MAP, vBlock);
+      mScales[block] = quantize(m, nearestSigned, DYNAMIC_MAP, mBlock);
+      vScales[block] = quantize(v, nearestUnsigned, UNSIGNED_DYNAMIC_MAP, vBlock);
     }
   },
 };
@@ -66,12 +68,14 @@ function dequantize(codes: Uint8Array, absmax: number, map: Float32Array, out: F
  * @param codes written whole
  * @returns the block's absmax
  */
-function quantize(values: Float32Array, map: Float32Array, codes: Uint8Array): number {
+function quantize(
+  values: Float32Array, nearestCode: (x: number) => number, map: Float32Array, codes: Uint8Array,
+): number {
   let absmax = 0;
   for (const value of values) absmax = Math.max(absmax, Math.abs(value));
   const scale = absmax || 1;
   for (let i = 0; i < codes.length; i++) {
-    const code = nearestCode(map, Math.fround(values[i]! / scale));
+    const code = nearestCode(Math.fround(values[i]! / scale));
     // As bitsandbytes' kernel: a negative moment keeps its sign where it would round to zero.
     codes[i] = values[i]! < 0 && map[code] === 0 ? code - 1 : code;
   }

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { float32Of, readSafetensors } from '../../src/checkpoint/safetensors.ts';
-import { CODEBOOKS, DYNAMIC_MAP, nearestCode, UNSIGNED_DYNAMIC_MAP } from '../../src/quant/codebooks.ts';
+import { CODEBOOKS, DYNAMIC_MAP, nearestCodeOf, UNSIGNED_DYNAMIC_MAP } from '../../src/quant/codebooks.ts';
 
 const saved = readSafetensors(join(import.meta.dirname, '../golden/bnb-4bit-tiny/model.safetensors'));
 const weight = 'model.layers.0.mlp.down_proj.weight';
@@ -29,9 +29,20 @@ describe('codebooks', () => {
 
   it('finds the nearest entry of a map; a tie goes to the lower one', () => {
     const map = Float32Array.of(-1, 0, 0.5, 1);
-    expect([-2, -1, -0.5, -0.4, 0.25, 0.26, 0.9, 7].map((x) => nearestCode(map, x))).toEqual([0, 0, 0, 1, 1, 2, 3, 3]);
+    expect([-2, -1, -0.5, -0.4, 0.25, 0.26, 0.9, 7].map(nearestCodeOf(map))).toEqual([0, 0, 0, 1, 1, 2, 3, 3]);
     for (const codes of [DYNAMIC_MAP, UNSIGNED_DYNAMIC_MAP]) {
-      expect(Array.from(codes, (code) => nearestCode(codes, code))).toEqual([...codes.keys()]);
+      const nearest = nearestCodeOf(codes);
+      expect(Array.from(codes, nearest)).toEqual([...codes.keys()]);
+      // Halfway between two entries, and a step of float32 to either side: what a search through all of them finds.
+      const distance = (x: number, code: number) => Math.fround(Math.abs(x - code));
+      const search = (x: number) => codes.reduce(
+        (best, code, i) => (distance(x, code) < distance(x, codes[best]!) ? i : best), 0);
+      for (let i = 1; i < codes.length; i++) {
+        const middle = Math.fround((codes[i - 1]! + codes[i]!) / 2);
+        for (const x of [middle, middle * (1 - 2 ** -23), middle * (1 + 2 ** -23), -middle].map(Math.fround)) {
+          expect(nearest(x)).toBe(search(x));
+        }
+      }
     }
   });
 
