@@ -24,6 +24,11 @@ const bytes = z.object({
 });
 const step = z.object({ peakBytes: z.number(), secondsPerStep: z.number() });
 const checkpointing = z.object({ with: step, without: step });
+const speed = z.object({
+  speed: z.array(z.object({
+    name: z.string(), tokensPerSecond: z.number(), peer: z.object({ tokensPerSecond: z.number() }).nullable(),
+  })),
+});
 
 /** Every chart and table that a slide can embed, as `run:<id>/<name>`. */
 export const charts: Readonly<Record<string, Readonly<Record<string, Chart>>>> = {
@@ -57,6 +62,15 @@ export const charts: Readonly<Record<string, Readonly<Record<string, Chart>>>> =
     states: chart(sharding, statesChart),
     schemes: chart(sharding, schemesTable),
     timeline: chart(sharding, pipelineTimeline),
+  },
+  bench: {
+    speed: chart(speed, ({ speed }, alt) => barsChart(speed.flatMap(({ name, tokensPerSecond, peer }) => [
+      { label: name, value: tokensPerSecond, text: `${formatNumber(tokensPerSecond)} tokens/s`, color: 'learns' as const },
+      ...(peer ? [{
+        label: 'PEFT, bf16', value: peer.tokensPerSecond, text: `${formatNumber(peer.tokensPerSecond)} tokens/s`,
+        color: 'quiet' as const,
+      }] : []),
+    ]), alt)),
   },
   checkpointing: {
     peak: chart(checkpointing, (measured, alt) => {

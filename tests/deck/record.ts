@@ -94,8 +94,16 @@ export const shardingRecord = (changes: Partial<RunRecord> = {}): RunRecord => {
 };
 
 /** All the runs that the deck embeds. */
+export const benchRecord = (): RunRecord => record({
+  id: 'bench', command: 'npm run bench', events: [],
+  results: { speed: [
+    { name: 'SmolLM2-135M', tokensPerSecond: 300, peakResident: 9e8, peer: { tokensPerSecond: 150, peakResident: 1.2e9 } },
+    { name: 'TinyLlama-1.1B', tokensPerSecond: 80, peakResident: 3e9, peer: null },
+  ] },
+});
+
 export const readAll: ReadRun = (id) =>
-  [record(), quantizationRecord(), checkpointingRecord(), shardingRecord()].find((run) => run.id === id);
+  [record(), quantizationRecord(), checkpointingRecord(), shardingRecord(), benchRecord()].find((run) => run.id === id);
 
 /** The HTML of each slide, without Marp's own script, and its notes. */
 export function render(markdown: string, read: ReadRun = readAll): { html: string[]; comments: string[][] } {
