@@ -19,7 +19,7 @@ const below: Record<string, readonly string[]> = {
   distributed: ['train', 'peft', 'model', 'tensor', 'quant', 'checkpoint', 'data', 'runs'],
   charts: ['runs'],
   deck: ['runs', 'charts', 'checkpoint'],
-  check: ['deck'],
+  check: ['deck', 'runs'],
   live: ['runs', 'charts', 'deck'],
   demo: ['distributed', 'train', 'peft', 'model', 'tensor', 'quant', 'checkpoint', 'data', 'runs'],
   cli: [

@@ -3,9 +3,17 @@ import { UserError } from '../errors.ts';
 import { formatBytes, formatNumber, formatPercent, formatSignificant } from '../format.ts';
 import type { RunRecord } from '../runs/schema.ts';
 import { barsChart } from './bars.ts';
+import { measuredCosts, measuredCostsTable, plannedCosts, plannedCostsTable } from './costs.ts';
 import { errorsTable, quantization } from './errors.ts';
 import { lossChart } from './loss.ts';
 import { memoryBar } from './memory.ts';
+import {
+  accumulationResults, accumulationTable, finderChart, finderResults, metricTable, modulesResults, modulesTable,
+  overfittingChart, overfittingResults, sweepChart, sweepResults,
+} from './practices.ts';
+import {
+  latencyResults, latencyTable, ranksChart, ranksResults, spectrumChart, spectrumResults, variantsTable,
+} from './ranks.ts';
 import { pipelineTimeline, schemesTable, sharding, statesChart } from './sharding.ts';
 import { table } from './table.ts';
 
@@ -55,8 +63,26 @@ export const charts: Readonly<Record<string, Readonly<Record<string, Chart>>>> =
         [`${instruction} ${input}`.trim(), shorten(before), shorten(after)]),
     ], alt)),
   },
+  peft: {
+    measured: chart(measuredCosts, measuredCostsTable),
+    planned: chart(plannedCosts, plannedCostsTable),
+  },
+  lora: {
+    ranks: chart(ranksResults, ranksChart),
+    spectrum: chart(spectrumResults, spectrumChart),
+    latency: chart(latencyResults, latencyTable),
+    variants: chart(ranksResults, variantsTable),
+  },
   quantization: {
     errors: chart(quantization, errorsTable),
+  },
+  practices: {
+    overfitting: chart(overfittingResults, overfittingChart),
+    metric: chart(overfittingResults, metricTable),
+    sweep: chart(sweepResults, sweepChart),
+    finder: chart(finderResults, finderChart),
+    modules: chart(modulesResults, modulesTable),
+    accumulation: chart(accumulationResults, accumulationTable),
   },
   sharding: {
     states: chart(sharding, statesChart),

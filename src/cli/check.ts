@@ -1,8 +1,9 @@
-import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { altFaults } from '../check/alt.ts';
 import { axeFaults, contrastFaults, openDeck, overflowFaults } from '../check/browser.ts';
 import { tokenFaults } from '../check/contrast.ts';
+import { sizeFaults, staleFaults } from '../check/records.ts';
 import { citationFaults, markdownLinkFaults, slideLinkFaults } from '../check/references.ts';
 import { pagesOf } from '../check/slide.ts';
 import { speller, spellingFaults } from '../check/spelling.ts';
@@ -12,7 +13,6 @@ import { deckHtml } from '../deck/marp-cli.ts';
 import { readSlides } from '../deck/slides.ts';
 import { formatBytes, formatCount } from '../format.ts';
 import { withRecordings } from '../live/recordings.ts';
-import { staleness } from '../runs/provenance.ts';
 import { listRuns, readRun, runsFolder } from '../runs/store.ts';
 import { runCommand } from './main.ts';
 import { helpText, option, parseOptions, text, toggle } from './options.ts';
@@ -23,9 +23,6 @@ const table = {
   browser: toggle('no-browser', 'sin lo que mide un navegador: desbordes, contraste pintado y accesibilidad', false),
   help: toggle('help', 'esta ayuda'),
 };
-
-/** What may not grow: the page that is handed out, and a record, which is kept in git. */
-const most = { page: 8 * 2 ** 20, record: 2 ** 20 } as const;
 
 /** `npm run check`: all that a deck must hold before it is shown, a line a check; ends with 1 if one fails. */
 await runCommand(async () => {
@@ -56,9 +53,7 @@ a la presentación.`, { Opciones: table })}\n`);
   const markdown = readFileSync(deck, 'utf8');
   const slides = formatCount(pages.length, 'diapositiva');
 
-  const stale = listRuns().flatMap((id) => summary(staleness(readRun(id)!)).map((reason) =>
-    `${join(runsFolder, id)}.json, obsoleto: ${reason}; vuelve a medirlo con npm run record`));
-  tell('medidas', `${formatCount(listRuns().length, 'ejecución', 'ejecuciones')} al día`, stale);
+  tell('medidas', `${formatCount(listRuns().length, 'ejecución', 'ejecuciones')} al día`, staleFaults(runsFolder));
 
   const css = Object.fromEntries(themes.map((name) => [name, readFileSync(`assets/theme/${name}.css`, 'utf8')]));
   tell('colores', 'texto a 7:1 o más y dibujo a 3:1 o más, a oscuras y en papel', tokenFaults(css));
@@ -74,14 +69,8 @@ a la presentación.`, { Opciones: table })}\n`);
   tell('citas', 'todas con su fuente', citationFaults(pages, beside('bibliografia.md')));
 
   // As it is exported: one file, with fonts, player and recorded runs inside.
-  const page = Buffer.byteLength(await withRecordings(await deckHtml(deck), (id) => readRun(id)));
-  tell('tamaños', `la página ocupa ${formatBytes(page)}`, [
-    ...(page > most.page ? [`la página ocupa ${formatBytes(page)}, y puede ${formatBytes(most.page)}`] : []),
-    ...readdirSync(runsFolder).map((name) => join(runsFolder, name))
-      .map((path) => ({ path, size: statSync(path).size }))
-      .filter(({ size }) => size > most.record)
-      .map(({ path, size }) => `${path} ocupa ${formatBytes(size)}, y puede ${formatBytes(most.record)}`),
-  ]);
+  const page = await withRecordings(await deckHtml(deck), (id) => readRun(id));
+  tell('tamaños', `la página ocupa ${formatBytes(Buffer.byteLength(page))}`, sizeFaults(page, runsFolder));
 
   if (!flags.browser) {
     process.stdout.write('- desbordes, contraste pintado y accesibilidad: sin comprobar, por --no-browser\n');
@@ -113,10 +102,3 @@ a la presentación.`, { Opciones: table })}\n`);
   process.stdout.write(`${failed === 0 ? 'Todo bien' : `Fallan ${failed}`}, en ${formatCount(Math.round((performance.now() - began) / 1000), 'segundo')}.\n`);
   if (failed > 0) process.exitCode = 1;
 });
-
-/** A run that changed much says the first of it. */
-function summary(reasons: readonly string[]): string[] {
-  if (reasons.length === 0) return [];
-  const rest = reasons.length > 3 ? [`y ${formatCount(reasons.length - 3, 'cambio')} más`] : [];
-  return [[...reasons.slice(0, 3), ...rest].join(', ')];
-}

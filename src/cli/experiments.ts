@@ -1,9 +1,13 @@
 import { join } from 'node:path';
 import { checkpointing } from '../../demo/checkpointing.ts';
+import { lora, loraSetting } from '../../demo/lora.ts';
+import { peft, peftSetting } from '../../demo/peft.ts';
+import { practices, practicesSetting } from '../../demo/practices.ts';
 import { qlora } from '../../demo/qlora.ts';
 import { quantization, quantizationInputs } from '../../demo/quantization.ts';
 import { sharding, shardingInputs } from '../../demo/sharding.ts';
 import { silent } from '../checkpoint/download.ts';
+import type { DataOptions } from '../data/load.ts';
 import type { ExperimentId } from '../runs/experiments.ts';
 import type { Recorder } from '../runs/recorder.ts';
 import { dataOptions } from './flags.ts';
@@ -11,7 +15,7 @@ import type { DemoFlags } from './flags.ts';
 import { runQlora } from './qlora-run.ts';
 import { findSources } from './sources.ts';
 
-const programs = { checkpointing, qlora, quantization, sharding };
+const programs = { checkpointing, lora, peft, practices, qlora, quantization, sharding };
 
 interface Call {
   /** The command that does it again. */
@@ -22,6 +26,18 @@ interface Call {
 
 /** How each experiment is run. */
 const calls: Record<ExperimentId, Call> = {
+  peft: {
+    command: 'npm run record',
+    run: ({ peft }, recorder, demo) => compare(peft, peftSetting, recorder, demo),
+  },
+  lora: {
+    command: 'npm run record',
+    run: ({ lora }, recorder, demo) => compare(lora, loraSetting, recorder, demo),
+  },
+  practices: {
+    command: 'npm run record',
+    run: ({ practices }, recorder, demo) => compare(practices, practicesSetting, recorder, demo),
+  },
   quantization: {
     command: 'npm run record',
     async run({ quantization }, recorder, demo) {
@@ -52,6 +68,19 @@ const calls: Record<ExperimentId, Call> = {
     run: async ({ qlora }, recorder, demo) => runQlora(demo, await findSources(demo, silent), qlora, recorder),
   },
 };
+
+/** Trainings side by side, each examined with the same hundred questions. */
+async function compare<Setting extends object>(
+  program: (given: Setting & { modelDir: string; data: DataOptions }, recorder: Recorder) => Promise<void>,
+  setting: Setting, recorder: Recorder, demo: DemoFlags,
+): Promise<void> {
+  const data = { ...dataOptions(demo), heldOut: 100 };
+  recorder.origin(
+    [join(demo.model, 'model.safetensors'), join(demo.model, 'tokenizer.json'), demo.data, ...data.heldOutFiles ?? []],
+    { model: demo.model, ...setting },
+  );
+  await program({ ...setting, modelDir: demo.model, data }, recorder);
+}
 
 export const commandOf = (id: ExperimentId): string => calls[id].command;
 

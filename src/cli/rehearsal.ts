@@ -1,7 +1,9 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { readJson, writeFileAtomic } from '../checkpoint/files.ts';
+import { clock } from '../live/pace.ts';
+import type { TalkTimes } from '../live/clock.ts';
 import type { Limits } from '../live/runner.ts';
 import type { TimedEvent } from '../runs/events.ts';
 import { experiments } from '../runs/experiments.ts';
@@ -48,4 +50,42 @@ export function limitsOf(
 /** Arguments of Node that start the process of an experiment, with options of the demo. */
 export function experimentCommand(backend: BackendName | undefined): string[] {
   return ['--import', 'tsx', 'src/cli/experiment.ts', ...(backend === undefined ? [] : ['--backend', backend])];
+}
+
+/** What each slide of a talk took, by the presenter's clock. */
+const talkTimes = z.object({
+  startedAt: z.iso.datetime(),
+  slides: z.array(z.object({ title: z.string(), share: z.number(), seconds: z.number() })),
+});
+
+const talks = (folder: string) => join(folder, 'talks');
+
+/** Writes the times of a talk in a file of its own, which each slide rewrites. */
+export function writeTimes(folder: string, times: TalkTimes): void {
+  writeFileAtomic(join(talks(folder), `${times.startedAt.replaceAll(':', '-')}.json`), `${JSON.stringify(times, null, 1)}\n`);
+}
+
+/**
+ * The times of the latest talk, if there has been one.
+ * @throws UserError if its file is another thing
+ */
+export function latestTimes(folder: string): TalkTimes | undefined {
+  if (!existsSync(talks(folder))) return undefined;
+  const latest = readdirSync(talks(folder)).filter((name) => name.endsWith('.json')).sort().at(-1);
+  return latest === undefined ? undefined : readJson(join(talks(folder), latest), talkTimes);
+}
+
+/** What each slide took, beside its share: a table for the terminal. */
+export function timesTable({ slides }: TalkTimes): string[][] {
+  const row = (name: string, seconds: number, share: number) => {
+    const over = Math.round(seconds - share);
+    const told = over === 0 ? 'justo' : `${clock(Math.abs(over))} ${over > 0 ? 'de más' : 'de menos'}`;
+    return [name, clock(seconds), clock(share), seconds === 0 ? 'sin enseñar' : told];
+  };
+  const sum = (of: 'seconds' | 'share') => slides.reduce((total, slide) => total + slide[of], 0);
+  return [
+    ['diapositiva', 'tardó', 'tiempo', ''],
+    ...slides.map(({ title, seconds, share }) => row(title, seconds, share)),
+    row('toda la charla', sum('seconds'), sum('share')),
+  ];
 }

@@ -5,7 +5,7 @@ import { saveRun } from '../runs/store.ts';
 import { backendOption } from './flags.ts';
 import { runCommand } from './main.ts';
 import { helpText, option, parseOptions, text, toggle } from './options.ts';
-import { longestSilence, readRehearsal, writeRehearsal } from './rehearsal.ts';
+import { latestTimes, longestSilence, readRehearsal, timesTable, writeRehearsal } from './rehearsal.ts';
 import { createScreen } from './screen.ts';
 import { walk } from './walk.ts';
 
@@ -22,7 +22,8 @@ await runCommand(async () => {
   if (flags.help) {
     process.stdout.write(`${helpText(`Uso: ${command} -- [opciones]
 
-Ejecuta una vez cada experimento, como en la charla, y dice cuánto tarda en este equipo y cuál no cabría en su tiempo.`,
+Ejecuta una vez cada experimento, como en la charla, y dice cuánto tarda en este equipo y cuál no cabría en su tiempo; y,
+si la charla se ha dado alguna vez con el reloj del presentador en marcha, cuánto tardó cada diapositiva.`,
     { Opciones: options })}\n`);
     return;
   }
@@ -40,6 +41,11 @@ Ejecuta una vez cada experimento, como en la charla, y dice cuánto tarda en est
     }
     screen.line('');
     screen.table(rows);
+    const times = latestTimes(flags.output);
+    if (times) {
+      screen.line('\nLa última vez que la charla se dio con el reloj en marcha:');
+      screen.table(timesTable(times));
+    }
   } finally {
     screen.close();
   }

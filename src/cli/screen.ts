@@ -138,7 +138,7 @@ class TextScreen implements Screen {
 
   private showEvaluation(event: Event<'evaluation'>): void {
     const { loss, perplexity, exactMatch, count, when, step } = event;
-    const moment = { before: 'Antes', during: `Paso ${formatNumber(step)}`, after: 'Después' }[when];
+    const moment = { before: 'Antes', during: `  validación en el paso ${formatNumber(step)}`, after: 'Después' }[when];
     this.line(
       `${moment}: pérdida ${formatNumber(loss, 3, true)}, perplejidad ${formatSignificant(perplexity, 4)}, ` +
       `acierto exacto ${formatPercent(exactMatch)} de ${formatCount(count, 'pregunta')}`);
@@ -168,7 +168,7 @@ class TextScreen implements Screen {
   private showDone({ steps, seconds, stopped }: Event<'done'>): void {
     this.line('');
     if (this.memory) for (const text of describeMemory(this.memory)) this.line(text);
-    const verb = stopped === 'finished' ? 'Entrenado' : 'Interrumpido';
+    const verb = { finished: 'Entrenado', early: 'Parado, sin mejora en la validación', interrupted: 'Interrumpido' }[stopped];
     this.line(`${verb}: ${formatCount(steps, 'paso')} en ${formatDuration(seconds)}`);
   }
 

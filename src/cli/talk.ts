@@ -6,7 +6,8 @@ import { lookOptions } from './look.ts';
 import { explain, runCommand } from './main.ts';
 import { helpText, integer, option, optional, parseOptions, positive, text, toggle } from './options.ts';
 import type { Kind } from './options.ts';
-import { experimentCommand, limitsOf, readRehearsal } from './rehearsal.ts';
+import { experimentCommand, latestTimes, limitsOf, readRehearsal, timesTable, writeTimes } from './rehearsal.ts';
+import { createScreen } from './screen.ts';
 
 const command = 'npm run talk';
 const port: Kind<number> = {
@@ -44,6 +45,11 @@ texto, el tema, el código o las medidas. Quien no abra la dirección con su cla
     command: experimentCommand(flags.backend),
     replaySpeed: flags.replay ? flags.speed : undefined,
     limits: (id, record) => limitsOf(id as ExperimentId, record, rehearsed, flags.budget),
+    before: latestTimes(output),
+    timed(times, stopped) {
+      writeTimes(output, times);
+      if (stopped) createScreen().table(timesTable(times));
+    },
     failed: (error) => process.stderr.write(`${explain(error)}\n`),
   });
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {

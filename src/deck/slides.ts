@@ -42,6 +42,18 @@ export function readSlides(file: string, read?: ReadRun): Slide[] {
   });
 }
 
+/** What a slide is called, and its share of the talk in seconds. */
+export type Plan = Pick<Slide, 'title' | 'seconds'>;
+
+/** The slides of a page, for whoever times them. */
+export function plansOf(html: string): Plan[] {
+  return html.split(/(?=<section )/).slice(1).map((slide) => {
+    const [time, heading] = [/^[^>]* data-tiempo="(\d+)"/.exec(slide)?.[1], /<(h[12])\b[^>]*>.*?<\/\1>/s.exec(slide)?.[0]];
+    const title = heading === undefined ? '' : parseHTML(`<body>${heading}</body>`).document.querySelector('h1, h2')!.textContent;
+    return { title, seconds: time === undefined ? undefined : Number(time) };
+  });
+}
+
 /** What to say at each slide, as text to print or to keep at hand. */
 export function notesText(slides: readonly Slide[]): string {
   return slides.map(({ title, notes }, i) => `${i + 1}. ${title}\n\n${notes.join('\n\n')}\n`).join('\n\n');

@@ -4,12 +4,15 @@ import { escapeHtml } from '../charts/table.ts';
 import { marpOptions, withPlugins } from '../deck/engine.ts';
 import type { DeckOptions } from '../deck/engine.ts';
 import { deckHtml } from '../deck/marp-cli.ts';
-import { readMarkdown } from '../deck/slides.ts';
+import { plansOf, readMarkdown } from '../deck/slides.ts';
+import type { Plan } from '../deck/slides.ts';
 
 export interface Page {
   readonly html: string;
   /** Its content security policy: the scripts that are in it and our own, and nothing from elsewhere. */
   readonly policy: string;
+  /** What its slides are called, and their shares of the talk. */
+  readonly plans: readonly Plan[];
 }
 
 /**
@@ -29,7 +32,7 @@ export class PageMaker {
     this.shell ??= await playerOf(this.deck, this.options);
     const notes = comments.map((paragraphs, i) => (paragraphs.length === 0 ? '' :
       `<div class="bespoke-marp-note" data-index="${i}" tabindex="0">${paragraphs.map((text) => `<p>${escapeHtml(text)}</p>`).join('')}</div>`));
-    return pageOf(this.shell.replace('<!--css-->', () => css).replace('<!--slides-->', () => html + notes.join('')));
+    return pageOf(this.shell.replace('<!--css-->', () => css).replace('<!--slides-->', () => html + notes.join('')), plansOf(html));
   }
 }
 
@@ -42,7 +45,7 @@ async function playerOf(deck: string, { look }: DeckOptions): Promise<string> {
     + page.slice(script).replace('</body>', () => '<script src="live.js"></script></body>');
 }
 
-function pageOf(html: string): Page {
+function pageOf(html: string, plans: readonly Plan[]): Page {
   const scripts = [...html.matchAll(/<script>([\s\S]*?)<\/script>/g)]
     .map(([, text]) => `'sha256-${createHash('sha256').update(text!).digest('base64')}'`);
   const policy = [
@@ -50,5 +53,5 @@ function pageOf(html: string): Page {
     'img-src data:', 'font-src data:', "connect-src 'self'", "frame-src 'self'", "frame-ancestors 'self'",
     "base-uri 'none'", "form-action 'none'",
   ].join('; ');
-  return { html, policy };
+  return { html, policy, plans };
 }

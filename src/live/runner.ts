@@ -90,7 +90,8 @@ export class Runner {
   }
 
   private warmUp(): void {
-    if (this.options.replaySpeed === undefined && !this.closed) this.warm ??= new Program(this.options.command);
+    if (this.options.replaySpeed !== undefined || this.closed || this.warm?.alive) return;
+    this.warm = new Program(this.options.command);
   }
 
   private async follow(id: string, edited: string | undefined, signal: AbortSignal): Promise<void> {

@@ -14,13 +14,16 @@ import type { Talk } from './talk.ts';
 const largestBody = 64 * 1024;
 
 const id = z.string();
+const slide = z.number().int().min(0).max(999);
 /** What a window may ask for, by its path. */
 const asks = {
   '/run': z.object({ id, code: z.string().optional() }),
   '/stop': z.object({}),
   '/edit': z.object({ id, code: z.string() }),
   '/open': z.object({ id, open: z.boolean() }),
-  '/clock': z.object({ runs: z.boolean() }),
+  '/page': z.object({ id, page: z.number().int().min(0).max(99) }),
+  '/clock': z.object({ runs: z.boolean(), slide }),
+  '/slide': z.object({ slide }),
 } as const;
 
 export interface TalkServer {
@@ -32,7 +35,7 @@ export interface TalkServer {
 export interface ServerOptions {
   readonly talk: Talk;
   /** The page of the deck as it is now. */
-  readonly page: () => Page;
+  readonly page: () => Pick<Page, 'html' | 'policy'>;
   /** The program of the page. */
   readonly script: string;
   readonly host: string;
@@ -101,7 +104,11 @@ async function handle(talk: Talk, path: string, request: IncomingMessage, respon
   if (path === '/run' && talk.busy) return answer(response, 409);
   if ('code' in asked && asked.code !== undefined) talk.edit(asked.id, asked.code);
   if ('open' in asked) talk.open(asked.id, asked.open);
-  if ('runs' in asked) talk.clock(asked.runs);
+  if ('page' in asked) talk.page(asked.id, asked.page);
+  if ('slide' in asked) {
+    if ('runs' in asked) talk.clock(asked.runs, asked.slide);
+    else talk.turn(asked.slide);
+  }
   if (path === '/run') talk.run((asked as { id: string }).id);
   if (path === '/stop') await talk.stop();
   answer(response, 204);

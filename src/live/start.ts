@@ -5,6 +5,8 @@ import { recordOf } from '../runs/schema.ts';
 import type { RunRecord } from '../runs/schema.ts';
 import { runsFolder, saveRun } from '../runs/store.ts';
 import { bundle } from './bundle.ts';
+import { timesOf } from './clock.ts';
+import type { TalkTimes } from './clock.ts';
 import { PageMaker } from './page.ts';
 import { latestRuns } from './runs.ts';
 import type { Limits } from './runner.ts';
@@ -28,6 +30,10 @@ export interface StartOptions {
   readonly limits: (id: string, record: RunRecord | undefined) => Limits;
   /** Plays recorded runs back at this speed, and computes nothing. */
   readonly replaySpeed?: number | undefined;
+  /** What each slide took the last time. */
+  readonly before?: TalkTimes | undefined;
+  /** Told what each slide has taken, at each turn and when the presenter's clock is stopped. */
+  readonly timed?: (times: TalkTimes, stopped: boolean) => void;
   /** Told what keeps the deck from being drawn again. */
   readonly failed: (error: unknown) => void;
 }
@@ -44,7 +50,7 @@ export interface StartedTalk {
  * @throws UserError if the deck cannot be drawn, or the port is taken
  */
 export async function startTalk(
-  { deck, look, host, port, output, command, limits, replaySpeed, failed }: StartOptions,
+  { deck, look, host, port, output, command, limits, replaySpeed, before, timed, failed }: StartOptions,
 ): Promise<StartedTalk> {
   const programs = [...new Set(Object.values(experiments).map(({ file }) => dirname(file)))];
   programs.forEach(removeEdited);
@@ -58,6 +64,12 @@ export async function startTalk(
     limits: (id) => limits(id, read(id)),
     finished(id, { header, events }) {
       if (header) saveRun(join(output, id, 'run.json'), recordOf(header, events));
+    },
+    before,
+    timed(clock, stopped) {
+      const times = timesOf(page.plans, clock, clock.since);
+      timed?.(times, stopped);
+      return times;
     },
   });
 

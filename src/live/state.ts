@@ -1,5 +1,6 @@
 import type { TimedEvent } from '../runs/events.ts';
 import type { RunHeader } from '../runs/schema.ts';
+import type { Clock, TalkTimes } from './clock.ts';
 
 /** A run as the slide shows it. */
 export interface RunView {
@@ -27,8 +28,9 @@ export interface Problem {
 }
 
 export interface ExperimentView {
-  /** Whether its panel is open. */
+  /** Whether its panel is open, and which of the pages of its charts it shows, from 0. */
   readonly open: boolean;
+  readonly page: number;
   /** The region of the program, as it is edited and as the file has it. */
   readonly code: string;
   readonly original: string;
@@ -41,8 +43,10 @@ export interface TalkState {
   readonly experiments: Readonly<Record<string, ExperimentView>>;
   /** Counts how often the deck has been drawn. */
   readonly deck: number;
-  /** When the presenter's clock began to run, in milliseconds; undefined while it stands. */
-  readonly clock?: number;
+  /** Undefined while it stands. */
+  readonly clock?: Clock;
+  /** What each slide took the last time. */
+  readonly before?: TalkTimes;
 }
 
 /** An event of a run, and when its program told it: milliseconds, by the machine's clock. */
@@ -59,7 +63,7 @@ export type Message =
   | { readonly type: 'experiment'; readonly id: string; readonly view: ExperimentView }
   | Told
   | { readonly type: 'deck'; readonly deck: number }
-  | { readonly type: 'clock'; readonly clock?: number };
+  | { readonly type: 'clock'; readonly clock?: Clock; readonly before?: TalkTimes };
 
 /** The state after a message. */
 export function apply(state: TalkState, message: Message): TalkState {
@@ -73,7 +77,7 @@ export function apply(state: TalkState, message: Message): TalkState {
       return withView(state, message.id, { ...view, run: { ...view.run, events } });
     }
     case 'deck': return { ...state, deck: message.deck };
-    case 'clock': return { ...state, clock: message.clock };
+    case 'clock': return { ...state, clock: message.clock, before: message.before };
   }
 }
 

@@ -5,6 +5,8 @@ import type { RunnerOptions } from './runner.ts';
 import { readRegion, writeEdited } from './source.ts';
 import { apply } from './state.ts';
 import type { ExperimentView, Message, RunView, TalkState } from './state.ts';
+import { startClock, turn } from './clock.ts';
+import type { Clock, TalkTimes } from './clock.ts';
 import type { TypeChecker } from './types.ts';
 
 export interface TalkOptions extends Omit<RunnerOptions, 'changed' | 'event'> {
@@ -12,6 +14,10 @@ export interface TalkOptions extends Omit<RunnerOptions, 'changed' | 'event'> {
   readonly checker: Pick<TypeChecker, 'check'>;
   /** Told when a live run of the slide's own code has come to its end. */
   readonly finished: (id: string, run: RunView) => void;
+  /** What each slide took the last time. */
+  readonly before?: TalkTimes | undefined;
+  /** Told the clock at each turn of a slide and when it is stopped. @returns what each slide has taken */
+  readonly timed: (clock: Clock, stopped: boolean) => TalkTimes;
 }
 
 /** What happens in a talk, and the state that its windows share. */
@@ -23,9 +29,10 @@ export class Talk {
   constructor(private readonly options: TalkOptions) {
     this.state = {
       deck: 1,
+      before: options.before,
       experiments: Object.fromEntries(Object.entries(options.experiments).map(([id, experiment]) => {
         const original = readRegion(experiment);
-        return [id, { open: false, code: original, original, problems: [] }];
+        return [id, { open: false, page: 0, code: original, original, problems: [] }];
       })),
     };
     this.runner = new Runner({
@@ -63,7 +70,7 @@ export class Talk {
   run(id: string): void {
     const { code, original } = this.view(id);
     const edited = code === original ? undefined : writeEdited(this.options.experiments[id]!, code);
-    this.change(id, { open: true });
+    this.change(id, { open: true, page: 0 });
     void this.runner.run(id, edited).then(() => {
       if (edited !== undefined) rmSync(edited, { force: true });
       const { run } = this.view(id);
@@ -79,6 +86,11 @@ export class Talk {
     this.change(id, { open });
   }
 
+  /** Shows another page of its charts. */
+  page(id: string, page: number): void {
+    this.change(id, { page });
+  }
+
   /** The code of the slide becomes this one; what the compiler says of it follows. */
   edit(id: string, code: string): void {
     this.change(id, { code, problems: code === this.view(id).original ? [] : this.view(id).problems });
@@ -88,9 +100,19 @@ export class Talk {
     }, () => {}); // without the compiler, code is edited and run all the same
   }
 
-  /** The presenter's clock runs from now, or stands. */
-  clock(runs: boolean): void {
-    this.publish({ type: 'clock', clock: runs ? Date.now() : undefined });
+  /** The presenter's clock runs from now, with this slide on show, or stands. */
+  clock(runs: boolean, slide: number): void {
+    if (runs) this.publish({ type: 'clock', clock: startClock(slide, Date.now()), before: this.state.before });
+    else this.stopClock();
+  }
+
+  /** The presenter shows another slide. */
+  turn(slide: number): void {
+    const { clock, before } = this.state;
+    if (!clock || clock.slide === slide) return;
+    const turned = turn(clock, slide, Date.now());
+    this.publish({ type: 'clock', clock: turned, before });
+    this.options.timed(turned, false);
   }
 
   /** The deck has been drawn again. */
@@ -109,7 +131,13 @@ export class Talk {
   }
 
   async close(): Promise<void> {
+    this.stopClock();
     await this.runner.close();
+  }
+
+  private stopClock(): void {
+    const { clock } = this.state;
+    if (clock) this.publish({ type: 'clock', before: this.options.timed(turn(clock, clock.slide, Date.now()), true) });
   }
 
   private view(id: string): ExperimentView {

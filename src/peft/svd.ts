@@ -37,6 +37,28 @@ export function truncatedProduct(left: Matrix, right: Matrix, r: number): { a: M
   return { a, b };
 }
 
+export interface Spectrum {
+  /** Singular values, the largest first. */
+  readonly values: Float64Array;
+  /** The best approximation of rank r (Eckart and Young, 1936). */
+  readonly truncated: (r: number) => Matrix;
+}
+
+/** Singular values of a matrix, and the matrix cut to a rank, through the Gram matrix of its shorter side. */
+export function spectrum(m: Matrix): Spectrum {
+  const isTall = m.rows > m.columns;
+  const wide = isTall ? transpose(m) : m;
+  const { values, vectors } = symmetricEigen(multiply(wide, transpose(wide)).values, wide.rows);
+  return {
+    values: values.map((square) => Math.sqrt(Math.max(0, square))),
+    truncated(r) {
+      const leading = matrix(r, wide.rows, vectors.subarray(0, r * wide.rows)); // Uᵀ: (r, rows)
+      const low = multiply(transpose(leading), multiply(leading, wide));
+      return isTall ? transpose(low) : low;
+    },
+  };
+}
+
 export function transpose({ rows, columns, values }: Matrix): Matrix {
   const turned = matrix(columns, rows);
   values.forEach((value, at) => (turned.values[(at % columns) * rows + Math.floor(at / columns)] = value));

@@ -1,7 +1,9 @@
+import * as tf from '@tensorflow/tfjs';
 import { weightShapes } from '../model/config.ts';
 import type { LlamaConfig } from '../model/config.ts';
-import type { LlamaModel } from '../model/llama.ts';
-import type { Parameter, Weight } from '../model/weights.ts';
+import { LlamaModel } from '../model/llama.ts';
+import { Parameter } from '../model/weights.ts';
+import type { Weight } from '../model/weights.ts';
 
 /** What the loop trains: a model, and the parameters of it (or of its adapter) that may change. */
 export interface Trainable {
@@ -25,6 +27,20 @@ export interface TrainingHooks {
   afterStep?(step: number, gradients: readonly Float32Array[]): void;
   /** What else decides the rest of the run, by name: a checkpoint keeps these arrays, and a resumed run fills them. */
   readonly state?: ReadonlyMap<string, Float32Array>;
+}
+
+/**
+ * Every weight of a model trainable: full fine-tuning, what adapters are measured against. The model given is given up:
+ * its weights, wide from then on, pass to the one trained.
+ */
+export function unfreeze({ config, weights }: LlamaModel): Trainable {
+  const parameters = [...weights].map(([name, weight]) => {
+    const values = tf.tidy(() => weight.tensor().dataSync<'float32'>().slice());
+    weight.dispose();
+    return new Parameter(name, values, weight.shape);
+  });
+  const trained = new Map(parameters.map((parameter) => [parameter.name, parameter]));
+  return { base: new LlamaModel(config, trained), parameters };
 }
 
 export interface ParameterCount {

@@ -7,9 +7,9 @@ const evaluation = z.object({
   /** Mean cross-entropy over the answer tokens, in nats. */
   loss: z.number(),
   perplexity: z.number(),
-  /** Share of held-out questions answered word for word by greedy generation, 0 to 1. */
+  /** Share of questions answered word for word by greedy generation, 0 to 1. */
   exactMatch: z.number().min(0).max(1),
-  /** How many held-out questions were asked. */
+  /** How many questions were asked: the held-out ones, or in the course of a run those of its validation. */
   count: z.number().int(),
 });
 
@@ -66,7 +66,7 @@ export const trainEvent = z.discriminatedUnion('type', [
     answer: z.string(),
   }),
   z.object({ type: z.literal('memory'), step: z.number().int(), ...memory.shape }),
-  z.object({ type: z.literal('done'), steps: z.number().int(), seconds: z.number(), stopped: z.enum(['finished', 'interrupted']) }),
+  z.object({ type: z.literal('done'), steps: z.number().int(), seconds: z.number(), stopped: z.enum(['finished', 'early', 'interrupted']) }),
 ]);
 
 /** What any program tells, besides a training loop's events. */

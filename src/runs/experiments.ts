@@ -15,6 +15,28 @@ export interface Experiment {
  * here and say in `src/cli/experiments.ts` how it is called; the compiler asks for the second.
  */
 export const experiments = {
+  peft: {
+    title: 'Full fine-tuning, LoRA y QLoRA: qué cuesta cada uno',
+    file: 'demo/peft.ts',
+    region: 'peft',
+    budget: 90,
+    charts: {
+      measured: 'Parámetros, optimizador, checkpoint, pico de memoria y acierto de cada forma de ajustar, medidos aquí',
+      planned: 'Parámetros, optimizador, checkpoint y pico de memoria de un 7B, calculados de su configuración',
+    },
+  },
+  lora: {
+    title: 'LoRA por rangos, fusionado y sin fusionar',
+    file: 'demo/lora.ts',
+    region: 'lora',
+    budget: 90,
+    charts: {
+      ranks: 'Pérdida de examen según el rango: LoRA y el ajuste completo recortado a ese rango',
+      spectrum: 'Parte de la actualización del ajuste completo que conserva cada rango, junto a la de matrices al azar',
+      latency: 'Latencia de la base, de LoRA fusionado y de LoRA sin fusionar',
+      variants: 'LoRA, rsLoRA, DoRA y ajuste completo: parámetros, pérdida y acierto',
+    },
+  },
   quantization: {
     title: 'Error y perplejidad de NF4, FP4 e Int4',
     file: 'demo/quantization.ts',
@@ -38,6 +60,20 @@ export const experiments = {
     region: 'checkpointing',
     budget: 60,
     charts: { peak: 'Pico de memoria y tiempo de un paso, sin recomputar y recomputando' },
+  },
+  practices: {
+    title: 'Las prácticas, probadas',
+    file: 'demo/practices.ts',
+    region: 'practices',
+    budget: 90,
+    charts: {
+      overfitting: 'Pérdida por paso con pocos ejemplos, con dropout y sin él, y dónde para el early stopping',
+      metric: 'El paso que elige la perplejidad y el que elige la tarea, con las cifras de ambos',
+      sweep: 'Pérdida de validación por r y alpha, en un mapa de calor',
+      finder: 'Pérdida mientras sube la tasa de aprendizaje, y la tasa que se propone',
+      modules: 'Parámetros, pérdida y acierto con q y v, con q, k, v y o, y con todas las capas lineales',
+      accumulation: 'Pérdidas de un lote de 8 y de dos lotes de 4 acumulados',
+    },
   },
   qlora: {
     title: 'QLoRA en Alpaca',

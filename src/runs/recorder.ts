@@ -4,6 +4,9 @@ import { provenance } from './provenance.ts';
 import { recordOf } from './schema.ts';
 import type { RunHeader, RunRecord } from './schema.ts';
 
+/** What a program tells: lines for people, and figures as they become known. */
+export type Tell = Pick<Recorder, 'line' | 'result'>;
+
 /** Told what a run does while it does it; gives each event its moment and in the end the record. */
 export class Recorder {
   private readonly startedAt = new Date();

@@ -8,33 +8,61 @@ import type { LlamaModel } from '../model/llama.ts';
 import type { Evaluation } from '../runs/events.ts';
 import { crossEntropy, gatherRows } from '../tensor/ops.ts';
 
-/**
- * Mean cross-entropy over the predicted tokens of some examples, in nats.
- * With labels on answers alone it is the answer loss; on whole texts, the language-modelling loss.
- */
-export async function meanLoss(
+/** How examples fare when each token of their answers is predicted from the true ones before it. */
+export interface Scores {
+  /** Mean cross-entropy over the predicted tokens, in nats. */
+  readonly loss: number;
+  /**
+   * Share of the examples of which every token is the likeliest one. Those, and no others, greedy generation gives
+   * token for token: it meets the true text at every step. No text is generated here to know it.
+   */
+  readonly exactMatch: number;
+}
+
+/** Loss and exact match of the labelled tokens of some examples, by one pass over them. */
+export async function score(
   model: LlamaModel, examples: readonly Example[], padId: number, batchSize = 32,
-): Promise<number> {
+): Promise<Scores> {
   const byLength = [...examples].sort((a, b) => a.tokens.length - b.tokens.length);
   let sum = 0;
   let count = 0;
+  let right = 0;
   for (let start = 0; start < byLength.length; start += batchSize) {
     const batch = makeBatch(byLength.slice(start, start + batchSize), padId);
     const rows = [...batch.labels.keys()].filter((row) => batch.labels[row]! >= 0);
-    const loss = tf.tidy(() => {
+    const { loss, likeliest } = tf.tidy(() => {
       const place = causalPlacement(model.config, batch.batchSize, batch.seqLength);
       let x = model.embed(tf.tensor1d(batch.tokens, 'int32'));
       for (let layer = 0; layer < model.config.layers; layer++) {
         x = tf.tidy(() => model.block(layer, x, place, inference));
       }
       const labels = tf.tensor1d(rows.map((row) => batch.labels[row]!), 'int32');
-      return crossEntropy(model.head(gatherRows(x, tf.tensor1d(rows, 'int32'))), labels, 1);
+      const logits = model.head(gatherRows(x, tf.tensor1d(rows, 'int32'))); // (rows, vocab)
+      return { loss: crossEntropy(logits, labels, 1), likeliest: logits.argMax<tf.Tensor1D>(1) };
     });
     sum += (await loss.data())[0]!;
     count += rows.length;
-    loss.dispose();
+    const found = await likeliest.data();
+    const missed = rows.filter((row, i) => found[i] !== batch.labels[row]);
+    right += batch.batchSize - new Set(missed.map((row) => Math.floor(row / batch.seqLength))).size;
+    tf.dispose([loss, likeliest]);
   }
-  return sum / count;
+  return { loss: sum / count, exactMatch: right / examples.length };
+}
+
+/**
+ * Mean cross-entropy over the predicted tokens of some examples, in nats.
+ * With labels on answers alone it is the answer loss; on whole texts, the language-modelling loss.
+ */
+export async function meanLoss(
+  model: LlamaModel, examples: readonly Example[], padId: number, batchSize?: number,
+): Promise<number> {
+  return (await score(model, examples, padId, batchSize)).loss;
+}
+
+/** exp(loss), kept to what JSON can hold: records have no infinity. */
+export function perplexity(loss: number): number {
+  return Math.min(Math.exp(loss), Number.MAX_VALUE);
 }
 
 export interface HeldOutResult extends Evaluation {
@@ -62,7 +90,7 @@ export async function evaluate(
   const right = answers.filter((answer, i) => answer === expected[i]).length;
   return {
     loss,
-    perplexity: Math.min(Math.exp(loss), Number.MAX_VALUE), // records are JSON, which has no infinity
+    perplexity: perplexity(loss),
     exactMatch: right / heldOut.length,
     count: heldOut.length,
     answers,

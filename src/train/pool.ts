@@ -112,7 +112,10 @@ class Worker {
   constructor() {
     const program = fileURLToPath(new URL('pool-worker.ts', import.meta.url));
     // Standard input is never written: it closes when this process is gone, and the child ends itself.
-    this.child = spawn(process.execPath, ['--import', loader, program, tf.getBackend()], { stdio: ['pipe', 'inherit', 'inherit', 'ipc'] });
+    this.child = spawn(process.execPath, ['--import', loader, program, tf.getBackend()], {
+      stdio: ['pipe', 'inherit', 'inherit', 'ipc'],
+      env: { ...process.env, WASM_THREADS: '1' }, // the cores are shared out by jobs
+    });
     for (const part of [this.child, this.child.stdin!]) part.on('error', () => {});
   }
 

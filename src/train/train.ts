@@ -13,15 +13,18 @@ import { AdamW, adamwDefaults } from './adamw.ts';
 import type { OptimizerName } from './adamw.ts';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
 import { consistentLossAndGradients } from './consistency.ts';
-import { evaluate } from './evaluate.ts';
+import { evaluate, perplexity, score } from './evaluate.ts';
 import type { HeldOutResult } from './evaluate.ts';
 import { lossAndGradients } from './gradients.ts';
 import { learningRate } from './schedule.ts';
 import type { Schedule } from './schedule.ts';
+import { EarlyStopping } from './stopping.ts';
 
 export interface TrainOptions {
   /** May be a fraction. */
   readonly epochs: number;
+  /** Optimizer steps in place of `epochs`, as transformers' `max_steps`. */
+  readonly steps?: number | undefined;
   readonly batchSize: number;
   /** Micro-batches of `batchSize` summed before each update. */
   readonly accumulation: number;
@@ -42,6 +45,13 @@ export interface TrainOptions {
   readonly checkpointFile?: string | undefined;
   /** Steps between two checkpoints. */
   readonly checkpointEvery: number;
+  /** Steps between two looks at the validation examples, where there are any. */
+  readonly validateEvery: number;
+  /**
+   * Early stopping: the run ends after so many looks in a row without a lower validation loss. With it, what is left in
+   * the end are the parameters of the best look. Undefined: all steps are taken, and the last parameters are left.
+   */
+  readonly patience?: number | undefined;
   /** What else decides the losses, by the name of its option: a checkpoint of other inputs is refused. */
   readonly inputs: Readonly<Record<string, unknown>>;
   /** Go on from `checkpointFile`. */
@@ -56,12 +66,14 @@ export const trainDefaults: TrainOptions = {
   epochs: 1, batchSize: 8, accumulation: 1, learningRate: 3e-3, warmup: 0.05, schedule: 'cosine',
   optimizer: adamwDefaults.optimizer, weightDecay: 0, clip: 1, checkpointing: true, seed: 42,
   pageBytes: adamwDefaults.pageBytes, residentBytes: adamwDefaults.residentBytes,
-  checkpointEvery: 25, inputs: {}, resume: false, samples: 6,
+  checkpointEvery: 25, validateEvery: 10, inputs: {}, resume: false, samples: 6,
 };
 
 export interface TrainData {
   readonly tokenizer: Tokenizer;
   readonly train: readonly Example[];
+  /** What early stopping looks at: not trained on, and not what the run is examined by in the end. */
+  readonly validation?: readonly Example[];
   /** Never trained on. Empty: nothing is evaluated. */
   readonly heldOut: readonly Example[];
 }
@@ -69,7 +81,8 @@ export interface TrainData {
 /**
  * Trains, and tells what happens as it happens. The parameters given are changed in place.
  *
- * @throws UserError when the tokenizer is not the model's, or the checkpoint not this run's; and when the loss
+ * @throws UserError when the tokenizer is not the model's, or the checkpoint not this run's; when there is nothing for
+ *   early stopping to look at; and when the loss
  *   stops being a number: the parameters are then the last ones that gave one.
  */
 export async function* train(
@@ -77,13 +90,18 @@ export async function* train(
 ): AsyncGenerator<TrainEvent> {
   checkTokenizer(data.tokenizer, trainable.base.config.vocabSize);
   const o: TrainOptions = { ...trainDefaults, ...options };
+  if (o.patience !== undefined && !data.validation?.length) {
+    throw new UserError('--patience necesita ejemplos de validación que mirar: quítala, o da más ejemplos con --examples.');
+  }
   const effectiveBatch = o.batchSize * o.accumulation;
   const stepsPerEpoch = Math.ceil(data.train.length / effectiveBatch);
-  const steps = Math.max(1, Math.round(o.epochs * stepsPerEpoch));
+  const epochs = o.steps === undefined ? o.epochs : o.steps / stepsPerEpoch;
+  const steps = Math.max(1, Math.round(epochs * stepsPerEpoch));
   const fingerprint = JSON.stringify({
-    epochs: o.epochs, batchSize: o.batchSize, accumulation: o.accumulation, learningRate: o.learningRate,
+    epochs, batchSize: o.batchSize, accumulation: o.accumulation, learningRate: o.learningRate,
     warmup: o.warmup, schedule: o.schedule, optimizer: o.optimizer, weightDecay: o.weightDecay, clip: o.clip,
     seed: o.seed, examples: data.train.length, ...o.inputs,
+    ...(o.patience !== undefined && { patience: o.patience, validateEvery: o.validateEvery }),
   });
   const { parameters, hooks = {} } = trainable;
   hooks.start?.(steps);
@@ -93,18 +111,22 @@ export async function* train(
   const graphs = o.checkpointing && (adapter?.takesSameSteps ?? !adapter) ? graphMode() : undefined;
   const events: TrainEvent[] = []; // what a resumed run has already told
   const tell = (event: TrainEvent) => (events.push(event), event);
+  const stopping = o.patience === undefined ? undefined : new EarlyStopping(parameters, o.patience);
+  const kept = { parameters: [...parameters, ...stopping?.best ?? []], hooks };
   let checkpointBytes = 0;
+  let peakTensors = 0;
   /** The parameters that gave the last loss, and their step: a loss that is no number goes back to them. */
   let good: { step: number; values: Float32Array[] } | undefined;
 
   try {
     if (o.resume) {
-      const told = loadCheckpoint(o.checkpointFile!, trainable, optimizer, fingerprint);
+      const told = loadCheckpoint(o.checkpointFile!, kept, optimizer, fingerprint);
       events.push(...told.map((event) => (event.type === 'start' ? { ...event, resumedAt: optimizer.steps } : event)));
+      looks().forEach((loss) => stopping?.look(loss, true));
       yield* events;
     } else {
       yield tell({
-        type: 'start', steps, epochs: o.epochs, examples: data.train.length, batchSize: o.batchSize,
+        type: 'start', steps, epochs, examples: data.train.length, batchSize: o.batchSize,
         accumulation: o.accumulation, effectiveBatch, resumedAt: 0,
       });
       yield* (await ask('before')).map(tell);
@@ -114,7 +136,7 @@ export async function* train(
     const began = performance.now();
     memory.resetPeak(); // the peak of training: the examination may take larger batches
 
-    for (let step = stepsBefore + 1; step <= steps; step++) {
+    for (let step = stepsBefore + 1; step <= steps && !stopping?.isOver; step++) {
       await new Promise(setImmediate); // lets Ctrl-C be heard
       if (o.signal?.aborted) break;
       const warmupSteps = Math.round(o.warmup * steps);
@@ -126,17 +148,22 @@ export async function* train(
         tokensPerSecond: tokens / Math.max(1e-9, seconds - secondsAt(events)),
         seconds, secondsLeft: seconds / step * (steps - step),
       });
-      if (step % o.checkpointEvery === 0 || step === steps) {
+      if (step % o.validateEvery === 0 || step === steps) {
+        for (const event of await validate()) yield tell(event);
+      }
+      if (step % o.checkpointEvery === 0 || step === steps || stopping?.isOver) {
         yield tell({ type: 'memory', step, ...memoryUse() });
         keepCheckpoint();
       }
     }
-    const finished = optimizer.steps === steps;
-    if (finished) yield* (await ask('after')).map(tell);
-    else keepCheckpoint();
-    yield tell({
-      type: 'done', steps: optimizer.steps, seconds: secondsAt(events), stopped: finished ? 'finished' : 'interrupted',
-    });
+    const stopped = optimizer.steps === steps ? 'finished' : stopping?.isOver ? 'early' : 'interrupted';
+    if (stopped === 'interrupted') {
+      keepCheckpoint();
+    } else {
+      stopping?.restore();
+      yield* (await ask('after')).map(tell);
+    }
+    yield tell({ type: 'done', steps: optimizer.steps, seconds: secondsAt(events), stopped });
   } finally {
     optimizer.close();
     graphs?.dispose();
@@ -184,6 +211,22 @@ export async function* train(
     return batches;
   }
 
+  /** A look at the validation examples. */
+  async function validate(): Promise<TrainEvent[]> {
+    if (!data.validation?.length) return [];
+    peakTensors = Math.max(peakTensors, memory.peak); // as `resetPeak` above
+    const { loss, exactMatch } = await score(trainable.base, data.validation, data.tokenizer.padId);
+    memory.resetPeak();
+    stopping?.look(loss);
+    const { length: count } = data.validation;
+    return [{ type: 'evaluation', step: optimizer.steps, when: 'during', loss, perplexity: perplexity(loss), exactMatch, count }];
+  }
+
+  /** The losses of the looks told so far. */
+  function looks(): number[] {
+    return events.flatMap((event) => (event.type === 'evaluation' && event.when === 'during' ? [event.loss] : []));
+  }
+
   async function ask(when: 'before' | 'after'): Promise<TrainEvent[]> {
     if (data.heldOut.length === 0) return [];
     const { answers, ...figures } = await evaluate(trainable.base, data.heldOut, data.tokenizer);
@@ -218,12 +261,12 @@ export async function* train(
       base: trainable.base.bytes,
       adapter: parameters.reduce((sum, { bytes }) => sum + bytes, 0),
       optimizer: totalBytes, optimizerResident: residentBytes, optimizerPageIns: pageIns,
-      checkpoints: checkpointBytes, peakTensors: memory.peak, process: process.memoryUsage().rss,
+      checkpoints: checkpointBytes, peakTensors: Math.max(peakTensors, memory.peak), process: process.memoryUsage().rss,
     };
   }
 
   function keepCheckpoint(): void {
-    if (o.checkpointFile) saveCheckpoint(o.checkpointFile, trainable, optimizer, fingerprint, events);
+    if (o.checkpointFile) saveCheckpoint(o.checkpointFile, kept, optimizer, fingerprint, events);
   }
 }
 

@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { experimentCommand } from '../../src/cli/rehearsal.ts';
+import type { TalkTimes } from '../../src/live/clock.ts';
 import { PageMaker } from '../../src/live/page.ts';
 import { withRecordings } from '../../src/live/recordings.ts';
 import { startTalk } from '../../src/live/start.ts';
@@ -46,12 +47,14 @@ describe.skipIf(!executable)(`npm run talk in Chromium${why}`, () => {
   let context: BrowserContext;
   let talk: StartedTalk;
   let page: Page;
+  const timed: TalkTimes[] = [];
 
   const start = (options: Partial<StartOptions> = {}) => startTalk({
     deck, output, host: '127.0.0.1', port: 0,
     command: [...experimentCommand('wasm'), '--model', join(folder, 'model'), '--data', join(folder, 'data.json'),
       '--examples', '8', '--eval', '4', '--batch-size', '2', '--epochs', '3', '--r', '4', '--output', join(output, 'qlora')],
     limits: () => ({ budget: 100, silence: 60 }),
+    timed: (times) => void timed.push(times),
     failed: (error) => { throw error; },
     ...options,
   });
@@ -196,7 +199,13 @@ describe.skipIf(!executable)(`npm run talk in Chromium${why}`, () => {
     const clock = presenter.locator('.vivo-reloj');
     await expect.poll(() => clock.textContent()).toBe('⏵ 11:00 · esta, 10:00');
     await presenter.keyboard.press('t');
-    await expect.poll(() => clock.textContent()).toMatch(/^quedan 1[01]:\d\d · vas 0:\d\d por delante · esta, 10:00$/);
+    await expect.poll(() => clock.textContent()).toMatch(/^quedan 1[01]:\d\d · vas 0:\d\d por delante · esta, 0:0\d de 10:00$/);
+    await presenter.keyboard.press('ArrowLeft');
+    await expect.poll(() => timed.at(-1)?.slides[1]?.seconds).toBeGreaterThan(0); // each turn tells what the slide took
+    await presenter.keyboard.press('ArrowRight');
+    await presenter.keyboard.press('t');
+    await expect.poll(() => clock.textContent()).toMatch(/^⏵ 11:00 · esta, 10:00 \(la última vez, 0:\d\d\)$/);
+    expect(timed.at(-1)!.slides.map(({ title, share }) => [title, share])).toEqual([['Otra charla', 60], ['Demo', 600]]);
     expect(await page.locator('.vivo-reloj').count()).toBe(0);
     await presenter.close();
   });

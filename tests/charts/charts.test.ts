@@ -28,6 +28,37 @@ describe('every chart, table and diagram', () => {
   });
 });
 
+describe('charts of comparisons', () => {
+  const words = (html: string) => parse(html).body.textContent!;
+
+  it('write their figures on the drawing', () => {
+    const { ranks, spectrum } = charts.lora!;
+    expect(words(ranks!(readAll('lora')!, ''))).toContain('full fine-tuning: 0,15');
+    expect(words(spectrum!(readAll('lora')!, ''))).toContain('con r = 16');
+    expect(words(charts.practices!.finder!(readAll('practices')!, ''))).toContain('cae más deprisa en 0,001');
+    expect(words(charts.practices!.overfitting!(readAll('practices')!, ''))).toMatch(/sin dropout.*dropout 0,3.*early stopping/s);
+  });
+
+  it('set off the least loss of a sweep, and of the modules', () => {
+    const cells = [...parse(charts.practices!.sweep!(readAll('practices')!, '')).querySelectorAll('text[font-weight]')];
+    expect(new Set(cells.map((cell) => cell.textContent))).toEqual(new Set(['0,420']));
+    const best = parse(charts.practices!.modules!(readAll('practices')!, '')).querySelector('.mejor')!;
+    expect(best.parentElement!.firstElementChild!.textContent).toBe('todas las lineales');
+  });
+
+  it('draw a run of which little is known yet', () => {
+    const { results, ...rest } = readAll('lora')!;
+    const { ranks, variants } = results;
+    expect(charts.lora!.ranks!({ ...rest, results: { ranks: ranks!, variants: variants! } }, '')).not.toMatch(/NaN|undefined/);
+  });
+
+  it('show by which step perplexity and task would choose', () => {
+    expect(rows(charts.practices!.metric!(readAll('practices')!, '')).map(([by, step, , match]) => [by, step, match])).toEqual([
+      ['elige', 'paso', 'acierto'], ['la perplejidad', '10', '10 %'], ['la tarea', '20', '30 %'],
+    ]);
+  });
+});
+
 describe('tables', () => {
   it('write figures as a Spanish reader expects them', () => {
     expect(rows(charts.qlora!.evaluation!(record(), ''))).toEqual([

@@ -1,6 +1,8 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { limitsOf, longestSilence, readRehearsal, writeRehearsal } from '../../src/cli/rehearsal.ts';
+import {
+  latestTimes, limitsOf, longestSilence, readRehearsal, timesTable, writeRehearsal, writeTimes,
+} from '../../src/cli/rehearsal.ts';
 import type { TimedEvent } from '../../src/runs/events.ts';
 import { record } from '../deck/record.ts';
 import { temporaryFolder, userErrorOf } from '../temporary.ts';
@@ -25,6 +27,32 @@ describe('what a rehearsal leaves', () => {
     expect(longestSilence(told(2, 3, 9, 10))).toBe(6);
     expect(longestSilence(told(5, 6))).toBe(5);
     expect(longestSilence([{ type: 'text', text: 'x' }])).toBe(0);
+  });
+});
+
+describe('the times of a talk', () => {
+  const times = (startedAt: string, seconds: number) =>
+    ({ startedAt, slides: [{ title: 'Una', share: 90, seconds }, { title: 'Otra', share: 60, seconds: 60.2 }] });
+
+  it('have a file each, which its slides rewrite; the latest is read', () => {
+    expect(latestTimes(at('talk'))).toBeUndefined();
+    for (const [day, seconds] of [[2, 100], [3, 70], [3, 80]] as const) writeTimes(at('talk'), times(`2026-03-0${day}T10:00:00.000Z`, seconds));
+    expect(readdirSync(at('talk', 'talks'))).toHaveLength(2);
+    expect(latestTimes(at('talk'))).toEqual(times('2026-03-03T10:00:00.000Z', 80));
+  });
+
+  it('are refused when they are something else', () => {
+    mkdirSync(at('bad', 'talks'), { recursive: true });
+    writeFileSync(at('bad', 'talks', 'x.json'), '{"slides": 3}');
+    userErrorOf(() => latestTimes(at('bad')), 'x.json');
+  });
+
+  it('are told beside the shares', () => {
+    expect(timesTable(times('2026-03-02T10:00:00.000Z', 100))).toEqual([
+      ['diapositiva', 'tardó', 'tiempo', ''],
+      ['Una', '1:40', '1:30', '0:10 de más'], ['Otra', '1:00', '1:00', 'justo'], ['toda la charla', '2:40', '2:30', '0:10 de más'],
+    ]);
+    expect(timesTable(times('2026-03-02T10:00:00.000Z', 0))[1]).toEqual(['Una', '0:00', '1:30', 'sin enseñar']);
   });
 });
 

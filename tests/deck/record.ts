@@ -69,6 +69,65 @@ export const checkpointingRecord = (changes: Partial<RunRecord> = {}): RunRecord
   ...changes,
 });
 
+const cost = (title: string, parameters: number, peakBytes: number) =>
+  ({ title, parameters, optimizerBytes: 8 * parameters, checkpointBytes: 4 * parameters, peakBytes });
+
+export const peftRecord = (): RunRecord => record({
+  id: 'peft', command: 'npm run record', events: [],
+  results: {
+    measured: [
+      { ...cost('full fine-tuning', 3_672_320, 1.6e8), loss: 0.1, exactMatch: 0.8 },
+      { ...cost('LoRA', 278_528, 9e7), loss: 0.2, exactMatch: 0.7 },
+    ],
+    at7B: [cost('full fine-tuning', 6_738_415_616, 1.2e11), cost('IA3', 614_400, 1.5e10)],
+  },
+});
+
+export const loraRecord = (): RunRecord => record({
+  id: 'lora', command: 'npm run record', events: [],
+  results: {
+    base: { loss: 1.05, exactMatch: 0.01 },
+    ranks: [1, 4, 16, 64].map((r) => (
+      { method: 'lora', r, parameters: 17_408 * r, loss: 0.24 - r / 1000, exactMatch: 0.4 })),
+    variants: ['rslora', 'dora'].map((method) => (
+      { method, r: 16, parameters: 278_528, loss: 0.2, exactMatch: 0.45 })),
+    full: { loss: 0.15, exactMatch: 0.7, parameters: 3_672_320 },
+    truncated: [1, 4, 16, 64, 256].map((r) => ({ r, loss: 0.8 - r / 500, exactMatch: 0.1 })),
+    energy: [1, 16, 256].map((r) => ({ r, update: Math.min(1, 0.3 + r / 40), random: r / 256 })),
+    difference: 2e-7,
+    latency: {
+      rounds: 60, tokens: 20, milliseconds: { base: 10, merged: 10.1, unmerged: 16 },
+      mergedOverBase: 1.01, unmergedOverBase: 1.6,
+    },
+  },
+});
+
+export const practicesRecord = (): RunRecord => {
+  const looks = [0.6, 0.4, 0.5, 0.7].map((loss, i) => ({ step: 5 * (i + 1), loss, exactMatch: i / 10 }));
+  return record({
+    id: 'practices', command: 'npm run record', events: [],
+    results: {
+      finder: {
+        points: [1e-4, 1e-3, 1e-2, 1e-1].map((learningRate, i) => (
+          { learningRate, loss: 1 / (i + 1), smoothLoss: 1 / (i + 1) })),
+        suggestion: 1e-3,
+      },
+      sweep: [2, 8].flatMap((r) => [4, 16].map((alpha) => (
+        { r, alpha, step: 16, loss: 0.5 - r / 100, exactMatch: 0.3 }))),
+      modules: [
+        { modules: 'q, v', parameters: 55_000, step: 16, loss: 0.5, exactMatch: 0.2 },
+        { modules: 'todas las lineales', parameters: 278_528, step: 16, loss: 0.3, exactMatch: 0.3 },
+      ],
+      overfitting: {
+        examples: 24, dropout: 0.3, patience: 3,
+        plain: looks, dropped: looks.map((one) => ({ ...one, loss: one.loss - 0.1 })),
+        training: [1, 0.5, 0.2, 0.1], stopped: looks[3]!, bestLoss: looks[1]!, bestMatch: looks[3]!,
+      },
+      accumulation: { losses: [1.1, 0.9, 0.7], largestDifference: 1.2e-7 },
+    },
+  });
+};
+
 export const shardingRecord = (changes: Partial<RunRecord> = {}): RunRecord => {
   const scheme = (name: string, ranks: number, bytes: number, psi: number) => ({
     name, ranks, held: { weights: bytes / 4, gradients: bytes / 4, optimizer: bytes / 2 }, expectedHeld: bytes,
@@ -93,7 +152,6 @@ export const shardingRecord = (changes: Partial<RunRecord> = {}): RunRecord => {
   });
 };
 
-/** All the runs that the deck embeds. */
 export const benchRecord = (): RunRecord => record({
   id: 'bench', command: 'npm run bench', events: [],
   results: { speed: [
@@ -102,8 +160,11 @@ export const benchRecord = (): RunRecord => record({
   ] },
 });
 
-export const readAll: ReadRun = (id) =>
-  [record(), quantizationRecord(), checkpointingRecord(), shardingRecord(), benchRecord()].find((run) => run.id === id);
+/** All the runs that the deck embeds. */
+export const readAll: ReadRun = (id) => [
+  record(), quantizationRecord(), checkpointingRecord(), peftRecord(), loraRecord(), practicesRecord(), shardingRecord(),
+  benchRecord(),
+].find((run) => run.id === id);
 
 /** The HTML of each slide, without Marp's own script, and its notes. */
 export function render(markdown: string, read: ReadRun = readAll): { html: string[]; comments: string[][] } {

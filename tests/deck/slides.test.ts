@@ -2,10 +2,11 @@ import { readFileSync } from 'node:fs';
 import { parseHTML } from 'linkedom';
 import { describe, expect, it } from 'vitest';
 import { UserError } from '../../src/errors.ts';
-import { notesText, readSlides } from '../../src/deck/slides.ts';
-import { readAll } from './record.ts';
+import { notesText, plansOf, readSlides } from '../../src/deck/slides.ts';
+import { readAll, render } from './record.ts';
 
 const deck = 'slides/modulo-2.md';
+const slidesOf = (markdown: string) => render(markdown).html.join('');
 
 /** The talk as it was first written: what each slide states and what is said beside it. Only misprints are mended. */
 const talk: { title: string; states: string[]; note: string }[] = [
@@ -150,6 +151,13 @@ describe('the talk', () => {
     expect(cited).toEqual([false, true, true, true, true, true, true, true, false, false]);
     const measured = slides.map(({ html }) => html.includes('class="procedencia"'));
     expect(measured).toEqual([false, true, true, true, false, false, true, true, false, true]);
+  });
+});
+
+describe('the plan', () => {
+  it('of a page has the title and the time of each slide', () => {
+    const html = slidesOf('# Una & *otra*\n\n<!-- tiempo: 90s -->\n\n---\n\nTexto\n\n---\n\n## Tres\n\n<!-- tiempo: 1min -->');
+    expect(plansOf(html)).toEqual([{ title: 'Una & otra', seconds: 90 }, { title: '' }, { title: 'Tres', seconds: 60 }]);
   });
 });
 

@@ -83,6 +83,16 @@ describe('a live run', () => {
     await running;
     await expect.poll(() => runner.pid !== undefined && runner.pid !== pid).toBe(true); // and the next one waits
   });
+
+  it('has another process if the one that waited has died', async () => {
+    const { runner, last } = start();
+    await runner.ready;
+    const { pid } = runner;
+    process.kill(pid!, 'SIGKILL');
+    await expect.poll(() => alive(pid!)).toBe(false);
+    await runner.run('good');
+    expect(last()).toMatchObject({ source: 'live', state: 'finished' });
+  });
 });
 
 describe('in the place of a live run comes the recorded one, and says why,', () => {

@@ -29,6 +29,7 @@ describe('the server of a talk', () => {
     const { qlora } = experiments;
     talk = new Talk({
       experiments: { good: qlora, busy: qlora }, command: [child], read: () => record(), finished: () => {},
+      timed: (clock) => ({ startedAt: '2026-03-02T10:00:00.000Z', slides: clock.spent.map((time) => ({ title: 'x', share: 1, seconds: time })) }),
       limits: () => ({ budget: 20, silence: 20 }),
       checker: { check: async (_experiment, code) => (edits.push(code), [{ line: 0, column: 0, length: 1, message: 'no' }]) },
     });
@@ -90,9 +91,16 @@ describe('the server of a talk', () => {
     expect(talk.state.experiments.busy!.problems).toEqual([]);
     expect((await post('/open', { id: 'busy', open: false })).status).toBe(204);
     expect(talk.state.experiments.busy!.open).toBe(false);
-    expect((await post('/clock', { runs: true })).status).toBe(204);
-    expect(Date.now() - talk.state.clock!).toBeLessThan(5000);
-    await post('/clock', { runs: false });
+    expect((await post('/page', { id: 'busy', page: 1 })).status).toBe(204);
+    expect(talk.state.experiments.busy!.page).toBe(1);
+    expect((await post('/clock', { runs: true, slide: 1 })).status).toBe(204);
+    expect(Date.now() - talk.state.clock!.startedAt).toBeLessThan(5000);
+    expect((await post('/slide', { slide: 2 })).status).toBe(204);
+    expect(talk.state.clock).toMatchObject({ slide: 2, spent: [undefined, expect.any(Number)] });
+    await post('/clock', { runs: false, slide: 2 });
+    expect(talk.state.clock).toBeUndefined();
+    expect(talk.state.before!.slides).toHaveLength(3);
+    expect((await post('/slide', { slide: 0 })).status).toBe(204); // nothing to time while the clock stands
     expect(talk.state.clock).toBeUndefined();
   });
 
@@ -141,6 +149,8 @@ describe('the server of a talk', () => {
       'no experiment': [post('/run', {}), 400],
       'no JSON': [ask('POST', '/run', own(), '{'), 400],
       'code that is no text': [post('/edit', { id: 'good', code: { a: 1 } }), 400],
+      'a slide that is none': [post('/slide', { slide: -1 }), 400],
+      'a page that is none': [post('/page', { id: 'good', page: 1e9 }), 400],
       'code that is too long': [post('/edit', { id: 'good', code }), 413],
       'a body that never ends': [ask('POST', '/edit', own(), 'x'.repeat(5_000_000)), 413],
       'an unknown request': [post('/eval', { id: 'good' }), 404],

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { symmetricEigen } from '../../src/peft/eigen.ts';
-import { identity, matrix, multiply, transpose, truncatedProduct } from '../../src/peft/svd.ts';
+import { identity, matrix, multiply, spectrum, transpose, truncatedProduct } from '../../src/peft/svd.ts';
 import { Random } from '../../src/random.ts';
 
 const random = Random.for(3, 'svd');
@@ -27,6 +27,37 @@ describe('eigenvalues of a symmetric matrix', () => {
     const { values: found } = symmetricEigen(Float64Array.from(values), 2);
     expect(found[0]! + found[1]!).toBeCloseTo(values[0]! + values[3]!, 12);
     expect(found[0]! * found[1]!).toBeCloseTo(values[0]! * values[3]! - values[1]! * values[2]!, 12);
+  });
+});
+
+describe('a matrix of larger size', () => {
+  it('comes apart as a small one does, with values that repeat and a rank that is not full', () => {
+    const n = 40;
+    const half = drawn(n, 12);
+    const gram = multiply(half, transpose(half)).values;
+    const { values, vectors } = symmetricEigen(gram, n);
+    expect([...values.subarray(12)].every((value) => Math.abs(value) < 1e-10)).toBe(true);
+    const v = matrix(n, n, vectors);
+    expect(gap(multiply(v, transpose(v)).values, identity(n).values)).toBeLessThan(1e-12);
+    const stretched = transpose(v).values.map((value, i) => value * values[i % n]!);
+    expect(gap(multiply(matrix(n, n, gram), transpose(v)).values, stretched)).toBeLessThan(1e-10);
+  });
+});
+
+describe('the spectrum of a matrix', () => {
+  it.each([[9, 5], [5, 9]])('of %d × %d: singular values, and the nearest matrix of each rank', (rows, columns) => {
+    const m = drawn(rows, columns);
+    const { values, truncated } = spectrum(m);
+    expect(values).toHaveLength(5);
+    expect(Math.hypot(...values)).toBeCloseTo(Math.hypot(...m.values), 10);
+    expect(gap(truncated(5).values, m.values)).toBeLessThan(1e-10);
+    for (const r of [1, 3]) {
+      const low = truncated(r);
+      expect([low.rows, low.columns]).toEqual([rows, columns]);
+      const off = low.values.map((value, i) => value - m.values[i]!);
+      expect(Math.hypot(...off)).toBeCloseTo(Math.hypot(...values.subarray(r)), 10);
+      expect([...spectrum(low).values.subarray(r)].every((value) => value < 1e-6)).toBe(true);
+    }
   });
 });
 

@@ -1,11 +1,13 @@
+import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
 import { parseConfig, weightShapes } from '../../src/model/config.ts';
-import { LlamaModel } from '../../src/model/llama.ts';
+import { LlamaModel, logits } from '../../src/model/llama.ts';
 import type { Parameter } from '../../src/model/weights.ts';
 import { ia3Shapes } from '../../src/peft/ia3.ts';
 import { loraDefaults, loraShapes } from '../../src/peft/lora.ts';
-import { countParameters, trainableParameters } from '../../src/peft/trainable.ts';
-import { tinyConfig } from '../tiny.ts';
+import { countParameters, trainableParameters, unfreeze } from '../../src/peft/trainable.ts';
+import { useBackend } from '../../src/tensor/backend.ts';
+import { tinyBase, tinyConfig } from '../tiny.ts';
 
 // Of the published config.json files, what decides the shapes.
 const configs = {
@@ -71,4 +73,20 @@ it('the trainable parameters of a whole model are all of it', () => {
   const base = new LlamaModel(tinyConfig, new Map(parameters.map((parameter) => [parameter.name, parameter])));
   const { trainable, all, percent } = trainableParameters({ base, parameters });
   expect([trainable, percent]).toEqual([all, 100]);
+});
+
+describe('a model unfrozen', () => {
+  it('answers as before, every weight of it trained', async () => {
+    await useBackend('cpu');
+    const ids = Int32Array.of(3, 4, 5);
+    const answer = (base: LlamaModel) => tf.tidy(() => logits(base, ids, 1).dataSync().slice());
+    const before = answer(tinyBase());
+    const trained = unfreeze(tinyBase());
+    expect(answer(trained.base)).toEqual(before);
+    expect(trained.parameters.map(({ name }) => name)).toEqual([...weightShapes(tinyConfig).keys()]);
+    expect(trainableParameters(trained).percent).toBe(100);
+    trained.parameters.at(-1)!.values.fill(2);
+    trained.parameters.at(-1)!.upload();
+    expect(answer(trained.base)).not.toEqual(before);
+  });
 });

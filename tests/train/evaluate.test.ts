@@ -5,7 +5,7 @@ import type { Tokenizer } from '../../src/data/tokenizer.ts';
 import { LlamaModel, logits } from '../../src/model/llama.ts';
 import { DenseWeight } from '../../src/model/weights.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
-import { evaluate, meanLoss } from '../../src/train/evaluate.ts';
+import { evaluate, meanLoss, score } from '../../src/train/evaluate.ts';
 import { testBackend } from '../backend.ts';
 import { tinyBase, tinyConfig, tinyExamples, tinyTokenizer } from '../tiny.ts';
 
@@ -49,10 +49,26 @@ describe('the mean loss', () => {
     expect(await meanLoss(model, [...examples].reverse(), padId, 3)).toBeCloseTo(expected, 5);
     expect(await meanLoss(model, examples, padId, 1)).toBeCloseTo(expected, 5);
   });
+});
+
+describe('the exact match of a score', () => {
+  // Each question with what the model says for its answer, all of it or up to its last token.
+  const said = examples.map((example) => {
+    const prompt = example.tokens.slice(0, example.promptLength);
+    return { prompt, answer: greedy(prompt, 3) };
+  });
+  const asked = (answerOf: (answer: number[], i: number) => number[]) => said.map(({ prompt, answer }, i): Example => (
+    { ...examples[i]!, tokens: Int32Array.from([...prompt, ...answerOf(answer, i)]), promptLength: prompt.length }));
+
+  it('is of the answers that greedy generation gives, without generating', async () => {
+    expect((await score(model, asked((answer) => answer), padId)).exactMatch).toBe(1);
+    const wrong = asked((answer, i) => (i < 2 ? [...answer.slice(0, -1), answer.at(-1) === 5 ? 6 : 5] : answer));
+    expect((await score(model, wrong, padId, 3)).exactMatch).toBeCloseTo(5 / 7, 12);
+  });
 
   it('leaves no tensor behind', async () => {
     const before = tf.memory().numTensors;
-    await meanLoss(model, examples, padId, 2);
+    await score(model, examples, padId, 2);
     expect(tf.memory().numTensors).toBe(before);
   });
 });

@@ -7,7 +7,7 @@ import { UserError } from '../../src/errors.ts';
 export async function square({ x, milliseconds = 0, file }: { x: number; milliseconds?: number; file?: string }) {
   if (file) writeFileSync(file, String(process.pid), { flag: 'a' });
   await new Promise((resolve) => setTimeout(resolve, milliseconds));
-  return tf.tidy(() => ({ square: tf.scalar(x).square().dataSync()[0]!, pid: process.pid, backend: tf.getBackend() }));
+  return tf.tidy(() => ({ square: tf.scalar(x).square().dataSync()[0]!, pid: process.pid, backend: `${tf.getBackend()} ${process.env.WASM_THREADS}` }));
 }
 
 export const mistake = () => { throw new UserError('Falta el fichero: escríbelo.'); };

@@ -38,7 +38,7 @@ describe('a pool', () => {
     const finished = await all([1, 2, 3].map((x) => square(x)));
     expect(finished.map(({ job, result }) => [job.name, result.square]).sort()).toEqual([['x = 1', 1], ['x = 2', 4], ['x = 3', 9]]);
     for (const { result, seconds } of finished) {
-      expect(result.backend).toBe('cpu');
+      expect(result.backend).toBe('cpu 1'); // and by one thread
       expect(seconds).toBeGreaterThan(0);
     }
   });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { learningRate } from '../../src/train/schedule.ts';
 
-const rates = (steps: number, warmupSteps: number, schedule: 'constant' | 'cosine') =>
+const rates = (steps: number, warmupSteps: number, schedule: 'constant' | 'cosine' | 'exponential') =>
   Array.from({ length: steps }, (_, i) => learningRate(i + 1, steps, { peak: 2, warmupSteps, schedule }));
 
 describe('the learning rate', () => {
@@ -27,6 +27,12 @@ describe('the learning rate', () => {
     expect(falling.slice(0, 5)).toEqual([0.5, 1, 1.5, 2, 2]);
     for (let i = 5; i < 12; i++) expect(falling[i]!).toBeLessThan(falling[i - 1]!);
     expect(falling.at(-1)!).toBeGreaterThan(0);
+  });
+
+  it('climbs by the same factor at every step, over five decades, when a rate is sought', () => {
+    const climbing = rates(6, 2, 'exponential');
+    [2e-5, 2e-4, 2e-3, 0.02, 0.2, 2].forEach((rate, i) => expect(climbing[i]! / rate).toBeCloseTo(1, 12));
+    expect(rates(1, 0, 'exponential')).toEqual([2]);
   });
 
   it('is never beyond the peak, nor zero, even when all is warm-up', () => {

@@ -119,6 +119,12 @@ describe('a run', () => {
     expect(losses(await run(model(), { epochs: 0.01 }))).toHaveLength(1);
   });
 
+  it('takes so many steps when they are told, and no notice of the epochs', async () => {
+    const events = await run(model(), { steps: 7, epochs: 100 });
+    expect(losses(events)).toHaveLength(7);
+    expect(events[0]).toMatchObject({ steps: 7, epochs: 1.4 });
+  });
+
   it('asks nothing when there are no held-out questions', async () => {
     const events = await run(model(), { epochs: 1 }, undefined, { ...data, heldOut: [] });
     expect([...new Set(events.map(({ type }) => type))]).toEqual(['start', 'step', 'memory', 'done']);

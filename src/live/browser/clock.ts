@@ -1,29 +1,44 @@
 import { clock, pace } from '../pace.ts';
+import type { TalkState } from '../state.ts';
+import { spentOn } from '../clock.ts';
 import { button, setText } from './dom.ts';
 import { currentSlide, onSlide, slides } from './slides.ts';
 
 const colours = { 'ahead': '#56b4e9', 'on time': '#2fcf9f', 'behind': '#ff9d4d' };
 
-/** The presenter's clock, in the foot of the presenter's view: time left, and whether the talk is ahead or behind. */
+export interface ClockActions {
+  /** The clock is to run from now, with this slide on show, or to stand. */
+  toggle(runs: boolean, slide: number): void;
+  /** Another slide is on show. */
+  turned(slide: number): void;
+}
+
+/**
+ * The presenter's clock, over the foot of the presenter's view: time left, whether the talk is ahead or behind, what
+ * the slide on show has taken of its share, and what it took the last time.
+ */
 export class Clock {
-  private startedAt: number | undefined;
+  private state: Pick<TalkState, 'clock' | 'before'> = {};
   private readonly face: HTMLButtonElement;
 
-  /** @param toggle asks for the clock to run from now, or to stand */
-  constructor(toggle: (runs: boolean) => void) {
-    this.face = button('vivo-reloj', '', 'Pone el reloj en marcha o a cero (t)', () => toggle(this.startedAt === undefined));
+  constructor(actions: ClockActions) {
+    const toggle = () => actions.toggle(this.state.clock === undefined, currentSlide());
+    this.face = button('vivo-reloj', '', 'Pone el reloj en marcha o a cero (t)', toggle);
     this.face.style.cssText = 'position:fixed;border:0;padding:0.2em;background:none;'
       + 'font:700 22px/1.2 sans-serif;cursor:pointer;white-space:nowrap';
     document.body.append(this.face);
     document.addEventListener('keydown', ({ key, ctrlKey, altKey, metaKey }) => {
-      if (key === 't' && !ctrlKey && !altKey && !metaKey) toggle(this.startedAt === undefined);
+      if (key === 't' && !ctrlKey && !altKey && !metaKey) toggle();
     });
-    onSlide(() => this.draw());
+    onSlide(() => {
+      if (this.state.clock && this.state.clock.slide !== currentSlide()) actions.turned(currentSlide());
+      this.draw();
+    });
     setInterval(() => this.draw(), 500);
   }
 
-  set(startedAt: number | undefined): void {
-    this.startedAt = startedAt;
+  set(state: TalkState): void {
+    this.state = state;
     this.draw();
   }
 
@@ -33,14 +48,18 @@ export class Clock {
     if (foot) Object.assign(this.face.style, { left: `${foot.left}px`, width: `${foot.width}px`, bottom: `${innerHeight - foot.top}px` });
     const shares = slides().map((slide) => Number(slide.querySelector('section')?.dataset.tiempo ?? 0));
     const [slide, total] = [currentSlide(), shares.reduce((sum, share) => sum + share, 0)];
-    const own = `esta, ${clock(shares[slide] ?? 0)}`;
-    if (this.startedAt === undefined) {
-      setText(this.face, `⏵ ${clock(total)} · ${own}`);
+    const { clock: running, before } = this.state;
+    const title = slides()[slide]?.querySelector('h1, h2')?.textContent;
+    const last = before?.slides.find((one) => one.title === title);
+    const own = clock(shares[slide] ?? 0) + (last && last.seconds > 0 ? ` (la última vez, ${clock(last.seconds)})` : '');
+    if (!running) {
+      setText(this.face, `⏵ ${clock(total)} · esta, ${own}`);
       this.face.style.color = '#b9c0cc';
       return;
     }
-    const { words, mood } = pace(shares, slide, (Date.now() - this.startedAt) / 1000);
-    setText(this.face, `${words} · ${own}`);
+    const now = Date.now();
+    const { words, mood } = pace(shares, slide, (now - running.startedAt) / 1000);
+    setText(this.face, `${words} · esta, ${clock(spentOn(running, slide, now) / 1000)} de ${own}`);
     this.face.style.color = colours[mood];
     this.face.dataset.ritmo = mood;
   }

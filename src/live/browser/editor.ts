@@ -34,7 +34,6 @@ export class Editor implements CodeView {
   /** What has been typed here and the server does not have yet. */
   private typed: string | undefined;
   private timer: ReturnType<typeof setTimeout> | undefined;
-  private making: ReturnType<typeof setTimeout> | undefined;
   private view: ExperimentView | undefined;
   private taking = false;
   private problems: readonly Problem[] = [];
@@ -42,6 +41,11 @@ export class Editor implements CodeView {
   constructor(private readonly options: EditorOptions) {
     // What is typed here moves no slide.
     for (const name of ['keydown', 'keyup', 'keypress'] as const) this.dom.addEventListener(name, (event) => event.stopPropagation());
+    // Made when nothing else is to be done, before its panel is first opened: the events of a run do not wait for it.
+    (window.requestIdleCallback ?? setTimeout)(() => {
+      this.editor = this.make();
+      if (this.view) this.show(this.view);
+    });
   }
 
   pending(): string | undefined {
@@ -49,16 +53,9 @@ export class Editor implements CodeView {
   }
 
   show(view: ExperimentView): void {
-    const { open, code, problems } = view;
+    const { code, problems } = view;
     this.view = view;
-    if (!this.editor) {
-      // Once the panel is on the screen: the first event of a run does not wait for it.
-      if (open) this.making ??= setTimeout(() => {
-        this.editor = this.make();
-        this.show(this.view!);
-      }, 50);
-      return;
-    }
+    if (!this.editor) return;
     if (code === this.typed) this.typed = undefined;
     if (this.typed === undefined) this.take(code);
     if (problems !== this.problems) this.mark(problems);

@@ -9,7 +9,7 @@ export function mountPanels(panels: readonly Panel[]): void {
   }
 }
 
-/** Keys on a slide with an experiment: «e» runs or stops, «c» opens or closes its panel, Escape closes it. */
+/** Keys on a slide with an experiment: «e» runs or stops it, «c» opens or closes its panel, «g» shows more charts. */
 export function bindKeys(panels: readonly Panel[]): void {
   document.addEventListener('keydown', (event) => {
     const target = event.target as HTMLElement;
@@ -19,6 +19,7 @@ export function bindKeys(panels: readonly Panel[]): void {
     if (!panel) return;
     if (event.key === 'e') panel.toggleRun();
     else if (event.key === 'c') panel.toggleOpen();
+    else if (event.key === 'g') panel.turnPage();
     else if (event.key === 'Escape' && panel.isOpen) panel.toggleOpen();
   });
 }

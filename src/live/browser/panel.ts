@@ -11,6 +11,7 @@ export interface Actions {
   run(id: string, code?: string): void;
   stop(): void;
   open(id: string, open: boolean): void;
+  page(id: string, page: number): void;
   /** Only where programs can be run. */
   edit?(id: string, code: string): void;
 }
@@ -29,6 +30,7 @@ export class Panel {
     show: button('vivo-abrir', '▶ Ejecutar', 'Ejecuta el experimento (e) o muestra su panel (c)', () => this.toggleRun()),
     run: button('vivo-ejecutar', '▶ Ejecutar', 'Ejecuta o detiene (e)', () => this.toggleRun()),
     restore: button('', 'Restaurar', 'Vuelve al código original', () => this.actions.edit?.(this.id, this.view!.original)),
+    more: button('vivo-mas', '', 'Más gráficas (g)', () => this.turnPage()),
     close: button('', '✕', 'Cierra el panel (c)', () => this.actions.open(this.id, false)),
   };
 
@@ -40,8 +42,10 @@ export class Panel {
   private readonly progress = element('p', 'vivo-progreso');
   private readonly panel: HTMLElement;
   private view: ExperimentView | undefined;
-  /** What each figure shows. */
-  private readonly drawn = new Map<string, string>();
+  /** What each figure shows, the height that it wants for itself, in pixels, and the page that it is on. */
+  private readonly drawn = new Map<string, { readonly html: string; readonly height: number; page: number }>();
+  private pages = 1;
+  private laidOut = '';
   /** How many events of which run are in the text. */
   private written = { run: 0, events: 0 };
 
@@ -49,11 +53,11 @@ export class Panel {
     readonly id: string, private readonly experiment: Experiment, private readonly code: CodeView,
     private readonly actions: Actions,
   ) {
-    const { run, restore, close } = this.buttons;
+    const { run, restore, more, close } = this.buttons;
     this.panel = element('aside', 'vivo',
       element('header', '', element('strong', '', experiment.title), this.label, element('span', 'vivo-botones', restore, run, close)),
       element('div', 'vivo-codigo', element('p', 'vivo-fichero', experiment.file), code.dom, this.problems, this.lines, this.progress),
-      element('div', 'vivo-salida', this.reason, this.figures));
+      element('div', 'vivo-salida', this.reason, this.figures, more));
     this.panel.setAttribute('aria-label', experiment.title);
     this.panel.hidden = true;
     this.lines.setAttribute('role', 'log');
@@ -97,6 +101,11 @@ export class Panel {
     this.actions.open(this.id, !this.view?.open);
   }
 
+  /** The next page of its charts, and after the last one the first. */
+  turnPage(): void {
+    if (this.pages > 1) this.actions.page(this.id, (this.shownPage + 1) % this.pages);
+  }
+
   get isOpen(): boolean {
     return this.view?.open ?? false;
   }
@@ -125,18 +134,72 @@ export class Panel {
 
   /** Each chart as soon as the figures that it needs have come. */
   private draw(): void {
+    if (!this.isOpen) return;
     const events = this.view?.run?.events ?? [];
     const record = { id: this.id, events: [...events], results: resultsOf(events) };
+    const running = this.view?.run?.state === 'running';
     Object.entries(this.experiment.charts).forEach(([name, alt], i) => {
+      const known = this.drawn.get(name);
+      if (running && known && known.height > 0 && known.page !== this.shownPage) return; // until it is looked at
       let html = '';
       try {
         html = charts[this.id]?.[name]?.(record, alt) ?? '';
       } catch { /* figures that have not come yet */ }
       const figure = this.figures.children[i] as HTMLElement | undefined ?? this.figures.appendChild(element('figure', ''));
       figure.dataset.grafico = name;
+      if (known?.html === html) return;
+      figure.innerHTML = html;
       figure.hidden = html === '';
-      if (this.drawn.get(name) !== html) figure.innerHTML = html;
-      this.drawn.set(name, html);
+      this.drawn.set(name, { html, height: html === '' ? 0 : heightOf(figure), page: known?.page ?? 0 });
     });
+    this.layOut();
   }
+
+  private layOut(): void {
+    const wanted = [this.view?.run?.reason, ...[...this.drawn.values()].map(({ height }) => height)].join();
+    if (wanted !== this.laidOut) {
+      this.laidOut = wanted;
+      this.buttons.more.hidden = true;
+      this.pages = this.fillPages();
+      if (this.pages > 1) {
+        this.buttons.more.hidden = false; // it takes some of the room
+        this.pages = this.fillPages();
+      }
+    }
+    for (const figure of this.figures.children as HTMLCollectionOf<HTMLElement>) {
+      const { height, page } = this.drawn.get(figure.dataset.grafico!)!;
+      figure.hidden = height === 0 || page !== this.shownPage;
+    }
+    setText(this.buttons.more, `Gráficas ${this.shownPage + 1} de ${this.pages} ›`);
+  }
+
+  /** As many charts to a page as are readable together, in their order. @returns how many pages there are */
+  private fillPages(): number {
+    const room = this.figures.clientHeight;
+    let [page, left] = [0, room];
+    for (const figure of this.drawn.values()) {
+      if (figure.height > left && left < room) [page, left] = [page + 1, room];
+      figure.page = page;
+      if (figure.height > 0) left -= figure.height + gap;
+    }
+    return page + 1;
+  }
+
+  private get shownPage(): number {
+    return Math.min(this.view?.page ?? 0, this.pages - 1);
+  }
+}
+
+/** Between two charts, in pixels. */
+const gap = 12;
+/** A drawing is readable at this share of its natural size. */
+const least = 0.7;
+
+/** What a figure needs to be read, in pixels: a drawing shrinks, words do not. */
+function heightOf(figure: HTMLElement): number {
+  const drawing = figure.querySelector<SVGSVGElement>(':scope > svg');
+  if (!drawing) return figure.scrollHeight;
+  const { width, height } = drawing.viewBox.baseVal;
+  const caption = figure.querySelector('figcaption')?.offsetHeight ?? 0;
+  return least * height * Math.min(1, figure.clientWidth / width) + caption;
 }

@@ -28,22 +28,23 @@ function start(): void {
 function playable(id: ExperimentId, { code, record }: Required<Recordings>[ExperimentId] & object): Panel {
   const { header, events } = toldBy(record);
   let playing: AbortController | undefined;
-  let state: ExperimentView = { open: false, code, original: code, problems: [] };
-  const change = (changes: Partial<ExperimentView>) => panel.show(state = { ...state, ...changes });
+  let state: ExperimentView = { open: false, page: 0, code, original: code, problems: [] };
+  const change = (changes: Partial<ExperimentView>): void => panel.show(state = { ...state, ...changes });
   const play = async (number: number) => {
     const abort = playing = new AbortController();
     let run: RunView = { number, source: 'replay', state: 'running', edited: false, startedAt: Date.now(), header, events: [] };
-    change({ open: true, run });
+    change({ open: true, page: 0, run });
     for await (const event of replay(events, speed, abort.signal)) {
       run = { ...run, events: [...run.events, event] };
       change({ run });
     }
     change({ run: { ...run, state: abort.signal.aborted ? 'stopped' : 'finished' } });
   };
-  const panel = new Panel(id, experiments[id], { dom: element('pre', 'vivo-editor', code), show() {}, pending: () => undefined }, {
+  const panel: Panel = new Panel(id, experiments[id], { dom: element('pre', 'vivo-editor', code), show() {}, pending: () => undefined }, {
     run: () => void play((state.run?.number ?? 0) + 1),
     stop: () => playing?.abort(),
     open: (_id, open) => change({ open }),
+    page: (_id, page) => change({ page }),
   });
   panel.show(state);
   return panel;

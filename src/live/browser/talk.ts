@@ -43,6 +43,7 @@ function start(): void {
     },
     stop: () => void ask('stop'),
     open: (id, open) => void ask('open', { id, open }),
+    page: (id, page) => void ask('page', { id, page }),
     edit: (id, code) => void ask('edit', { id, code }),
   };
   const panels = (Object.keys(experiments) as ExperimentId[]).map((id): Panel => {
@@ -53,7 +54,9 @@ function start(): void {
   });
   mountPanels(panels);
   bindKeys(panels);
-  const clock = view === 'presenter' ? new Clock((runs) => void ask('clock', { runs })) : undefined;
+  const clock = view === 'presenter' ? new Clock({
+    toggle: (runs, slide) => void ask('clock', { runs, slide }), turned: (slide) => void ask('slide', { slide }),
+  }) : undefined;
 
   let state: TalkState | undefined;
   let waiting: Told[] = [];
@@ -64,8 +67,9 @@ function start(): void {
       if (view && changed.has(panel.id)) panel.show(view);
     }
     changed.clear();
-    measure(waiting);
+    const painted = waiting;
     waiting = [];
+    setTimeout(() => measure(painted)); // once this frame is on the screen
   };
   new EventSource('events').addEventListener('message', ({ data }: MessageEvent<string>) => {
     const message = JSON.parse(data) as Message;
@@ -74,7 +78,7 @@ function start(): void {
     if (changed.size === 0) requestAnimationFrame(paint);
     if (message.type === 'event') waiting.push(message);
     for (const id of 'id' in message ? [message.id] : Object.keys(state.experiments)) changed.add(id);
-    clock?.set(state.clock);
+    clock?.set(state);
     if (!known) void remember();
     else if (known.deck !== state.deck) {
       void redraw().then((done) => (done ? mountPanels(panels) : location.reload()));

@@ -1,8 +1,12 @@
 import type { Tensor, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs';
-import { kernels, pointer, uninitialized, withScratch } from './memory.ts';
+import { kernels, pointer, uninitialized } from './memory.ts';
+import { ATTENTION, ATTENTION_GRADIENTS, runParallel, SCRATCH } from './pool.ts';
+
+/** A row of scores has to fit in what each thread has for itself. */
+export const LONGEST_SEQUENCE = SCRATCH / 4 - 3;
 
 /**
- * Causal attention by WASM SIMD, without the score matrix (Rabe and Staats, 2021; Dao et al., 2022).
+ * Causal attention by WASM SIMD on all threads, without the score matrix (Rabe and Staats, 2021; Dao et al., 2022).
  *
  * @param q (batch·seq, heads, headDim)
  * @param k, v (batch, seq, kvHeads, headDim), of sequences padded on the right
@@ -13,9 +17,7 @@ export function causalAttention(q: Tensor3D, k: Tensor4D, v: Tensor4D): { out: T
   const [batch, seq, kvHeads] = k.shape;
   const out = uninitialized<Tensor2D>([rows, heads * headDim]);
   const sums = uninitialized<Tensor4D>([batch, heads, seq, 2]);
-  withScratch(seq + 3, (row) => {
-    kernels().attention(...[q, k, v, out, sums].map(pointer), row, batch, seq, heads, kvHeads, headDim);
-  });
+  runParallel(ATTENTION, batch * heads, [seq, heads, kvHeads, headDim, ...[q, k, v, out, sums].map(pointer)]);
   return { out, sums };
 }
 
@@ -26,11 +28,8 @@ export function causalAttentionGradients(
   const [, heads, headDim] = q.shape;
   const [batch, seq, kvHeads] = k.shape;
   const [dq, dk, dv] = [uninitialized(q.shape), uninitialized(k.shape), uninitialized(v.shape)];
-  withScratch(seq + 3, (row) => {
-    kernels().attentionGradients(
-      ...[q, k, v, out, sums, dOut, dq, dk, dv].map(pointer), row, batch, seq, heads, kvHeads, headDim,
-    );
-  });
+  const tensors = [q, k, v, out, sums, dOut, dq, dk, dv];
+  runParallel(ATTENTION_GRADIENTS, batch * kvHeads, [seq, heads, kvHeads, headDim, ...tensors.map(pointer)]);
   return [dq, dk, dv];
 }
 

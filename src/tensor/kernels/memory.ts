@@ -5,8 +5,6 @@ import type { Tensor, TensorInfo } from '@tensorflow/tfjs';
 
 /** The exports of `assembly/index.ts`. A pointer is a byte offset into the memory. */
 interface Exports {
-  readonly attention: (...args: number[]) => void;
-  readonly attentionGradients: (...args: number[]) => void;
   readonly rotate: (...args: number[]) => void;
   readonly dropout: (...args: number[]) => void;
   readonly run: (board: number, scratch: number, kernel: number, tasks: number) => void;
@@ -69,11 +67,4 @@ export function allocate(bytes: number): number {
 
 export function release(pointer: number): void {
   backend().wasm._free(pointer);
-}
-
-/** Calls `use` with the pointer to so many floats of scratch memory. */
-export function withScratch(floats: number, use: (pointer: number) => void): void {
-  const scratch = allocate(4 * floats);
-  use(scratch);
-  release(scratch);
 }

@@ -4,10 +4,12 @@ import { UserError } from '../../errors.ts';
 import { allocate, heap, kernelCode, kernels } from './memory.ts';
 
 /** The kernels that `assembly/pool.ts` cuts into tasks, by their numbers there. */
-export const PRODUCT = 0;
+export const [PRODUCT, ATTENTION, ATTENTION_GRADIENTS] = [0, 1, 2];
 
-/** Bytes of the board that the threads share, the job's words behind its first 64; and of each thread's scratch. */
-const [BOARD, JOB, SCRATCH] = [256, 64, 36 * 1024];
+/** Bytes of the board that the threads share, of which the job's words come behind the first 64. */
+const [BOARD, JOB] = [256, 64];
+/** Bytes that each thread has for itself. */
+export const SCRATCH = 36 * 1024;
 
 interface Pool {
   readonly board: number;

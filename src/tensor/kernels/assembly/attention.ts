@@ -1,3 +1,5 @@
+import { madd } from './madd';
+
 /** e^x of four floats, |relative error| < 2e-7: 2^k times a polynomial on [-ln 2 / 2, ln 2 / 2] (Cephes' expf). */
 // @ts-expect-error: decorator
 @inline
@@ -7,11 +9,11 @@ function exp4(x: v128): v128 {
   let r = f32x4.sub(x, f32x4.mul(k, f32x4.splat(0.693359375)));
   r = f32x4.sub(r, f32x4.mul(k, f32x4.splat(-2.12194440e-4)));
   let p = f32x4.splat(1.9875691500e-4);
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(1.3981999507e-3));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(8.3334519073e-3));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(4.1665795894e-2));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(1.6666665459e-1));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(5.0000001201e-1));
+  p = madd(p, r, f32x4.splat(1.3981999507e-3));
+  p = madd(p, r, f32x4.splat(8.3334519073e-3));
+  p = madd(p, r, f32x4.splat(4.1665795894e-2));
+  p = madd(p, r, f32x4.splat(1.6666665459e-1));
+  p = madd(p, r, f32x4.splat(5.0000001201e-1));
   p = f32x4.add(f32x4.add(f32x4.mul(f32x4.mul(p, r), r), r), f32x4.splat(1.0));
   const bits = i32x4.shl(i32x4.add(i32x4.trunc_sat_f32x4_s(k), i32x4.splat(127)), 23);
   return f32x4.mul(p, bits);
@@ -28,7 +30,7 @@ function sum4(x: v128): f32 {
 function dot(a: usize, b: usize, bytes: usize): f32 {
   let sum = f32x4.splat(0);
   for (let at: usize = 0; at < bytes; at += 16) {
-    sum = f32x4.add(sum, f32x4.mul(v128.load(a + at), v128.load(b + at)));
+    sum = madd(v128.load(a + at), v128.load(b + at), sum);
   }
   return sum4(sum);
 }
@@ -39,7 +41,7 @@ function dot(a: usize, b: usize, bytes: usize): f32 {
 function addScaled(out: usize, x: usize, scale: f32, bytes: usize): void {
   const s = f32x4.splat(scale);
   for (let at: usize = 0; at < bytes; at += 16) {
-    v128.store(out + at, f32x4.add(v128.load(out + at), f32x4.mul(v128.load(x + at), s)));
+    v128.store(out + at, madd(v128.load(x + at), s, v128.load(out + at)));
   }
 }
 
@@ -53,76 +55,91 @@ function exponentials(p: usize, count: i32, shift: f32): f32 {
   return sum;
 }
 
-/**
- * Causal attention. q, out: (batch, seq, heads, headDim); k, v: (batch, seq, kvHeads, headDim).
- * sums: (batch, heads, seq, 2), each row's largest score and the reciprocal of its softmax denominator, for the way back.
- * row: seq + 3 floats of scratch. headDim is a multiple of four.
- */
-export function attention(
-  q: usize, k: usize, v: usize, out: usize, sums: usize, row: usize,
-  batch: i32, seq: i32, heads: i32, kvHeads: i32, headDim: i32,
-): void {
-  const bytes = <usize>headDim << 2;
+/** What the job says, as ../attention.ts writes it: 32-bit words. headDim is a multiple of four. */
+// @ts-expect-error: decorator
+@unmanaged
+class Attention {
+  seq: i32;
+  heads: i32;
+  kvHeads: i32;
+  headDim: i32;
+  q: usize; // (batch, seq, heads, headDim), and so out
+  k: usize; // (batch, seq, kvHeads, headDim), and so v
+  v: usize;
+  out: usize;
+  /** (batch, heads, seq, 2): each row's largest score and the reciprocal of its softmax denominator, for the way back. */
+  sums: usize;
+  /** On the way back: the gradient of out, and those of q, k and v. */
+  dOut: usize;
+  dq: usize;
+  dk: usize;
+  dv: usize;
+}
+
+/** Causal attention of one head of one sequence. row: seq + 3 floats of scratch. */
+export function attentionTask(job: usize, task: i32, row: usize): void {
+  const p = changetype<Attention>(job);
+  const seq = p.seq, heads = p.heads, k = p.k, v = p.v;
+  const b = task / heads, h = task % heads;
+  const bytes = <usize>p.headDim << 2;
   const qStride = bytes * heads;
-  const kStride = bytes * kvHeads;
-  const scale: f32 = 1 / sqrt<f32>(<f32>headDim);
-  for (let b = 0; b < batch; b++) {
-    for (let h = 0; h < heads; h++) {
-      const kHead = <usize>(b * seq) * kStride + <usize>(h / (heads / kvHeads)) * bytes;
-      for (let i = 0; i < seq; i++) {
-        const at = <usize>(b * seq + i) * qStride + <usize>h * bytes;
-        let largest: f32 = -Infinity;
-        for (let j = 0; j <= i; j++) {
-          const score = scale * dot(q + at, k + kHead + <usize>j * kStride, bytes);
-          store<f32>(row + (<usize>j << 2), score);
-          largest = max<f32>(largest, score);
-        }
-        const total = exponentials(row, i + 1, largest);
-        const share: f32 = 1 / total;
-        const sum = sums + (<usize>((b * heads + h) * seq + i) << 3);
-        store<f32>(sum, largest);
-        store<f32>(sum, share, 4);
-        memory.fill(out + at, 0, bytes);
-        for (let j = 0; j <= i; j++) {
-          addScaled(out + at, v + kHead + <usize>j * kStride, share * load<f32>(row + (<usize>j << 2)), bytes);
-        }
-      }
+  const kStride = bytes * p.kvHeads;
+  const scale: f32 = 1 / sqrt<f32>(<f32>p.headDim);
+  const kHead = <usize>(b * seq) * kStride + <usize>(h / (heads / p.kvHeads)) * bytes;
+  for (let i = 0; i < seq; i++) {
+    const at = <usize>(b * seq + i) * qStride + <usize>h * bytes;
+    const q = p.q + at, out = p.out + at;
+    let largest: f32 = -Infinity;
+    for (let j = 0; j <= i; j++) {
+      const score = scale * dot(q, k + kHead + <usize>j * kStride, bytes);
+      store<f32>(row + (<usize>j << 2), score);
+      largest = max<f32>(largest, score);
+    }
+    const total = exponentials(row, i + 1, largest);
+    const share: f32 = 1 / total;
+    const sum = p.sums + (<usize>(task * seq + i) << 3);
+    store<f32>(sum, largest);
+    store<f32>(sum, share, 4);
+    memory.fill(out, 0, bytes);
+    for (let j = 0; j <= i; j++) {
+      addScaled(out, v + kHead + <usize>j * kStride, share * load<f32>(row + (<usize>j << 2)), bytes);
     }
   }
 }
 
-/** The gradients of `attention`, of the shapes of q, k and v. */
-export function attentionGradients(
-  q: usize, k: usize, v: usize, out: usize, sums: usize, dOut: usize, dq: usize, dk: usize, dv: usize, row: usize,
-  batch: i32, seq: i32, heads: i32, kvHeads: i32, headDim: i32,
-): void {
-  const bytes = <usize>headDim << 2;
+/** The gradients of the heads of one sequence that share one head of keys and values. */
+export function attentionGradientsTask(job: usize, task: i32, row: usize): void {
+  const p = changetype<Attention>(job);
+  const seq = p.seq, heads = p.heads, k = p.k, v = p.v, dk = p.dk, dv = p.dv;
+  const b = task / p.kvHeads, kvHead = task % p.kvHeads, group = heads / p.kvHeads;
+  const bytes = <usize>p.headDim << 2;
   const qStride = bytes * heads;
-  const kStride = bytes * kvHeads;
-  const scale: f32 = 1 / sqrt<f32>(<f32>headDim);
-  memory.fill(dk, 0, kStride * seq * batch);
-  memory.fill(dv, 0, kStride * seq * batch);
-  for (let b = 0; b < batch; b++) {
-    for (let h = 0; h < heads; h++) {
-      const kHead = <usize>(b * seq) * kStride + <usize>(h / (heads / kvHeads)) * bytes;
-      for (let i = 0; i < seq; i++) {
-        const at = <usize>(b * seq + i) * qStride + <usize>h * bytes;
-        for (let j = 0; j <= i; j++) {
-          store<f32>(row + (<usize>j << 2), scale * dot(q + at, k + kHead + <usize>j * kStride, bytes));
-        }
-        const sum = sums + (<usize>((b * heads + h) * seq + i) << 3);
-        exponentials(row, i + 1, load<f32>(sum));
-        const share = load<f32>(sum, 4);
-        const mean = dot(dOut + at, out + at, bytes); // Σ_j p_j · (dOut · v_j)
-        memory.fill(dq + at, 0, bytes);
-        for (let j = 0; j <= i; j++) {
-          const other = kHead + <usize>j * kStride;
-          const p = share * load<f32>(row + (<usize>j << 2));
-          const dScore = scale * p * (dot(dOut + at, v + other, bytes) - mean);
-          addScaled(dq + at, k + other, dScore, bytes);
-          addScaled(dk + other, q + at, dScore, bytes);
-          addScaled(dv + other, dOut + at, p, bytes);
-        }
+  const kStride = bytes * p.kvHeads;
+  const scale: f32 = 1 / sqrt<f32>(<f32>p.headDim);
+  const kHead = <usize>(b * seq) * kStride + <usize>kvHead * bytes;
+  for (let j = 0; j < seq; j++) {
+    memory.fill(dk + kHead + <usize>j * kStride, 0, bytes);
+    memory.fill(dv + kHead + <usize>j * kStride, 0, bytes);
+  }
+  for (let h = kvHead * group; h < (kvHead + 1) * group; h++) {
+    for (let i = 0; i < seq; i++) {
+      const at = <usize>(b * seq + i) * qStride + <usize>h * bytes;
+      const q = p.q + at, dOut = p.dOut + at, dq = p.dq + at;
+      for (let j = 0; j <= i; j++) {
+        store<f32>(row + (<usize>j << 2), scale * dot(q, k + kHead + <usize>j * kStride, bytes));
+      }
+      const sum = p.sums + (<usize>((b * heads + h) * seq + i) << 3);
+      exponentials(row, i + 1, load<f32>(sum));
+      const share = load<f32>(sum, 4);
+      const mean = dot(dOut, p.out + at, bytes); // Σ_j p_j · (dOut · v_j)
+      memory.fill(dq, 0, bytes);
+      for (let j = 0; j <= i; j++) {
+        const other = kHead + <usize>j * kStride;
+        const probability = share * load<f32>(row + (<usize>j << 2));
+        const dScore = scale * probability * (dot(dOut, v + other, bytes) - mean);
+        addScaled(dq, k + other, dScore, bytes);
+        addScaled(dk + other, q, dScore, bytes);
+        addScaled(dv + other, dOut, probability, bytes);
       }
     }
   }

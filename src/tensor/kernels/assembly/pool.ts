@@ -1,3 +1,4 @@
+import { attentionGradientsTask, attentionTask } from './attention';
 import { productTask } from './matmul';
 
 // Threads over one memory. A job is cut into tasks; whoever is free claims the next one, the main thread among them,
@@ -55,7 +56,11 @@ function work(board: usize, scratch: usize): i64 {
     if (atomic.cmpxchg<i64>(board, turn, turn - 1) != turn) continue;
     const task = <i32>turn - 1;
     const job = board + JOB;
-    if (changetype<Board>(board).kernel == 0) productTask(job, task, scratch);
+    switch (changetype<Board>(board).kernel) { // the numbers of ../pool.ts
+      case 0: productTask(job, task, scratch); break;
+      case 1: attentionTask(job, task, scratch); break;
+      case 2: attentionGradientsTask(job, task, scratch); break;
+    }
     if (atomic.sub<i32>(open, 1) == 1) atomic.notify(open, 1);
   }
 }

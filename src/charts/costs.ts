@@ -1,0 +1,32 @@
+import { z } from 'zod';
+import { formatBytes, formatNumber, formatPercent } from '../format.ts';
+import { table } from './table.ts';
+
+const bytes = { optimizerBytes: z.number(), checkpointBytes: z.number(), peakBytes: z.number() };
+const cost = z.object({ title: z.string(), parameters: z.number(), ...bytes });
+export const measuredCosts = z.object({ measured: z.array(cost.extend({ exactMatch: z.number() })).min(1) });
+export const plannedCosts = z.object({ at7B: z.array(cost).min(1) });
+
+const cells = ({ title, parameters, optimizerBytes, checkpointBytes, peakBytes }: z.infer<typeof cost>) =>
+  [title, formatNumber(parameters), formatBytes(optimizerBytes), formatBytes(checkpointBytes), formatBytes(peakBytes)];
+const head = ['parámetros', 'optimizador', 'checkpoint', 'pico'];
+
+/** What each way of fine-tuning took here, and how well it answers after the same steps. */
+export function measuredCostsTable({ measured }: z.infer<typeof measuredCosts>, alt: string): string {
+  return table([
+    ['aquí', ...head, 'acierto'],
+    ...measured.map((one) => [...cells(one), formatPercent(one.exactMatch, 0)]),
+  ], alt);
+}
+
+/** The same of a 7B, by the planner's formulas. */
+export function plannedCostsTable({ at7B }: z.infer<typeof plannedCosts>, alt: string): string {
+  const millions = (parameters: number) => `${formatNumber(parameters / 1e6, parameters < 1e7 ? 1 : 0)} M`;
+  return table([
+    ['7B, calculado', ...head],
+    ...at7B.map((one) => {
+      const [title, , ...sizes] = cells(one) as [string, string, ...string[]];
+      return [title, millions(one.parameters), ...sizes];
+    }),
+  ], alt);
+}

@@ -1,0 +1,151 @@
+import * as Plot from '@observablehq/plot';
+import { z } from 'zod';
+import { formatNumber, formatPercent, formatSignificant } from '../format.ts';
+import { palette } from './palette.ts';
+import { drawPlot } from './plot.ts';
+import { rect, svg, text } from './svg.ts';
+import { table } from './table.ts';
+
+const look = z.object({ step: z.number(), loss: z.number(), exactMatch: z.number() });
+
+export const finderResults = z.object({
+  finder: z.object({
+    points: z.array(z.object({ learningRate: z.number(), loss: z.number(), smoothLoss: z.number() })).min(1),
+    suggestion: z.number(),
+  }),
+});
+
+const steps = { labelAnchor: 'center', labelArrow: 'none', tickFormat: (n: number) => formatNumber(n) } as const;
+
+/** Loss while the learning rate climbs: each step a dot, its smoothed course as a line, the suggestion marked. */
+export function finderChart({ finder: { points, suggestion } }: z.infer<typeof finderResults>, alt: string): string {
+  const chosen = points.find(({ learningRate }) => learningRate === suggestion) ?? points[0]!;
+  return drawPlot(alt, {
+    width: 540, height: 320, marginLeft: 54, marginBottom: 58, marginRight: 20, marginTop: 20,
+    x: {
+      ...steps, type: 'log', label: 'tasa de aprendizaje', ticks: 5,
+      tickFormat: (rate: number) => formatSignificant(rate, 1),
+    },
+    y: { label: null, tickFormat: (loss: number) => formatNumber(loss, 1), grid: true, zero: true, ticks: 5 },
+    marks: [
+      Plot.dot(points, { x: 'learningRate', y: 'loss', r: 3, fill: palette.quiet }),
+      Plot.lineY(points, { x: 'learningRate', y: 'smoothLoss', stroke: palette.learns, strokeWidth: 3 }),
+      Plot.dot([chosen], { x: 'learningRate', y: 'smoothLoss', r: 9, fill: palette.measured, symbol: 'diamond' }),
+      Plot.text([chosen], {
+        x: 'learningRate', y: 'smoothLoss', text: () => `cae más deprisa en ${formatSignificant(suggestion, 2)}`,
+        fill: palette.measured, textAnchor: 'end', dx: -16, dy: 6,
+      }),
+    ],
+  });
+}
+
+export const sweepResults = z.object({
+  sweep: z.array(z.object({ r: z.number(), alpha: z.number(), loss: z.number() })).min(1),
+});
+
+/** Held-out loss by r and alpha: the lower, the brighter; the least is set off. */
+export function sweepChart({ sweep }: z.infer<typeof sweepResults>, alt: string): string {
+  const sorted = (of: 'r' | 'alpha') => [...new Set(sweep.map((cell) => cell[of]))].sort((a, b) => a - b);
+  const [columns, rows] = [sorted('alpha'), sorted('r')];
+  const losses = sweep.map(({ loss }) => loss);
+  const [least, most] = [Math.min(...losses), Math.max(...losses)];
+  const [left, top, width, height] = [92, 44, 128, 66];
+  return svg(left + width * columns.length + 4, top + height * rows.length + 10, alt,
+    text(left - 12, 28, 'alpha', { 'text-anchor': 'end', 'fill': palette.quiet }),
+    ...columns.map((alpha, i) => text(left + width * (i + 0.5), 28, formatNumber(alpha), { fill: palette.quiet })),
+    ...rows.map((r, j) =>
+      text(left - 12, top + height * (j + 0.6), `r = ${r}`, { 'text-anchor': 'end', 'fill': palette.quiet })),
+    ...sweep.flatMap(({ r, alpha, loss }) => {
+      const [x, y] = [left + width * columns.indexOf(alpha), top + height * rows.indexOf(r)];
+      const share = most > least ? (most - loss) / (most - least) : 1;
+      const best = loss === least;
+      return [
+        rect(x + 3, y + 3, width - 6, height - 6, {
+          'fill': palette.learns, 'fill-opacity': 0.1 + 0.45 * share, 'rx': 4,
+          ...(best && { 'stroke': palette.measured, 'stroke-width': 4 }),
+        }),
+        text(x + width / 2, y + height / 2 + 8, formatNumber(loss, 3, true), best ? { 'font-weight': 700 } : {}),
+      ];
+    }));
+}
+
+export const overfittingResults = z.object({
+  overfitting: z.object({
+    examples: z.number(), dropout: z.number(), patience: z.number(),
+    plain: z.array(look).min(1), dropped: z.array(look), training: z.array(z.number()),
+    stopped: look.nullable(), bestLoss: look, bestMatch: look,
+  }),
+});
+type Overfitting = z.infer<typeof overfittingResults>;
+type Look = z.infer<typeof look>;
+
+/** Validation loss by step on few examples, with dropout and without, and where early stopping ends. */
+export function overfittingChart({ overfitting: o }: Overfitting, alt: string): string {
+  const end = (looks: readonly Look[], words: string, fill: string, dy: number) =>
+    Plot.text(looks.slice(-1), { x: 'step', y: 'loss', text: () => words, fill, textAnchor: 'end', dy });
+  const over = o.plain.at(-1)!.loss > (o.dropped.at(-1)?.loss ?? 0);
+  return drawPlot(alt, {
+    width: 540, height: 320, marginLeft: 54, marginBottom: 58, marginRight: 20, marginTop: 34,
+    x: { ...steps, label: 'paso', ticks: 5, domain: [0, o.plain.at(-1)!.step] },
+    y: { label: null, tickFormat: (loss: number) => formatNumber(loss, 2), grid: true, zero: true, ticks: 5 },
+    marks: [
+      ...(o.stopped
+        ? [Plot.ruleX([o.stopped.step], { stroke: palette.measured, strokeDasharray: '6 5', strokeWidth: 2 })]
+        : []),
+      Plot.lineY(o.training.map((loss, i) => ({ step: i + 1, loss })), {
+        x: 'step', y: 'loss', stroke: palette.quiet, strokeWidth: 2,
+      }),
+      Plot.lineY(o.dropped, { x: 'step', y: 'loss', stroke: palette.green, strokeWidth: 3 }),
+      Plot.lineY(o.plain, { x: 'step', y: 'loss', stroke: palette.learns, strokeWidth: 3 }),
+      Plot.dot([o.bestLoss], { x: 'step', y: 'loss', r: 8, fill: palette.measured, symbol: 'diamond' }),
+      end(o.plain, 'sin dropout', palette.learns, over ? -16 : 18),
+      end(o.dropped, `dropout ${formatNumber(o.dropout, 2)}`, palette.green, over ? 18 : -16),
+      ...(o.stopped ? [Plot.text([o.stopped], {
+        x: 'step', frameAnchor: 'top', dy: -18, text: () => 'early stopping', fill: palette.measured,
+      })] : []),
+      Plot.text([{ step: o.training.length, loss: o.training.at(-1)! }], {
+        x: 'step', y: 'loss', text: () => 'entreno', fill: palette.quiet, textAnchor: 'end', dy: -14,
+      }),
+    ],
+  });
+}
+
+/** The look of the lowest loss and that of the most right answers: whether both would choose the same. */
+export function metricTable({ overfitting: { bestLoss, bestMatch } }: Overfitting, alt: string): string {
+  const row = (name: string, { step, loss, exactMatch }: Look) =>
+    [name, formatNumber(step), formatNumber(Math.exp(loss), 3, true), formatPercent(exactMatch, 0)];
+  return table([
+    ['elige', 'paso', 'perplejidad', 'acierto'],
+    row('la perplejidad', bestLoss),
+    row('la tarea', bestMatch),
+  ], alt);
+}
+
+export const modulesResults = z.object({
+  modules: z.array(look.omit({ step: true }).extend({ modules: z.string(), parameters: z.number() })).min(1),
+});
+
+/** The same training on few modules, more, and all. */
+export function modulesTable({ modules }: z.infer<typeof modulesResults>, alt: string): string {
+  const least = Math.min(...modules.map(({ loss }) => loss));
+  return table([
+    ['módulos', 'parámetros', 'pérdida', 'acierto'],
+    ...modules.map(({ modules, parameters, loss, exactMatch }) => {
+      const cell = { text: formatNumber(loss, 3, true), best: loss === least };
+      return [modules, formatNumber(parameters), cell, formatPercent(exactMatch, 0)];
+    }),
+  ], alt);
+}
+
+export const accumulationResults = z.object({
+  accumulation: z.object({ losses: z.array(z.number()).min(1), largestDifference: z.number() }),
+});
+
+/** One batch of eight, and two of four accumulated. */
+export function accumulationTable({ accumulation }: z.infer<typeof accumulationResults>, alt: string): string {
+  const { losses, largestDifference } = accumulation;
+  return table([
+    ['paso', ...losses.map((_, i) => formatNumber(i + 1)), 'mayor diferencia'],
+    ['1 × 8 y 2 × 4', ...losses.map((loss) => formatNumber(loss, 4, true)), formatSignificant(largestDifference, 2)],
+  ], alt);
+}
