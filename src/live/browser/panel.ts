@@ -192,7 +192,7 @@ export class Panel {
 
 /** Between two charts, in pixels. */
 const gap = 12;
-/** A drawing is readable at this share of its natural size. */
+/** A drawing is readable at this share of its natural size; smaller it is only where its column is too narrow. */
 const least = 0.7;
 
 /** What a figure needs to be read, in pixels: a drawing shrinks, words do not. */
@@ -201,5 +201,5 @@ function heightOf(figure: HTMLElement): number {
   if (!drawing) return figure.scrollHeight;
   const { width, height } = drawing.viewBox.baseVal;
   const caption = figure.querySelector('figcaption')?.offsetHeight ?? 0;
-  return least * height * Math.min(1, figure.clientWidth / width) + caption;
+  return height * Math.min(least, figure.clientWidth / width) + caption;
 }
