@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { experimentIds } from '../../src/runs/experiments.ts';
 import { render } from './record.ts';
 
 describe('the experiment of a slide', () => {
@@ -11,6 +12,6 @@ describe('the experiment of a slide', () => {
 
   it('is refused when there is none of that name', () => {
     expect(() => render('<!-- experimento: nada -->')).toThrow(
-      'La diapositiva pide el experimento «nada», que no existe; los hay: quantization, sharding, checkpointing, qlora.');
+      `La diapositiva pide el experimento «nada», que no existe; los hay: ${experimentIds.join(', ')}.`);
   });
 });
