@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { CODEBOOKS } from '../../src/quant/codebooks.ts';
-import { absmaxOf, bitsPerParameter, byteLength, dequantize, quantize, quantizePieces } from '../../src/quant/quantize.ts';
+import {
+  absmaxOf, bitsPerParameter, byteLength, dequantize, dequantizeToBfloat16, quantize, quantizePieces,
+} from '../../src/quant/quantize.ts';
 import type { DoubleQuantized, QuantizedTensor, QuantType } from '../../src/quant/quantize.ts';
 import { Random } from '../../src/random.ts';
 
@@ -213,5 +215,21 @@ describe('the bytes held', () => {
     const small = quantize(new Float32Array(64), [64]);
     expect(byteLength(small)).toBe(32 + 1 + 4 + 4);
     expect(bitsPerParameter([matrix, small])).toBe((8 * (byteLength(matrix) + byteLength(small))) / (2 ** 20 + 64));
+  });
+});
+
+describe('the way back to bfloat16', () => {
+  it.each(quantTypes)('is the float32 of it rounded to the nearest, the even one in a tie: %s', (quantType) => {
+    const tensor = quantize(gaussian(64 * 9 + 10, 0.02), [2, 293], { quantType });
+    const rounded = Uint16Array.from(new Uint32Array(dequantize(tensor).buffer), (word) => {
+      const rest = word & 0xffff;
+      const up = rest > 0x8000 || (rest === 0x8000 && (word >>> 16 & 1) === 1);
+      return (word >>> 16) + Number(up);
+    });
+    expect(new Uint16Array(dequantizeToBfloat16(tensor).buffer)).toEqual(rounded);
+  });
+
+  it('refuses what does not go in pairs', () => {
+    expect(() => dequantizeToBfloat16(quantize(gaussian(3), [3]))).toThrow(RangeError);
   });
 });
