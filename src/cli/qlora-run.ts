@@ -45,7 +45,7 @@ export async function runQlora(
       inputs: {
         ...adapter, peft, model: pinned(flags.model, sources.model), quant: flags.quant, doubleQuant: flags.doubleQuant,
         data: pinned(flags.data, sources.data), heldOut: pinned(flags.heldOut, sources.heldOut),
-        eval: flags.evaluate, template: flags.template, maxLength: flags.maxLength, bfloat16: mixedPrecision(),
+        eval: flags.evaluate, template: flags.template, maxLength: flags.maxLength, bf16: mixedPrecision(),
       },
       signal,
     },

@@ -39,7 +39,7 @@ describe('the options of the demo', () => {
       weightDecay: 0,
       clip: 1,
       seed: 42,
-      checkpointing: true,
+      bfloat16: true, checkpointing: true,
       pageBytes: 64 * 1024,
       optimizerBytes: 1024 * 1024,
       output: 'out/qlora',
