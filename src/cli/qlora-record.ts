@@ -1,4 +1,5 @@
 import type { BaseSize } from '../model/load.ts';
+import type { Targets } from '../peft/targets.ts';
 import type { ParameterCount } from '../peft/trainable.ts';
 import type { TrainEvent } from '../runs/events.ts';
 import type { RunRecord } from '../runs/schema.ts';
@@ -8,11 +9,12 @@ type Event<Type extends TrainEvent['type']> = Extract<TrainEvent, { type: Type }
 
 /** What decides the figures of a run. */
 export function qloraParameters(
-  flags: DemoFlags & { readonly targetModules: string | readonly string[] }, examples: number,
+  flags: Omit<DemoFlags, 'targetModules'> & Pick<Targets, 'targetModules'>, examples: number,
 ): RunRecord['parameters'] {
   return {
     quant: flags.quant, doubleQuant: flags.doubleQuant,
-    peft: flags.peft, r: flags.r, alpha: flags.alpha, dropout: flags.dropout, targetModules: flags.targetModules,
+    peft: flags.peft, r: flags.r, alpha: flags.alpha, dropout: flags.dropout,
+    targetModules: typeof flags.targetModules === 'string' ? flags.targetModules : [...flags.targetModules],
     batchSize: flags.batchSize, accumulation: flags.accumulation,
     learningRate: flags.learningRate ?? null, warmup: flags.warmup, schedule: flags.schedule,
     optimizer: flags.optimizer, epochs: flags.epochs, examples,

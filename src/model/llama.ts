@@ -19,6 +19,8 @@ export const inference: Pass = { training: false, seed: 0 };
  */
 export interface Adapter {
   apply(path: string, x: Tensor2D, base: (x: Tensor2D) => Tensor2D, pass: Pass): Tensor2D;
+  /** What it makes of the layer's bias (out), where it does not leave it as it is. */
+  bias?(path: string, bias: Tensor1D): Tensor1D;
   /** Weights that it trains whole, in place of the model's own of that name. */
   readonly saved?: ReadonlyMap<string, Weight>;
   /** Every pass takes the same steps, whatever its seed: a block may be recorded as a graph. */
@@ -121,8 +123,8 @@ export class LlamaModel {
     const weight = this.weight(`${path}.weight`);
     const base = (x: Tensor2D) => weight.linear(x);
     const y = this.adapter ? this.adapter.apply(path, x, base, pass) : base(x);
-    const bias = this.find(`${path}.bias`);
-    return bias ? y.add(bias.tensor()) : y;
+    const bias = this.find(`${path}.bias`)?.tensor() as Tensor1D | undefined;
+    return bias ? y.add(this.adapter?.bias?.(path, bias) ?? bias) : y;
   }
 
   /** Bytes held for the weights. */

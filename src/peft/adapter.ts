@@ -1,10 +1,12 @@
+import * as tf from '@tensorflow/tfjs';
 import type { Tensor2D } from '@tensorflow/tfjs';
 import type { Adapter, LlamaModel } from '../model/llama.ts';
-import type { Parameter } from '../model/weights.ts';
+import { Parameter } from '../model/weights.ts';
+import type { Weight } from '../model/weights.ts';
 import type { Trainable, TrainingHooks } from './trainable.ts';
 
 /** The methods that have a folder of their own, as PEFT's `adapter_config.json` names them; PEFT has no router. */
-export type PeftType = 'LORA' | 'ROUTER';
+export type PeftType = 'LORA' | 'ADALORA' | 'IA3' | 'ROUTER';
 
 /** What every method is: an adapter that is trained, saved and merged into its base. */
 export interface PeftAdapter extends Adapter {
@@ -25,6 +27,23 @@ export interface PeftAdapter extends Adapter {
 /** A frozen base and the adapter being trained on it. */
 export interface PeftModel<Method extends PeftAdapter = PeftAdapter> extends Trainable {
   readonly adapter: Method;
+}
+
+/** The parameters of an adapter, given their shapes and their values by their names in a PEFT file. */
+export function makeParameters(
+  shapes: ReadonlyMap<string, readonly number[]>, values: (name: string, shape: readonly number[]) => Float32Array,
+): Map<string, Parameter> {
+  return new Map([...shapes].map(([name, shape]) => [name, new Parameter(name, values(name, shape), shape)]));
+}
+
+/** The base's own weight, whatever an adapter puts in its place; a tied head's is the embedding. */
+export function frozenWeight(base: LlamaModel, name: string): Weight {
+  return base.weights.get(name) ?? base.weights.get('model.embed_tokens.weight')!;
+}
+
+/** Its values: those that a module trained whole begins with. */
+export function frozenValues(base: LlamaModel, name: string): Float32Array {
+  return tf.tidy(() => frozenWeight(base, name).tensor().dataSync<'float32'>().slice());
 }
 
 /** Puts an adapter on a model, in place of any that it has. */

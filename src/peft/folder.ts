@@ -7,7 +7,9 @@ import { UserError } from '../errors.ts';
 import type { LlamaModel } from '../model/llama.ts';
 import { attach } from './adapter.ts';
 import type { PeftAdapter, PeftModel, PeftType } from './adapter.ts';
+import { adaLoraFormat } from './formats/adalora.ts';
 import type { PeftFormat } from './formats/format.ts';
+import { ia3Format } from './formats/ia3.ts';
 import { loraFormat } from './formats/lora.ts';
 import { routerFormat } from './formats/router.ts';
 import { Lora } from './lora.ts';
@@ -18,7 +20,7 @@ const configFile = 'adapter_config.json';
 const weightsFile = 'adapter_model.safetensors';
 
 const formats: Readonly<Record<PeftType, PeftFormat<PeftAdapter>>> = {
-  LORA: loraFormat, ROUTER: routerFormat,
+  LORA: loraFormat, ADALORA: adaLoraFormat, IA3: ia3Format, ROUTER: routerFormat,
 };
 
 /** Writes an adapter as the folder that PEFT's `PeftModel.from_pretrained` opens. */

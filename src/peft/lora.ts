@@ -7,11 +7,10 @@ import { linear } from '../tensor/ops.ts';
 import { weightShapes } from '../model/config.ts';
 import type { LlamaConfig } from '../model/config.ts';
 import type { LlamaModel, Pass } from '../model/llama.ts';
-import { Parameter } from '../model/weights.ts';
-import type { Weight } from '../model/weights.ts';
-import { attach } from './adapter.ts';
+import type { Parameter } from '../model/weights.ts';
+import { attach, frozenValues, frozenWeight, makeParameters } from './adapter.ts';
 import type { PeftAdapter, PeftModel } from './adapter.ts';
-import { asOption, patternValue, savedNames, targetPaths } from './targets.ts';
+import { asOption, patternValue, savedShapes, targetPaths } from './targets.ts';
 import type { Targets, Where } from './targets.ts';
 
 export interface LoraOptions extends Targets {
@@ -54,11 +53,7 @@ export function loraShapes(config: LlamaConfig, options: LoraOptions, where: Whe
     shapes.set(`${path}.lora_B.weight`, [out, r]);
     if (options.useDora) shapes.set(`${path}.lora_magnitude_vector`, [out]);
   }
-  for (const name of savedNames(config, options.modulesToSave, where)) {
-    // A tied head that is trained has a matrix of its own.
-    shapes.set(name, weights.get(name) ?? weights.get('model.embed_tokens.weight')!);
-  }
-  return shapes;
+  return new Map([...shapes, ...savedShapes(config, options.modulesToSave, where)]);
 }
 
 function targetsOf(config: LlamaConfig, options: LoraOptions, where: Where): Target[] {
@@ -72,17 +67,21 @@ function targetsOf(config: LlamaConfig, options: LoraOptions, where: Where): Tar
 }
 
 function checkOptions({ r, dropout, rankPattern }: LoraOptions, where: Where): void {
-  const checkRank = (field: string, rank: number) => {
-    if (Number.isInteger(rank) && rank >= 1) return;
-    throw new UserError(`${where(field)}: el rango ${rank} no es válido; se esperaba un entero de 1 o más (por ejemplo 16).`);
-  };
-  checkRank('r', r);
-  Object.values(rankPattern).forEach((rank) => checkRank('rank_pattern', rank));
-  if (!(dropout >= 0 && dropout < 1)) {
-    throw new UserError(
-      `${where('dropout')}: ${dropout} no es válido; se esperaba un número de 0 a menos de 1 (por ejemplo 0,05).`,
-    );
-  }
+  checkRank('r', r, where);
+  Object.values(rankPattern).forEach((rank) => checkRank('rank_pattern', rank, where));
+  checkDropout(dropout, where);
+}
+
+export function checkRank(field: string, rank: number, where: Where): void {
+  if (Number.isInteger(rank) && rank >= 1) return;
+  throw new UserError(`${where(field)}: el rango ${rank} no es válido; se esperaba un entero de 1 o más (por ejemplo 16).`);
+}
+
+export function checkDropout(dropout: number, where: Where): void {
+  if (dropout >= 0 && dropout < 1) return;
+  throw new UserError(
+    `${where('dropout')}: ${dropout} no es válido; se esperaba un número de 0 a menos de 1 (por ejemplo 0,05).`,
+  );
 }
 
 /** The update of one layer: scaling · b · a, where a is (r, in) and b is (out, r). */
@@ -118,9 +117,7 @@ export class Lora implements PeftAdapter {
     values: (name: string, shape: readonly number[]) => Float32Array,
     where: Where = asOption,
   ) {
-    const shapes = loraShapes(base.config, options, where);
-    const parameters = new Map([...shapes].map(([name, shape]) =>
-      [name, new Parameter(name, values(name, shape), shape)]));
+    const parameters = makeParameters(loraShapes(base.config, options, where), values);
     this.parameters = [...parameters.values()];
     this.layers = new Map(targetsOf(base.config, options, where).map(({ path, scaling }) => [path, {
       a: parameters.get(`${path}.lora_A.weight`)!,
@@ -160,7 +157,7 @@ export class Lora implements PeftAdapter {
   merged(path: string): Tensor2D {
     const layer = this.layers.get(path);
     return tf.tidy(() => {
-      const w = frozen(this.base, `${path}.weight`).tensor() as Tensor2D;
+      const w = frozenWeight(this.base, `${path}.weight`).tensor() as Tensor2D;
       if (!layer) return w.clone();
       const [a, b] = [layer.a.tensor() as Tensor2D, layer.b.tensor() as Tensor2D];
       const sum = w.add<Tensor2D>(tf.matMul(b, a).mul(layer.scaling));
@@ -190,15 +187,10 @@ export class Lora implements PeftAdapter {
   }
 }
 
-/** The base's own weight, whatever an adapter puts in its place; a tied head's is the embedding. */
-function frozen(base: LlamaModel, name: string): Weight {
-  return base.weights.get(name) ?? base.weights.get('model.embed_tokens.weight')!;
-}
-
 /** ‖W‖² of each row of a frozen weight. */
 function rowSquares(base: LlamaModel, path: string): Float32Array {
   return tf.tidy(() => {
-    const squares = frozen(base, `${path}.weight`).tensor().square().sum(1) as Tensor1D;
+    const squares = frozenWeight(base, `${path}.weight`).tensor().square().sum(1) as Tensor1D;
     return squares.dataSync<'float32'>().slice();
   });
 }
@@ -222,6 +214,6 @@ function initialValues(base: LlamaModel, seed: number): (name: string, shape: re
     if (name.endsWith('.lora_magnitude_vector')) {
       return rowSquares(base, name.replace(/\.lora_magnitude_vector$/, '')).map(Math.sqrt);
     }
-    return tf.tidy(() => frozen(base, name).tensor().dataSync<'float32'>().slice());
+    return frozenValues(base, name);
   };
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
-import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
+import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs';
 import { bytesOf, toBfloat16 } from '../checkpoint/safetensors.ts';
 import { rewriteFolder } from '../checkpoint/shards.ts';
 import { isLinear, weightShapes } from '../model/config.ts';
@@ -12,7 +12,7 @@ import type { Weight } from '../model/weights.ts';
 import { dequantize } from '../quant/quantize.ts';
 import type { QuantizeOptions } from '../quant/quantize.ts';
 import { linear } from '../tensor/ops.ts';
-import type { PeftModel } from './adapter.ts';
+import type { PeftAdapter, PeftModel } from './adapter.ts';
 import { loadAdapter } from './folder.ts';
 
 export interface MergeOptions {
@@ -76,7 +76,7 @@ export function* mergeAdapter(
   const { count, bytes } = yield* rewriteFolder<MergeProgress>(modelFolder, output, size, function* (shards) {
     for (const [name, shape] of shapes) {
       const path = name.replace(/\.weight$/, '');
-      const whole = adapter.saved.get(name)?.values;
+      const whole = adapter.saved.get(name)?.values ?? mergedBias(name, adapter, base);
       const merged = targets.has(path) ? valuesOf(() => adapter.merged(path)) : undefined;
       if (merged) {
         update.add(merged, valuesOf(() => base.weight(name).tensor()));
@@ -106,6 +106,13 @@ export function* mergeAdapter(
 function unchanged(saved: SavedModel, name: string): Iterable<Float32Array> {
   const weight = saved.load(saved.config.tiedHead && name === 'lm_head.weight' ? 'model.embed_tokens.weight' : name);
   return 'packed' in weight ? [dequantize(weight)] : weight.pieces();
+}
+
+/** A bias that the adapter changes. */
+function mergedBias(name: string, adapter: PeftAdapter, base: LlamaModel): Float32Array | undefined {
+  const path = name.replace(/\.bias$/, '');
+  if (path === name || !adapter.bias || !adapter.targets.has(path)) return undefined;
+  return valuesOf(() => adapter.bias!(path, base.weight(name).tensor() as Tensor1D));
 }
 
 function* rounded(pieces: Iterable<Float32Array>): Generator<Uint8Array> {

@@ -1,16 +1,20 @@
 import type { LlamaModel } from '../model/llama.ts';
 import type { PeftModel } from './adapter.ts';
 import { UserError } from '../errors.ts';
+import { addAdaLora } from './adalora.ts';
+import type { AdaLoraOptions } from './adalora.ts';
 import { addAdaMix } from './adamix.ts';
 import type { AdaMixOptions } from './adamix.ts';
 import { loadLora } from './folder.ts';
+import { addIa3, ia3Defaults } from './ia3.ts';
+import type { Ia3Options } from './ia3.ts';
 import { addLora } from './lora.ts';
 import type { LoraOptions } from './lora.ts';
 import { addRouter } from './router.ts';
 import type { Targets } from './targets.ts';
 
 /** The options of all methods; each takes what is its own, and has defaults for the rest. */
-export type MethodOptions = Partial<LoraOptions & AdaMixOptions & RouterOptions>;
+export type MethodOptions = Partial<LoraOptions & AdaLoraOptions & Ia3Options & AdaMixOptions & RouterOptions>;
 
 export interface RouterOptions {
   /** Folders of the adapters that it chooses among. */
@@ -33,6 +37,8 @@ export const methods = {
   lora: { ...lora, title: 'LoRA', add: addLora },
   rslora: { ...lora, title: 'rsLoRA', add: (base, options) => addLora(base, { ...options, useRslora: true }) },
   dora: { ...lora, title: 'DoRA', add: (base, options) => addLora(base, { ...options, useDora: true }) },
+  adalora: { ...lora, title: 'AdaLoRA', add: addAdaLora },
+  ia3: { title: 'IA3', targetModules: ia3Defaults.targetModules, options: [], add: addIa3 },
   adamix: { ...lora, title: 'AdaMix', options: ['experts', ...lora.options], add: addAdaMix },
   router: { ...lora, title: 'un router', options: [], add: addRouterOf },
 } as const satisfies Record<string, Method>;

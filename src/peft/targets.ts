@@ -66,6 +66,13 @@ export function savedNames(
   return names.filter((name) => modulesToSave.some((end) => isSaved(name, end)));
 }
 
+/** The same with their shapes. A tied head that is trained has a matrix of its own. */
+export function savedShapes(config: LlamaConfig, modulesToSave: Targets['modulesToSave'], where: Where): Map<string, number[]> {
+  const shapes = weightShapes(config);
+  return new Map(savedNames(config, modulesToSave, where).map((name) =>
+    [name, shapes.get(name) ?? shapes.get('model.embed_tokens.weight')!]));
+}
+
 /**
  * The value of a pattern table (`rank_pattern`, `alpha_pattern`) for a module: that of the first key that matches the
  * module's name or its last parts, as PEFT's `get_pattern_key`.

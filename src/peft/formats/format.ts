@@ -86,9 +86,9 @@ export function targetsIn(config: TargetFields): Targets {
   };
 }
 
-export function commonConfig({ targetModules, excludeModules, modulesToSave }: Targets): object {
+export function commonConfig({ targetModules, excludeModules, modulesToSave }: Targets) {
   return {
-    target_modules: targetModules === 'all-linear' ? linearNames.map((name) => name.split('.')[1]) : targetModules,
+    target_modules: targetModules === 'all-linear' ? linearNames.map((name) => name.split('.')[1]!) : targetModules,
     exclude_modules: excludeModules ?? null,
     modules_to_save: modulesToSave ?? null,
     fan_in_fan_out: false,

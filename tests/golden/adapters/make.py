@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
+from peft import AdaLoraConfig, IA3Config, LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from safetensors.torch import save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -38,7 +38,26 @@ kinds = {
     'saved': dict(target_modules=[q, v], modules_to_save=['embed_tokens', 'lm_head', 'norm', '1.self_attn.v_proj']),
     'tied-embedding': dict(target_modules=[q], modules_to_save=['embed_tokens']),
     'tied-head': dict(target_modules=[q], modules_to_save=['lm_head']),
+    'adalora': dict(target_modules=everything, init_r=4, target_r=2, total_step=10),
+    'adalora-ranked': dict(target_modules=[q, 'down_proj'], init_r=5, target_r=2, total_step=10, modules_to_save=['norm']),
+    'ia3': dict(target_modules=['k_proj', v, 'down_proj'], feedforward_modules=['down_proj']),
+    'ia3-regex': dict(
+        target_modules=r'.*(q_proj|1\.mlp\.(gate|up|down)_proj)', feedforward_modules=r'.*mlp.*', modules_to_save=['lm_head']),
 }
+# Which triplets of the initial 5 are left: one layer has none, one all.
+rank_pattern = {
+    '0.self_attn.q_proj': [True, False, True, False, False], '1.self_attn.q_proj': [True] * 5,
+    '0.mlp.down_proj': [False] * 5, '1.mlp.down_proj': [False, False, False, False, True],
+}
+
+
+def config_of(name, options):
+    if name.startswith('ia3'):
+        return IA3Config(task_type='CAUSAL_LM', **options)
+    if name.startswith('adalora'):
+        return AdaLoraConfig(lora_alpha=6, lora_dropout=0.0, task_type='CAUSAL_LM', **options)
+    return LoraConfig(r=3, lora_alpha=6, lora_dropout=0.0, task_type='CAUSAL_LM', **options)
+
 
 torch.manual_seed(3)
 base = LlamaForCausalLM(LlamaConfig(**shape, tie_word_embeddings=False))
@@ -62,10 +81,13 @@ for name, options in kinds.items():
     if tied:
         model.model.embed_tokens.weight.data = base.model.embed_tokens.weight.data.clone()
         model.tie_weights()
-    model = get_peft_model(model, LoraConfig(r=3, lora_alpha=6, lora_dropout=0.0, task_type='CAUSAL_LM', **options))
+    model = get_peft_model(model, config_of(name, options))
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data += 0.2 * torch.randn_like(parameter)
+    if name == 'adalora-ranked':
+        model.peft_config['default'].rank_pattern = {
+            f'model.layers.{layer}.lora_E.default': mask for layer, mask in rank_pattern.items()}
     folder = here / name
     shutil.rmtree(folder, ignore_errors=True)
     model.save_pretrained(folder)
@@ -74,17 +96,32 @@ for name, options in kinds.items():
     for key, value in config.items():  # sets have no order
         if isinstance(value, list):
             config[key] = sorted(value)
+    if config.get('rank_pattern') and name.startswith('adalora'):
+        config['rank_pattern'] = dict(sorted(config['rank_pattern'].items()))
     (folder / 'adapter_config.json').write_text(json.dumps({**config, 'base_model_name_or_path': 'base'}, indent=2) + '\n')
+
+    if name == 'adalora-ranked':  # the folder holds less than was trained: it is what is loaded from it that counts
+        model = PeftModel.from_pretrained(model.unload(), folder)
+        save_file({
+            'ids': ids.int(), 'labels': labels.int(), 'logits': model(input_ids=ids).logits.detach(),
+        }, folder / 'reference.safetensors')
+        continue
 
     output = model(input_ids=ids, labels=labels)
     output.loss.backward()
+    loss = output.loss.detach()
+    if name == 'adalora':  # the gradients are those of the penalty too; the loss is without it
+        model.peft_config['default'].orth_reg_weight = 0
+        loss = model(input_ids=ids, labels=labels).loss.detach()
     # Parameters and gradients in the same order; get_peft_model_state_dict gives them their names in the file.
     gradients = get_peft_model_state_dict(model, state_dict={
         key: parameter.grad for key, parameter in model.named_parameters() if parameter.requires_grad
     })
+    trained, all_parameters = model.get_nb_trainable_parameters()
+    ranknums = sum('ranknum' in key for key, _ in model.named_parameters())  # AdaLoRA's constants, held as parameters
     save_file({
-        'count': torch.tensor(model.get_nb_trainable_parameters()).int(),
-        'ids': ids.int(), 'labels': labels.int(), 'loss': output.loss.detach(), 'logits': output.logits.detach(),
+        'count': torch.tensor([trained, all_parameters - ranknums]).int(),
+        'ids': ids.int(), 'labels': labels.int(), 'loss': loss, 'logits': output.logits.detach(),
         **{f'gradient.{key}': value for key, value in gradients.items()},
     }, folder / 'reference.safetensors')
-    print(name, sum(p.numel() for p in model.parameters() if p.requires_grad), float(output.loss))
+    print(name, trained, float(loss))
