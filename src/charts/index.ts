@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { UserError } from '../errors.ts';
 import { formatBytes, formatNumber, formatPercent, formatSignificant } from '../format.ts';
 import type { RunRecord } from '../runs/schema.ts';
+import { lossesChart, lossResults, rankResults, ranksMap } from './adalora.ts';
 import { barsChart } from './bars.ts';
 import { measuredCosts, measuredCostsTable, plannedCosts, plannedCostsTable } from './costs.ts';
 import { errorsTable, quantization } from './errors.ts';
@@ -97,6 +98,10 @@ export const charts: Readonly<Record<string, Readonly<Record<string, Chart>>>> =
         color: 'quiet' as const,
       }] : []),
     ]), alt)),
+  },
+  adalora: {
+    losses: chart(lossResults, lossesChart),
+    ranks: chart(rankResults, ranksMap),
   },
   checkpointing: {
     peak: chart(checkpointing, (measured, alt) => {

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { adalora, adaloraSetting } from '../../demo/adalora.ts';
 import { checkpointing } from '../../demo/checkpointing.ts';
 import { lora, loraSetting } from '../../demo/lora.ts';
 import { peft, peftSetting } from '../../demo/peft.ts';
@@ -15,7 +16,7 @@ import type { DemoFlags } from './flags.ts';
 import { runQlora } from './qlora-run.ts';
 import { findSources } from './sources.ts';
 
-const programs = { checkpointing, lora, peft, practices, qlora, quantization, sharding };
+const programs = { adalora, checkpointing, lora, peft, practices, qlora, quantization, sharding };
 
 interface Call {
   /** The command that does it again. */
@@ -44,6 +45,16 @@ const calls: Record<ExperimentId, Call> = {
       const data = dataOptions(demo);
       recorder.origin(quantizationInputs(demo.model, data), { model: demo.model, doubleQuant: true });
       recorder.result(await quantization(demo.model, data, (line) => recorder.line(line)));
+    },
+  },
+  adalora: {
+    command: 'npm run record',
+    async run({ adalora }, recorder, demo) {
+      const { model, data, heldOut } = demo;
+      recorder.origin([join(model, 'config.json'), data, heldOut!], { model, ...adaloraSetting });
+      // The first of the examination: half a minute less for five seeds.
+      const questions = { ...dataOptions(demo), heldOut: 64 };
+      await adalora({ modelDir: model, data: questions, ...adaloraSetting }, recorder);
     },
   },
   checkpointing: {

@@ -61,10 +61,19 @@ const adapter = {
   r: option('r', 'N', 'rango de LoRA', integer(1), '16'),
   alpha: option('alpha', 'N', 'escala: multiplica por alpha / r; en rslora, por alpha / √r', positive, '16'),
   dropout: option('dropout', 'X', 'dropout de LoRA, de 0 a menos de 1', share, '0.05'),
-  experts: option('experts', 'N', 'adaptadores por capa en adamix', integer(1), '4'),
-  adapters: repeated('adapter', 'DIR', 'carpeta de un adaptador de los que elige router; una vez por cada uno', folder),
   targetModules: optional('target-modules', 'CAPAS', 'all-linear, capas separadas por comas o expresión regular', targets,
     'all-linear'),
+};
+
+/** What one method alone heeds. */
+const method = {
+  initR: optional('init-r', 'N', 'rango inicial de cada matriz en adalora, que acaba en --r de media', integer(2), '1,5 · r'),
+  tinit: optional('tinit', 'N', 'pasos que adalora pasa con el rango inicial', integer(0), 'una décima parte'),
+  tfinal: optional('tfinal', 'N', 'últimos pasos de adalora, con el rango ya repartido', integer(0), 'tres décimas partes'),
+  deltaT: option('delta-t', 'N', 'pasos de adalora entre dos repartos del rango', integer(1), '1'),
+  orthRegWeight: option('orth-reg-weight', 'X', 'peso de la ortogonalidad en adalora', notNegative, '0.5'),
+  experts: option('experts', 'N', 'adaptadores por capa en adamix', integer(1), '4'),
+  adapters: repeated('adapter', 'DIR', 'carpeta de un adaptador de los que elige router; una vez por cada uno', folder),
 };
 
 const training = {
@@ -105,7 +114,7 @@ const output = {
 export const runOptions = { ...input, ...base, ...adapter, ...training, checkpointing: memory.checkpointing };
 export const examinationOptions = { ...input, backend: base.backend, seed: training.seed };
 
-const table = { ...runOptions, ...memory, ...precision, ...output };
+const table = { ...runOptions, ...method, ...memory, ...precision, ...output };
 
 /** Options of `npm run demo`. Sizes in bytes, shares from 0 to 1. */
 export type DemoFlags = Values<typeof table>;
@@ -149,7 +158,7 @@ HF_TOKEN, HF_ENDPOINT y HF_HUB_OFFLINE valen como en Python).`,
       data: input.data, heldOut: input.heldOut, examples: input.examples, evaluate: input.evaluate,
       template: input.template, maxLength: input.maxLength,
     },
-    'Adaptador': adapter,
+    'Adaptador': { ...adapter, ...method },
     'Entrenamiento': training,
     'Memoria': memory,
     'Precisión': precision,

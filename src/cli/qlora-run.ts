@@ -29,7 +29,10 @@ export async function runQlora(
   };
   const events: TrainEvent[] = [];
   const { peft, r, alpha, dropout, experts, adapters, targetModules, seed } = flags;
-  const adapter = { r, alpha, dropout, experts, adapters, targetModules, seed };
+  const { initR, tinit, tfinal, deltaT, orthRegWeight } = flags;
+  const adapter = {
+    r, alpha, dropout, initR, tinit, tfinal, deltaT, orthRegWeight, experts, adapters, targetModules, seed,
+  };
   recorder.heading('1/4 · Carga el modelo base en 4 bits');
   await program({
     modelDir: sources.model.folder,
@@ -62,7 +65,7 @@ export async function runQlora(
       );
       recorder.result(sizeResults(size));
       const heeded = method.options.map((name) => `${name} = ${formatNumber(adapter[name], 2)}`).join(', ');
-      recorder.heading(`2/4 · Inserta ${method.title} (${heeded})`);
+      recorder.heading(`2/4 · Inserta ${method.title}${heeded && ` (${heeded})`}`);
     },
     adapted(count) {
       recorder.line(count.line);

@@ -119,7 +119,7 @@ export class AdaLora implements PeftAdapter {
     const y = base(x); // (rows, out)
     if (!layer) return y;
     const { dropout: rate } = this.options;
-    const kept = pass.training && rate > 0 ? dropout(x, rate, Random.for(pass.seed, path).uint32()) : x;
+    const kept = pass.training && rate > 0 ? dropout(x, rate, pass.seed, path) : x;
     const low = linear(kept, layer.a.tensor() as Tensor2D, true); // (rows, r)
     const scaled = low.mul<Tensor2D>(layer.e.tensor().reshape([1, -1]));
     return y.add(linear(scaled, layer.b.tensor() as Tensor2D, true).mul(this.scaling));

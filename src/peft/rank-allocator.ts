@@ -74,7 +74,7 @@ export class RankAllocator implements TrainingHooks {
   }
 
   start(totalSteps: number): void {
-    const { tinit = Math.round(0.1 * totalSteps), tfinal = Math.round(0.3 * totalSteps) } = this.options;
+    const { tinit = Math.floor(0.1 * totalSteps), tfinal = Math.floor(0.3 * totalSteps) } = this.options;
     // The last allocation needs a step before it: without one all triplets are equal, and none would be left.
     if (totalSteps - tfinal <= Math.max(1, tinit)) {
       throw new UserError(
@@ -96,7 +96,7 @@ export class RankAllocator implements TrainingHooks {
         const p = parameter.tensor() as Tensor2D;
         const gram = tf.matMul(p, p, columns, !columns); // (r, r)
         const gap = gram.sub<Tensor2D>(tf.eye(gram.shape[0]));
-        const norm = gap.norm('fro');
+        const norm = gap.square().sum().sqrt();
         // d‖G‖ = 2 G P / ‖G‖; where G is 0 so is the gradient
         return (columns ? tf.matMul(p, gap) : tf.matMul(gap, p)).mul(2 * weight).divNoNan(norm)
           .dataSync<'float32'>().slice();

@@ -54,6 +54,16 @@ export const experiments = {
       timeline: 'Qué hace cada etapa de la tubería en un paso, con GPipe y con 1F1B: los huecos son la burbuja',
     },
   },
+  adalora: {
+    title: 'AdaLoRA e IA3 frente a LoRA',
+    file: 'demo/adalora.ts',
+    region: 'adalora',
+    budget: 60,
+    charts: {
+      losses: 'Pérdida de examen de AdaLoRA, LoRA e IA3, una marca por semilla, y sus parámetros',
+      ranks: 'Rango con que acaba cada matriz en AdaLoRA, por capa y módulo',
+    },
+  },
   checkpointing: {
     title: 'Un paso con y sin gradient checkpointing',
     file: 'demo/checkpointing.ts',

@@ -8,7 +8,7 @@ import { svg, text } from '../../src/charts/svg.ts';
 import { table } from '../../src/charts/table.ts';
 import { CODEBOOKS } from '../../src/quant/codebooks.ts';
 import type { RunRecord } from '../../src/runs/schema.ts';
-import { checkpointingRecord, quantizationRecord, readAll, record, shardingRecord } from '../deck/record.ts';
+import { adaloraRecord, checkpointingRecord, quantizationRecord, readAll, record, shardingRecord } from '../deck/record.ts';
 
 const parse = (html: string) => parseHTML(`<html><body>${html}</body></html>`).document;
 const rows = (html: string) => [...parse(html).querySelectorAll('tr')].map((row) => [...row.children].map((cell) => cell.textContent));
@@ -149,6 +149,42 @@ describe('the memory', () => {
     expect(words).toEqual(['base', '5,3 MiB', 'adaptador', '1,1 MiB', 'optimizador', '1 MiB', 'entradas de bloque', '1,8 MiB',
       'un bloque a la vez', '76,8 MiB']);
     expect(() => charts.qlora!.memory!(record({ events: [] }), 'Memoria')).toThrow('no dice su memoria, que pide «Memoria»');
+  });
+});
+
+describe('AdaLoRA and IA3', () => {
+  const words = (html: string, selector: string) => [...parse(html).querySelectorAll(selector)].map((one) => one.textContent);
+
+  it('a cell a matrix, with the rank that it ends with; the least and the most are told', () => {
+    const drawn = charts.adalora!.ranks!(adaloraRecord(), '');
+    expect(words(drawn, 'text')).toEqual(['q', 'down', 'capa 1', 'capa 2', '1,4', '3', '0,2', '2']);
+    expect(words(drawn, 'figcaption')).toEqual(['LoRA da 2 a cada matriz; AdaLoRA, de 0,2 (q de la capa 2) a 3 (down de la capa 1).']);
+  });
+
+  it('a dot a seed, and the mean with its spread', () => {
+    const drawn = charts.adalora!.losses!(adaloraRecord(), '');
+    expect(parse(drawn).querySelectorAll('rect')).toHaveLength(9);
+    expect(words(drawn, 'text').slice(0, 2)).toEqual(['AdaLoRA · 52\u202f308 parámetros', '0,253 ± 0,055']);
+  });
+
+  const verdict = (adalora: number[], ia3: number[], lora: number[]) => {
+    const way = (title: string, losses: number[]) =>
+      ({ title, parameters: 1, losses: losses.map((loss, i) => ({ seed: i + 1, loss })) });
+    const ways = [way('AdaLoRA', adalora), way('IA3', ia3), way('LoRA', lora)].filter(({ losses }) => losses.length > 0);
+    return words(charts.adalora!.losses!(adaloraRecord({ results: { steps: 1, ways } }), ''), 'figcaption')[0];
+  };
+
+  it('in words what came out, seed by seed, whatever the papers say', () => {
+    expect(verdict([0.2, 0.31, 0.25], [0.33, 0.41, 0.37], [0.21, 0.3, 0.27])).toBe(
+      'AdaLoRA no se distingue de LoRA (mejor en 2 de 3): aquí no se ve lo que mide el artículo. '
+      + 'IA3 queda por encima de LoRA (mejor en 0 de 3), con muchos menos parámetros.');
+    expect(verdict([0.1, 0.2], [], [0.31, 0.4])).toBe('AdaLoRA queda por debajo de LoRA (mejor en 2 de 2).');
+    expect(verdict([0.31, 0.4], [], [0.1, 0.2])).toContain('AdaLoRA queda por encima de LoRA (mejor en 0 de 2): aquí no');
+  });
+
+  it('of one seed, and of a run that has only begun, say nothing that is not known', () => {
+    expect(verdict([0.1], [], [0.2])).toContain('no se distingue de LoRA (mejor en 1 de 1)');
+    expect(verdict([0.1], [], [])).toBe('');
   });
 });
 

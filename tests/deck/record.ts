@@ -128,6 +128,23 @@ export const practicesRecord = (): RunRecord => {
   });
 };
 
+export const adaloraRecord = (changes: Partial<RunRecord> = {}): RunRecord => record({
+  id: 'adalora', command: 'npm run record', events: [],
+  results: {
+    r: 2, steps: 32,
+    ways: [
+      { title: 'AdaLoRA', parameters: 52_308, losses: [0.2, 0.31, 0.25].map((loss, i) => ({ seed: i + 1, loss })) },
+      { title: 'LoRA', parameters: 34_816, losses: [0.21, 0.3, 0.27].map((loss, i) => ({ seed: i + 1, loss })) },
+      { title: 'IA3', parameters: 3072, losses: [0.33, 0.41, 0.37].map((loss, i) => ({ seed: i + 1, loss })) },
+    ],
+    ranks: [
+      { layer: 0, module: 'q_proj', rank: 1.4 }, { layer: 0, module: 'down_proj', rank: 3 },
+      { layer: 1, module: 'q_proj', rank: 0.2 }, { layer: 1, module: 'down_proj', rank: 2 },
+    ],
+  },
+  ...changes,
+});
+
 export const shardingRecord = (changes: Partial<RunRecord> = {}): RunRecord => {
   const scheme = (name: string, ranks: number, bytes: number, psi: number) => ({
     name, ranks, held: { weights: bytes / 4, gradients: bytes / 4, optimizer: bytes / 2 }, expectedHeld: bytes,
@@ -163,7 +180,7 @@ export const benchRecord = (): RunRecord => record({
 /** All the runs that the deck embeds. */
 export const readAll: ReadRun = (id) => [
   record(), quantizationRecord(), checkpointingRecord(), peftRecord(), loraRecord(), practicesRecord(), shardingRecord(),
-  benchRecord(),
+  benchRecord(), adaloraRecord(),
 ].find((run) => run.id === id);
 
 /** The HTML of each slide, without Marp's own script, and its notes. */

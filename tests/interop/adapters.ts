@@ -7,10 +7,11 @@ import { loadTokenizer } from '../../src/data/tokenizer.ts';
 import { logits } from '../../src/model/llama.ts';
 import type { LlamaModel } from '../../src/model/llama.ts';
 import { loadModel } from '../../src/model/load.ts';
+import { AdaLora } from '../../src/peft/adalora.ts';
 import { loadAdapter, saveAdapter } from '../../src/peft/folder.ts';
-import { addLora } from '../../src/peft/lora.ts';
-import type { LoraOptions } from '../../src/peft/lora.ts';
 import { mergeAdapter } from '../../src/peft/merge.ts';
+import { addAdapter } from '../../src/peft/methods.ts';
+import type { AdapterOptions } from '../../src/peft/methods.ts';
 import { Random } from '../../src/random.ts';
 import { largestDifference } from './comparison.ts';
 import type { Comparison } from './comparison.ts';
@@ -20,7 +21,7 @@ import type { Comparison } from './comparison.ts';
  * each kind its options, as we and as PEFT name them.
  */
 const base = 'assets/model';
-const kinds: Record<string, { options: Partial<LoraOptions>; peft: object }> = {
+const kinds: Record<string, { options: AdapterOptions; peft: object }> = {
   'LoRA': { options: {}, peft: {} },
   'rsLoRA': { options: { useRslora: true }, peft: { use_rslora: true } },
   'DoRA': { options: { useDora: true }, peft: { use_dora: true } },
@@ -34,6 +35,11 @@ const kinds: Record<string, { options: Partial<LoraOptions>; peft: object }> = {
       modules_to_save: ['norm'],
     },
   },
+  'AdaLoRA': {
+    options: { method: 'adalora', initR: 12 },
+    peft: { peft_type: 'ADALORA', init_r: 9, target_r: 6, total_step: 10 },
+  },
+  'IA3': { options: { method: 'ia3' }, peft: { peft_type: 'IA3' } },
 };
 
 const tokenizer = loadTokenizer(base);
@@ -52,11 +58,12 @@ export const adapters: Comparison = {
     const model = loadModel(base);
     const made: Record<string, Float32Array> = { base: logitsOf(model) };
     for (const [kind, { options }] of Object.entries(kinds)) {
-      const adapted = addLora(model, { r: 8, alpha: 12, dropout: 0, ...options });
+      const adapted = addAdapter(model, { r: 8, alpha: 12, dropout: 0, ...options });
       const random = Random.for(1, kind);
       for (const { name, values } of adapted.parameters) {
         if (!name.includes('lora_A')) values.forEach((_, i) => (values[i]! += 0.05 * random.normal()));
       }
+      if (adapted.adapter instanceof AdaLora) dropSome(adapted.adapter);
       saveAdapter(adapted, join(folder, 'ours', kind), { baseModel: base });
       made[kind] = logitsOf(model);
       merge(join(folder, 'ours', kind), join(folder, 'merged', kind));
@@ -89,6 +96,16 @@ export const adapters: Comparison = {
     return rows;
   },
 };
+
+/** As training does: of each layer other triplets, their values zero. */
+function dropSome({ masks, parameters }: AdaLora): void {
+  [...masks].forEach(([path, mask], layer) => {
+    const { values } = parameters.find(({ name }) => name === `${path}.lora_E`)!;
+    mask.forEach((_, i) => {
+      if ((i + layer) % 3 === 0) mask[i] = values[i] = 0;
+    });
+  });
+}
 
 function merge(adapter: string, output: string): void {
   const merging = mergeAdapter(base, adapter, output, { quant: {}, shardBytes: 1e6 });

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import AdaLoraConfig, IA3Config, LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, get_cosine_schedule_with_warmup
 from transformers.utils import logging
@@ -44,6 +44,14 @@ def families(folder):
     (folder / 'generated.json').write_text(json.dumps(generated))
 
 
+def config_of(options):
+    kind = options.get('peft_type')
+    if kind == 'IA3':
+        return IA3Config(task_type='CAUSAL_LM')
+    lora = dict(task_type='CAUSAL_LM', lora_alpha=9, lora_dropout=0.0, **{'target_modules': 'all-linear', **options})
+    return AdaLoraConfig(**lora) if kind == 'ADALORA' else LoraConfig(r=6, **lora)
+
+
 def adapters(folder):
     given = json.loads((folder / 'adapters.json').read_text())
     made = {'base': logits(load(given['base']), given['ids'])}
@@ -51,8 +59,7 @@ def adapters(folder):
         made[f'ours.{kind}'] = logits(PeftModel.from_pretrained(load(given['base']), folder / 'ours' / kind), given['ids'])
         made[f'merged.{kind}'] = logits(load(folder / 'merged' / kind), given['ids'])
         torch.manual_seed(5)
-        model = get_peft_model(load(given['base']), LoraConfig(
-            task_type='CAUSAL_LM', r=6, lora_alpha=9, lora_dropout=0.0, **{'target_modules': 'all-linear', **options}))
+        model = get_peft_model(load(given['base']), config_of(options))
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 if parameter.requires_grad and 'lora_A' not in name:

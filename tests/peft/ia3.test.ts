@@ -40,7 +40,7 @@ describe('IA³', () => {
       const { found, expected, merged } = tf.tidy(() => {
         const x = tf.tensor2d(Array.from({ length: inputs }, (_, i) => Math.cos(i)), [1, inputs]);
         const w = tinyBase().weight(`${path}.weight`).tensor() as tf.Tensor2D;
-        const base = (x: tf.Tensor2D) => tf.matMul(x, w, false, true);
+        const base = (x: tf.Tensor2D): tf.Tensor2D => tf.matMul(x, w, false, true);
         const expected = scaled === 'input' ? base(x.mul(ramp(inputs)))
           : scaled === 'output' ? base(x).mul(ramp(w.shape[0])) : base(x);
         return {

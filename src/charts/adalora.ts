@@ -1,0 +1,97 @@
+import { z } from 'zod';
+import { formatNumber } from '../format.ts';
+import { palette } from './palette.ts';
+import { line, rect, svg, text } from './svg.ts';
+import { escapeHtml } from './table.ts';
+
+export const rankResults = z.object({
+  r: z.number(),
+  ranks: z.array(z.object({ layer: z.number(), module: z.string(), rank: z.number() })).min(1),
+});
+
+/** The rank that each layer ends with, layer by module: the darker, the more of the budget. */
+export function ranksMap({ r, ranks }: z.infer<typeof rankResults>, alt: string): string {
+  const modules = [...new Set(ranks.map(({ module }) => module))];
+  const layers = [...new Set(ranks.map(({ layer }) => layer))];
+  const most = Math.max(...ranks.map(({ rank }) => rank));
+  const [left, top, width, height] = [74, 30, 64, 34];
+  const sorted = [...ranks].sort((a, b) => a.rank - b.rank);
+  const words = `LoRA da ${formatNumber(r)} a cada matriz; AdaLoRA, de ${formatNumber(sorted[0]!.rank, 1)} `
+    + `(${nameOf(sorted[0]!)}) a ${formatNumber(sorted.at(-1)!.rank, 1)} (${nameOf(sorted.at(-1)!)}).`;
+  return svg(left + modules.length * width, top + layers.length * height + 4, alt,
+    ...modules.map((module, i) => text(left + (i + 0.5) * width - 2, 20, module.replace('_proj', ''),
+      { 'font-size': 20, 'fill': palette.quiet })),
+    ...layers.map((layer, i) => text(left - 8, top + i * height + 24, `capa ${layer + 1}`,
+      { 'text-anchor': 'end', 'font-size': 20, 'fill': palette.quiet })),
+    ...ranks.flatMap(({ layer, module, rank }) => {
+      const [x, y] = [left + modules.indexOf(module) * width, top + layers.indexOf(layer) * height];
+      return [
+        rect(x, y, width - 4, height - 4, { fill: palette.panel, rx: 3 }),
+        // A bar and not only a shade: it is read without telling colours apart.
+        rect(x, y + height - 9, (width - 4) * rank / most, 5, { fill: palette.learns }),
+        text(x + width / 2 - 2, y + 20, formatNumber(rank, 1), { 'font-size': 20 }),
+      ];
+    }),
+  ) + `<figcaption>${escapeHtml(words)}</figcaption>`;
+}
+
+const nameOf = ({ layer, module }: { layer: number; module: string }): string =>
+  `${module.replace('_proj', '')} de la capa ${layer + 1}`;
+
+const way = z.object({
+  title: z.string(), parameters: z.number(), losses: z.array(z.object({ seed: z.number(), loss: z.number() })).min(1),
+});
+export const lossResults = z.object({ steps: z.number(), ways: z.array(way).min(1) });
+
+/** Held-out loss from each seed, a dot each and a line at the mean; and in words what it says of each claim. */
+export function lossesChart({ ways }: z.infer<typeof lossResults>, alt: string): string {
+  const [width, row] = [540, 58];
+  const all = ways.flatMap(({ losses }) => losses.map(({ loss }) => loss));
+  const [least, most] = [Math.min(...all), Math.max(...all)];
+  const x = (loss: number) => 8 + (width - 16) * (most > least ? (loss - least) / (most - least) : 0.5);
+  return svg(width, row * ways.length, alt, ...ways.flatMap(({ title, parameters, losses }, i) => {
+    const { mean, deviation } = summary(losses.map(({ loss }) => loss));
+    const y = row * i + 42;
+    return [
+      text(0, y - 20, `${title} · ${formatNumber(parameters)} parámetros`, { 'text-anchor': 'start', 'font-size': 21 }),
+      text(width, y - 20, figure(mean, deviation, losses.length), { 'text-anchor': 'end', 'font-size': 21 }),
+      line(0, y, width, y, { 'stroke': palette.line, 'stroke-width': 2 }),
+      ...losses.map(({ loss }) => rect(x(loss) - 5, y - 5, 10, 10, { 'fill': palette.measured, 'rx': 5, 'fill-opacity': 0.75 })),
+      line(x(mean), y - 12, x(mean), y + 12, { 'stroke': palette.text, 'stroke-width': 3 }),
+    ];
+  })) + `<figcaption>${escapeHtml(verdict(ways))}</figcaption>`;
+}
+
+type Ways = z.infer<typeof lossResults>['ways'];
+
+/** Seed by seed, as the same examples came in the same order: a lead within twice its standard error is none. */
+function verdict(ways: Ways): string {
+  const of = (title: string) => ways.find((way) => way.title === title)?.losses ?? [];
+  const lead = (title: string) => {
+    const differences = of('LoRA').flatMap(({ seed, loss }) => {
+      const other = of(title).find((one) => one.seed === seed);
+      return other ? [other.loss - loss] : [];
+    });
+    return { ...summary(differences), wins: differences.filter((d) => d < 0).length, count: differences.length };
+  };
+  const said = (title: string, claim: string) => {
+    const { mean, deviation, wins, count } = lead(title);
+    if (count === 0) return [];
+    const clear = count > 1 && Math.abs(mean) > 2 * deviation / Math.sqrt(count);
+    const outcome = !clear ? 'no se distingue de LoRA' : mean < 0 ? 'queda por debajo de LoRA' : 'queda por encima de LoRA';
+    return [`${title} ${outcome} (mejor en ${wins} de ${count})${clear && mean < 0 ? '' : claim}`];
+  };
+  return [
+    ...said('AdaLoRA', ': aquí no se ve lo que mide el artículo'),
+    ...said('IA3', ', con muchos menos parámetros'),
+  ].map((sentence) => `${sentence}.`).join(' ');
+}
+
+function summary(values: readonly number[]): { mean: number; deviation: number } {
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  const square = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  return { mean, deviation: values.length > 1 ? Math.sqrt(square / (values.length - 1)) : 0 };
+}
+
+const figure = (mean: number, deviation: number, count: number): string =>
+  formatNumber(mean, 3, true) + (count > 1 ? ` ± ${formatNumber(deviation, 3, true)}` : '');
