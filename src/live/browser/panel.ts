@@ -138,6 +138,7 @@ export class Panel {
     const events = this.view?.run?.events ?? [];
     const record = { id: this.id, events: [...events], results: resultsOf(events) };
     const running = this.view?.run?.state === 'running';
+    const room = this.figures.clientHeight - 50; // the button of more charts may take that
     Object.entries(this.experiment.charts).forEach(([name, alt], i) => {
       const known = this.drawn.get(name);
       if (running && known && known.height > 0 && known.page !== this.shownPage) return; // until it is looked at
@@ -150,7 +151,7 @@ export class Panel {
       if (known?.html === html) return;
       figure.innerHTML = html;
       figure.hidden = html === '';
-      this.drawn.set(name, { html, height: html === '' ? 0 : heightOf(figure), page: known?.page ?? 0 });
+      this.drawn.set(name, { html, height: html === '' ? 0 : heightOf(figure, room), page: known?.page ?? 0 });
     });
     this.layOut();
   }
@@ -195,10 +196,15 @@ const gap = 12;
 /** A drawing is readable at this share of its natural size; smaller it is only where its column is too narrow. */
 const least = 0.7;
 
-/** What a figure needs to be read, in pixels: a drawing shrinks, words do not. */
-function heightOf(figure: HTMLElement): number {
+/** What a figure needs to be read, in pixels. A drawing shrinks; of words only a table that would not fit alone. */
+function heightOf(figure: HTMLElement, room: number): number {
   const drawing = figure.querySelector<SVGSVGElement>(':scope > svg');
-  if (!drawing) return figure.scrollHeight;
+  if (!drawing) {
+    const table = figure.querySelector('table');
+    const fit = table ? Math.min(figure.clientWidth / table.offsetWidth, room / figure.scrollHeight) : 1;
+    if (fit < 1) table!.style.setProperty('zoom', String(fit));
+    return figure.scrollHeight;
+  }
   const { width, height } = drawing.viewBox.baseVal;
   const caption = figure.querySelector('figcaption')?.offsetHeight ?? 0;
   return height * Math.min(least, figure.clientWidth / width) + caption;
