@@ -105,7 +105,8 @@ export async function trainAll(
   const noise = new Map([...shapes].map(([shape, { rows, columns, values }]) =>
     [shape, spectrum(matrix(rows, columns, values.map(() => random.normal()))).values]));
   const all = Math.max(...updates.map(({ spectrum: { values } }) => values.length));
-  const energy = [...ranks, ...ranks.includes(128) ? [] : [128], all].map((r) => ({
+  const doublings = [...ranks, 128, all].filter((r, i, list) => r <= all && list.indexOf(r) === i);
+  const energy = doublings.map((r) => ({
     r,
     update: mean(updates.map(({ spectrum: { values } }) => energyOf(values, r))),
     random: mean(updates.map(({ shape }) => energyOf(noise.get(shape)!, r))),

@@ -4,7 +4,7 @@ import { formatNumber, formatPercent, formatSignificant } from '../format.ts';
 import { palette } from './palette.ts';
 import { drawPlot } from './plot.ts';
 import { rect, svg, text } from './svg.ts';
-import { table } from './table.ts';
+import { escapeHtml, table } from './table.ts';
 
 const look = z.object({ step: z.number(), loss: z.number(), exactMatch: z.number() });
 
@@ -118,7 +118,9 @@ export function metricTable({ overfitting: { bestLoss, bestMatch } }: Overfittin
     ['elige', 'paso', 'perplejidad', 'acierto'],
     row('la perplejidad', bestLoss),
     row('la tarea', bestMatch),
-  ], alt);
+  ], alt) + caption(bestLoss.exactMatch === bestMatch.exactMatch
+    ? 'Aquí eligen lo mismo.'
+    : 'No eligen lo mismo: la perplejidad ya sube mientras el acierto mejora.');
 }
 
 export const modulesResults = z.object({
@@ -128,14 +130,21 @@ export const modulesResults = z.object({
 /** The same training on few modules, more, and all. */
 export function modulesTable({ modules }: z.infer<typeof modulesResults>, alt: string): string {
   const least = Math.min(...modules.map(({ loss }) => loss));
+  const best = modules.find(({ loss }) => loss === least)!;
+  const above = modules[0]!.loss / least - 1;
+  const words = above === 0
+    ? `${best.modules} bastan aquí: nada más baja la pérdida.`
+    : `Aquí no bastan ${modules[0]!.modules}: su pérdida es un ${formatPercent(above, 0)} mayor que con ${best.modules}.`;
   return table([
     ['módulos', 'parámetros', 'pérdida', 'acierto'],
     ...modules.map(({ modules, parameters, loss, exactMatch }) => {
       const cell = { text: formatNumber(loss, 3, true), best: loss === least };
       return [modules, formatNumber(parameters), cell, formatPercent(exactMatch, 0)];
     }),
-  ], alt);
+  ], alt) + caption(words);
 }
+
+const caption = (words: string): string => `<figcaption>${escapeHtml(words)}</figcaption>`;
 
 export const accumulationResults = z.object({
   accumulation: z.object({ losses: z.array(z.number()).min(1), largestDifference: z.number() }),

@@ -90,6 +90,13 @@ const training = {
   seed: option('seed', 'N', 'semilla: la misma da las mismas pérdidas', integer(0), '42'),
 };
 
+/** Early stopping, which only this loop does. */
+const stopping = {
+  patience: optional('patience', 'N', 'para tras N validaciones sin mejora y deja el mejor adaptador', integer(1),
+    'no para antes'),
+  validateEvery: option('validate-every', 'N', 'pasos entre validaciones de --patience', integer(1), '10'),
+};
+
 const memory = {
   checkpointing: toggle('no-checkpointing', 'guarda todas las activaciones en vez de recalcularlas', false),
   pageBytes: option('page-size', 'KIB', 'página de los estados del optimizador, en KiB', kibibytes, '64'),
@@ -114,7 +121,7 @@ const output = {
 export const runOptions = { ...input, ...base, ...adapter, ...training, checkpointing: memory.checkpointing };
 export const examinationOptions = { ...input, backend: base.backend, seed: training.seed };
 
-const table = { ...runOptions, ...method, ...memory, ...precision, ...output };
+const table = { ...runOptions, ...method, ...stopping, ...memory, ...precision, ...output };
 
 /** Options of `npm run demo`. Sizes in bytes, shares from 0 to 1. */
 export type DemoFlags = Values<typeof table>;
@@ -159,7 +166,7 @@ HF_TOKEN, HF_ENDPOINT y HF_HUB_OFFLINE valen como en Python).`,
       template: input.template, maxLength: input.maxLength,
     },
     'Adaptador': { ...adapter, ...method },
-    'Entrenamiento': training,
+    'Entrenamiento': { ...training, ...stopping },
     'Memoria': memory,
     'Precisión': precision,
     'Salida': output,

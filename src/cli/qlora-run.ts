@@ -12,6 +12,9 @@ import { countResults, qloraParameters, sizeResults, trainingResults } from './q
 import { inputFiles, pinned, pinsOf } from './sources.ts';
 import type { Sources } from './sources.ts';
 
+/** Training examples set apart for early stopping to look at. */
+const VALIDATION = 64;
+
 /**
  * The four steps of the last slide with the demo's options, told to a recorder.
  * @param sources the model and the data that the options ask for
@@ -40,7 +43,7 @@ export async function runQlora(
     outDir: flags.output,
     quant: { quantType: flags.quant, doubleQuant: flags.doubleQuant },
     adapter: { method: peft, ...adapter },
-    data: dataOptions(flags, sources),
+    data: { ...dataOptions(flags, sources), validation: flags.patience === undefined ? 0 : VALIDATION },
     training: {
       ...flags,
       residentBytes: flags.optimizerBytes,

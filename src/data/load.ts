@@ -16,6 +16,8 @@ export interface DataOptions {
   readonly heldOutFiles?: readonly string[] | undefined;
   /** The most records to train on. */
   readonly examples: number;
+  /** How many of the training examples are set apart for validation, at most a fifth of them; none if not said. */
+  readonly validation?: number | undefined;
   /** The most records to examine with; all of `heldOutFiles` if not said, or 50 drawn from `files`. */
   readonly heldOut?: number | undefined;
   readonly template: PromptTemplate;
@@ -27,6 +29,8 @@ export interface DataOptions {
 export interface InstructionData {
   readonly tokenizer: Tokenizer;
   readonly train: readonly Example[];
+  /** Set apart from `train`. */
+  readonly validation: readonly Example[];
   readonly heldOut: readonly Example[];
   /** Records whose prompt left no room for the answer. */
   readonly dropped: number;
@@ -65,5 +69,9 @@ export async function loadInstructions(modelDir: string, options: DataOptions): 
     throw new UserError(`Ningún registro de «${files[0]}» cabe en ${options.maxLength} tokens con su respuesta: sube --max-length.`);
   }
   const dropped = train.dropped + examination.dropped;
-  return { tokenizer, train: train.examples, heldOut: examination.examples, dropped, unanswered };
+  const apart = Math.min(options.validation ?? 0, Math.floor(train.examples.length / 5));
+  return {
+    tokenizer, train: train.examples.slice(apart), validation: train.examples.slice(0, apart),
+    heldOut: examination.examples, dropped, unanswered,
+  };
 }

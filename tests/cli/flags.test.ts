@@ -41,6 +41,7 @@ describe('the options of the demo', () => {
       weightDecay: 0,
       clip: 1,
       seed: 42,
+      patience: undefined, validateEvery: 10,
       bfloat16: true, checkpointing: true,
       pageBytes: 64 * 1024,
       optimizerBytes: 1024 * 1024,

@@ -15,6 +15,9 @@ describe('loadInstructions', () => {
     expect([train.length, heldOut.length, dropped]).toEqual([100, 20, 0]);
     expect((await loadInstructions('assets/model', options)).train).toEqual(train);
     expect((await loadInstructions('assets/model', { ...options, seed: 2 })).train).not.toEqual(train);
+    const parted = await loadInstructions('assets/model', { ...options, validation: 3 });
+    expect([...parted.validation, ...parted.train]).toEqual(train);
+    expect(parted.validation).toHaveLength(Math.min(3, Math.floor(train.length / 5)));
   });
 
   it('examines with the whole held-out file, or with 50 records of a file that brings none', async () => {
