@@ -85,7 +85,7 @@ export function overfittingChart({ overfitting: o }: Overfitting, alt: string): 
     Plot.text(looks.slice(-1), { x: 'step', y: 'loss', text: () => words, fill, textAnchor: 'end', dy });
   const over = o.plain.at(-1)!.loss > (o.dropped.at(-1)?.loss ?? 0);
   return drawPlot(alt, {
-    width: 540, height: 320, marginLeft: 54, marginBottom: 58, marginRight: 20, marginTop: 34,
+    width: 540, height: 290, marginLeft: 54, marginBottom: 58, marginRight: 20, marginTop: 34,
     x: { ...steps, label: 'paso', ticks: 5, domain: [0, o.plain.at(-1)!.step] },
     y: { label: null, tickFormat: (loss: number) => formatNumber(loss, 2), grid: true, zero: true, ticks: 5 },
     marks: [
