@@ -35,40 +35,6 @@ const table = {
   help: toggle('help', 'esta ayuda'),
 };
 
-/** `npm run bench`: what a training step costs here, and beside PyTorch and PEFT. Without a part, speed and cost. */
-await runCommand(async () => {
-  const flags = parseOptions(table, process.argv.slice(2), command);
-  if (flags.help) {
-    process.stdout.write(`${helpText(`Uso: ${command} -- [opciones]
-
-Mide pasos enteros de QLoRA con pesos al azar, cada medida en su proceso. Sin elegir partes, --speed y --cost.`,
-    { Opciones: table })}\n`);
-    return;
-  }
-  if (flags.python !== undefined && output(flags.python, ['-c', 'import torch, transformers, peft']) === undefined) {
-    throw new UserError(`--python: «${flags.python}» no tiene torch, transformers y peft; instálalos o da otro Python.`);
-  }
-  const screen = createScreen();
-  const startedAt = new Date();
-  const bench = new Bench(await useBackend(flags.backend), flags.folder, flags.python, screen);
-  const none = !(flags.speed || flags.cost || flags.leak || flags.demo || flags.sevenB);
-  const results: Record<string, object> = {};
-  if (flags.speed || none) results['speed'] = bench.speed();
-  if (flags.cost || none) results['cost'] = bench.cost();
-  if (flags.leak) results['leak'] = bench.leak();
-  if (flags.demo) results['demo'] = bench.demo();
-  if (flags.sevenB) results['sevenB'] = bench.sevenB();
-  screen.close();
-  if (!flags.record) return;
-  const id = 'bench';
-  writeRun(recordOf({
-    format: 1, id, title: 'Lo que cuesta un paso', startedAt: startedAt.toISOString(),
-    command: `${command} -- ${process.argv.slice(2).join(' ')}`,
-    provenance: provenance(id, bench.backend, []), parameters: { r: 16, targetModules: 'all-linear', checkpointing: true },
-  }, [{ type: 'result', results: results as RunRecord['results'], at: (Date.now() - startedAt.getTime()) / 1000 }]));
-  screen.line(`\nGuardado en «${join(runsFolder, id)}.json».`);
-});
-
 const peerMeasure = z.object({ tokensPerSecond: z.number(), peakResident: z.number(), versions: z.string() });
 
 class Bench {
@@ -194,3 +160,37 @@ class Bench {
     return stdout.trim().split('\n').at(-1)!;
   }
 }
+
+/** `npm run bench`: what a training step costs here, and beside PyTorch and PEFT. Without a part, speed and cost. */
+await runCommand(async () => {
+  const flags = parseOptions(table, process.argv.slice(2), command);
+  if (flags.help) {
+    process.stdout.write(`${helpText(`Uso: ${command} -- [opciones]
+
+Mide pasos enteros de QLoRA con pesos al azar, cada medida en su proceso. Sin elegir partes, --speed y --cost.`,
+    { Opciones: table })}\n`);
+    return;
+  }
+  if (flags.python !== undefined && output(flags.python, ['-c', 'import torch, transformers, peft']) === undefined) {
+    throw new UserError(`--python: «${flags.python}» no tiene torch, transformers y peft; instálalos o da otro Python.`);
+  }
+  const screen = createScreen();
+  const startedAt = new Date();
+  const bench = new Bench(await useBackend(flags.backend), flags.folder, flags.python, screen);
+  const none = !(flags.speed || flags.cost || flags.leak || flags.demo || flags.sevenB);
+  const results: Record<string, object> = {};
+  if (flags.speed || none) results['speed'] = bench.speed();
+  if (flags.cost || none) results['cost'] = bench.cost();
+  if (flags.leak) results['leak'] = bench.leak();
+  if (flags.demo) results['demo'] = bench.demo();
+  if (flags.sevenB) results['sevenB'] = bench.sevenB();
+  screen.close();
+  if (!flags.record) return;
+  const id = 'bench';
+  writeRun(recordOf({
+    format: 1, id, title: 'Lo que cuesta un paso', startedAt: startedAt.toISOString(),
+    command: `${command} -- ${process.argv.slice(2).join(' ')}`,
+    provenance: provenance(id, bench.backend, []), parameters: { r: 16, targetModules: 'all-linear', checkpointing: true },
+  }, [{ type: 'result', results: results as RunRecord['results'], at: (Date.now() - startedAt.getTime()) / 1000 }]));
+  screen.line(`\nGuardado en «${join(runsFolder, id)}.json».`);
+});
