@@ -18,7 +18,9 @@ export async function withSharedHeap<T>(file: string, start: () => Promise<T>): 
   setWasmPaths(Object.fromEntries(binaries.map((name) => [name, file])), true); // true: by the platform's fetch
   const { platform } = tf.env();
   const response = { ok: true, arrayBuffer: () => Promise.resolve(code) } as unknown as Response;
-  tf.env().platform = { ...platform, fetch: () => Promise.resolve(response) };
+  tf.env().platform = Object.assign(Object.create(platform) as typeof platform, {
+    fetch: () => Promise.resolve(response),
+  });
   try {
     return await start();
   } finally {

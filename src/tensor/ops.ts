@@ -181,7 +181,8 @@ export function divergence(logTarget: Tensor2D, logits: Tensor2D, scale: number)
 
 /**
  * `crossEntropy(linear(x, w), labels, scale)` for a frozen head, some rows at a time: the logits, a step's largest
- * tensor, never stand whole, and their gradient not at all. x: (rows, hidden), w: (vocab, hidden), labels: int32 (rows).
+ * tensor, never stand whole, and their gradient not at all.
+ * x: (rows, hidden), w: (vocab, hidden), labels: int32 (rows).
  */
 export function headCrossEntropy(x: Tensor2D, w: Tensor2D, labels: Tensor1D, scale: number): tf.Scalar {
   const [rows, hidden] = x.shape;
