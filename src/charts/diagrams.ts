@@ -1,4 +1,3 @@
-import { adaloraDiagram, ia3Diagram } from './budget.ts';
 import { loraDiagram } from './lora.ts';
 import { mixtureDiagram } from './mixture.ts';
 import { nf4Diagram } from './nf4.ts';
@@ -8,8 +7,6 @@ import { timelineDiagram } from './timeline.ts';
 export const diagrams: Record<string, (alt: string) => string> = {
   nf4: nf4Diagram,
   lora: loraDiagram,
-  adalora: adaloraDiagram,
-  ia3: ia3Diagram,
   mezcla: mixtureDiagram,
   recomputar: timelineDiagram,
 };
