@@ -14,7 +14,7 @@ export function ranksMap({ r, ranks }: z.infer<typeof rankResults>, alt: string)
   const modules = [...new Set(ranks.map(({ module }) => module))];
   const layers = [...new Set(ranks.map(({ layer }) => layer))];
   const most = Math.max(...ranks.map(({ rank }) => rank));
-  const [left, top, width, height] = [74, 30, 64, 34];
+  const [left, top, width, height] = [74, 28, 64, 32];
   const sorted = [...ranks].sort((a, b) => a.rank - b.rank);
   const words = `LoRA da ${formatNumber(r)} a cada matriz; AdaLoRA, de ${formatNumber(sorted[0]!.rank, 1)} `
     + `(${nameOf(sorted[0]!)}) a ${formatNumber(sorted.at(-1)!.rank, 1)} (${nameOf(sorted.at(-1)!)}).`;
@@ -45,13 +45,13 @@ export const lossResults = z.object({ steps: z.number(), ways: z.array(way).min(
 
 /** Held-out loss from each seed, a dot each and a line at the mean; and in words what it says of each claim. */
 export function lossesChart({ ways }: z.infer<typeof lossResults>, alt: string): string {
-  const [width, row] = [540, 58];
+  const [width, row] = [540, 50];
   const all = ways.flatMap(({ losses }) => losses.map(({ loss }) => loss));
   const [least, most] = [Math.min(...all), Math.max(...all)];
   const x = (loss: number) => 8 + (width - 16) * (most > least ? (loss - least) / (most - least) : 0.5);
   return svg(width, row * ways.length, alt, ...ways.flatMap(({ title, parameters, losses }, i) => {
     const { mean, deviation } = summary(losses.map(({ loss }) => loss));
-    const y = row * i + 42;
+    const y = row * i + 38;
     return [
       text(0, y - 20, `${title} · ${formatNumber(parameters)} parámetros`, { 'text-anchor': 'start', 'font-size': 21 }),
       text(width, y - 20, figure(mean, deviation, losses.length), { 'text-anchor': 'end', 'font-size': 21 }),
