@@ -50,6 +50,7 @@ const ways: readonly Way[] = [
   { title: 'full fine-tuning', learningRate: 5e-4 },
   { title: 'QLoRA', method: 'lora', loadIn4bit: true, learningRate: 3e-3 },
   { title: 'LoRA', method: 'lora', learningRate: 3e-3 },
+  { title: 'IA3', method: 'ia3', learningRate: 1e-1 },
 ];
 
 interface Cost {

@@ -16,7 +16,7 @@ export interface Experiment {
  */
 export const experiments = {
   peft: {
-    title: 'Full fine-tuning, LoRA y QLoRA: qué cuesta cada uno',
+    title: 'Full fine-tuning, LoRA, QLoRA e IA3: qué cuesta cada uno',
     file: 'demo/peft.ts',
     region: 'peft',
     budget: 90,

@@ -35,6 +35,7 @@ describe('the ways of fine-tuning of slide 2', () => {
     expect(lora.checkpointBytes).toBeGreaterThan(4 * lora.parameters);
     expect(lora.peakBytes).toBeLessThan(full.peakBytes);
     expect(qlora.parameters).toBe(lora.parameters);
+    expect((await way({ method: 'ia3' })).parameters).toBeLessThan(lora.parameters);
     for (const { loss, exactMatch } of [full, lora, qlora]) {
       expect(loss).toBeGreaterThan(0);
       expect(exactMatch).toBeLessThanOrEqual(1);
