@@ -1,8 +1,13 @@
 import { loadInstructions } from '../src/data/load.ts';
 import type { DataOptions } from '../src/data/load.ts';
 import { makeBatch } from '../src/data/batches.ts';
-import { formatBytes, formatNumber } from '../src/format.ts';
-import { loadModel } from '../src/model/load.ts';
+import type { Batch, Example } from '../src/data/batches.ts';
+import { formatBytes, formatNumber, formatPercent } from '../src/format.ts';
+import { weightShapes } from '../src/model/config.ts';
+import { LlamaModel } from '../src/model/llama.ts';
+import { loadModel, openModel } from '../src/model/load.ts';
+import { Parameter } from '../src/model/weights.ts';
+import type { PeftModel } from '../src/peft/adapter.ts';
 import { addLora } from '../src/peft/lora.ts';
 import { TensorMemory } from '../src/tensor/memory.ts';
 import { lossAndGradients } from '../src/train/gradients.ts';
@@ -21,6 +26,32 @@ export interface CheckpointingResult {
   readonly seqLength: number;
   /** The largest difference between the two ways' gradients, relative to the largest gradient. */
   readonly largestGradientDifference: number;
+  /** Models of more and more layers: the blocks of this one, over and over. */
+  readonly layers: readonly LayersCost[];
+  /** Gradients of every weight, computed in float32 and then rounded: what share of them is lost, 0 to 1. */
+  readonly precision: readonly RoundedGradients[];
+  /** The same effective batch in more and smaller micro-batches. */
+  readonly accumulation: readonly AccumulationCost[];
+}
+
+export interface AccumulationCost extends StepCost {
+  readonly batchSize: number;
+  readonly micros: number;
+  readonly loss: number;
+}
+
+export interface LayersCost extends Record<'plain' | 'blocks' | 'sqrt', StepCost> {
+  readonly layers: number;
+}
+
+export interface RoundedGradients {
+  readonly format: 'bf16' | 'fp16';
+  /** What the loss is multiplied by, so that its gradients are too. */
+  readonly lossScale: number;
+  /** Not zero before, zero after. */
+  readonly lost: number;
+  /** Root mean square of the error, relative to that of the gradients. */
+  readonly error: number;
 }
 
 /** Slide 8: one step of the demo, with and without gradient checkpointing. */
@@ -80,5 +111,131 @@ export async function checkpointing(
     batchSize: batch.batchSize,
     seqLength: batch.seqLength,
     largestGradientDifference: difference / largest,
+    ...await further(modelDir, train, tokenizer.padId, batchSize, show),
   };
+}
+
+/** Depth, precision and accumulation: the rest of slide 8, on the same model. */
+async function further(
+  modelDir: string, train: readonly Example[], padId: number, batchSize: number, show: (line: string) => void,
+): Promise<Pick<CheckpointingResult, 'layers' | 'precision' | 'accumulation'>> {
+  const base = loadModel(modelDir, { loadIn4bit: true });
+  const few = makeBatch(train.slice(0, 2), padId);
+
+  const layers: LayersCost[] = [];
+  for (const depth of [4, 9, 16]) {
+    const model = addLora(deepened(base, depth), { dropout: 0 });
+    const segment = Math.round(Math.sqrt(depth));
+    const [plain, blocks, sqrt] = [
+      costOf(model, [few], { checkpointing: false }), costOf(model, [few], { checkpointing: true }),
+      costOf(model, [few], { checkpointing: true, segment }),
+    ];
+    layers.push({ layers: depth, plain, blocks, sqrt });
+    const peaks = [plain, blocks, sqrt].map(({ peakBytes }) => formatBytes(peakBytes)).join(', ');
+    show(`${depth} capas: ${peaks}, sin recomputar, recomputando cada bloque y de ${segment} en ${segment}`);
+    await new Promise(setImmediate);
+  }
+
+  const gradients = wholeGradients(modelDir, few);
+  const precision = ([['bf16', 1], ['fp16', 1], ['fp16', 2 ** 16]] as const).map(([format, lossScale]) =>
+    ({ format, lossScale, ...rounded(gradients, format, lossScale) }));
+  for (const { format, lossScale, lost } of precision) {
+    show(`gradientes en ${format}${lossScale > 1 ? ` con la pérdida × ${lossScale}` : ''}: se pierde un ${formatPercent(lost, 3)}`);
+  }
+
+  const model = addLora(base, { dropout: 0 });
+  const accumulation = [];
+  for (let size = batchSize; size >= 1; size = Math.floor(size / 2)) {
+    const micros = Array.from({ length: Math.ceil(batchSize / size) }, (_, i) =>
+      makeBatch(train.slice(i * size, Math.min(batchSize, (i + 1) * size)), padId));
+    const cost = costOf(model, micros, { checkpointing: true });
+    accumulation.push({ batchSize: size, micros: micros.length, ...cost });
+    show(`lote ${size} × ${micros.length}: ${formatBytes(cost.peakBytes)}, pérdida ${formatNumber(cost.loss, 6, true)}`);
+    await new Promise(setImmediate);
+  }
+  return { layers, precision, accumulation };
+}
+
+/** The model with so many layers: its own blocks, in turn. */
+function deepened(base: LlamaModel, layers: number): LlamaModel {
+  const config = { ...base.config, layers };
+  return new LlamaModel(config, new Map([...weightShapes(config).keys()].map((name) => [
+    name, base.weight(name.replace(/\d+/, (layer) => String(Number(layer) % base.config.layers))),
+  ])));
+}
+
+/** A step of one or more micro-batches: the median of three, after one that warms up. */
+function costOf(
+  model: PeftModel, micros: readonly Batch[], way: { checkpointing: boolean; segment?: number },
+): StepCost & { readonly loss: number } {
+  const answerTokens = micros.reduce((sum, { labels }) => sum + labels.filter((label) => label >= 0).length, 0);
+  const memory = new TensorMemory();
+  const step = () => {
+    memory.resetPeak();
+    const [before, began] = [memory.current, performance.now()];
+    let loss = 0;
+    for (const batch of micros) {
+      const pass = { training: true, seed: 42 };
+      const result = lossAndGradients(model, batch, { ...way, pass, scale: 1 / answerTokens });
+      loss += result.loss;
+      result.gradients.forEach((gradient) => gradient.dispose());
+    }
+    return { peakBytes: memory.peak - before, secondsPerStep: (performance.now() - began) / 1000, loss };
+  };
+  step();
+  const costs = [step(), step(), step()].sort((a, b) => a.secondsPerStep - b.secondsPerStep);
+  memory.close();
+  return costs[1]!;
+}
+
+/** The gradient of every weight, in float32. */
+function wholeGradients(modelDir: string, batch: Batch): Float32Array[] {
+  const saved = openModel(modelDir);
+  const { config } = saved;
+  const parameters = [...weightShapes(config)].flatMap(([name, shape]) => {
+    const weight = saved.load(name);
+    return 'packed' in weight ? [] : [new Parameter(name, weight.values(), shape)];
+  });
+  const base = new LlamaModel(config, new Map(parameters.map((parameter) => [parameter.name, parameter])));
+  const scale = 1 / batch.labels.filter((label) => label >= 0).length;
+  const { gradients } = lossAndGradients({ base, parameters }, batch, {
+    pass: { training: true, seed: 42 }, scale, checkpointing: true,
+  });
+  const values = gradients.map((gradient) => gradient.dataSync<'float32'>().slice());
+  gradients.forEach((gradient) => gradient.dispose());
+  base.dispose();
+  return values;
+}
+
+/** Binary16 has no exponent below −14, and below that steps of 2⁻²⁴; bfloat16 has float32's exponents. */
+const formats = {
+  bf16: { bits: 8, least: -126, most: 3.39e38 }, fp16: { bits: 11, least: -14, most: 65504 },
+} as const;
+
+/** Rounded to the nearest value of the format, ties to even; what is too large for it is infinite. */
+export function round(value: number, format: keyof typeof formats): number {
+  if (value === 0) return value;
+  const { bits, least, most } = formats[format];
+  const step = 2 ** (Math.max(Math.floor(Math.log2(Math.abs(value))), least) - (bits - 1));
+  const steps = value / step;
+  const near = Math.round(steps);
+  const even = Math.abs(steps - Math.trunc(steps)) === 0.5 ? 2 * Math.round(steps / 2) : near;
+  return Math.abs(even * step) > most ? Math.sign(value) * Infinity : even * step;
+}
+
+function rounded(
+  gradients: readonly Float32Array[], format: keyof typeof formats, lossScale: number,
+): Pick<RoundedGradients, 'lost' | 'error'> {
+  let [nonzero, lost, error, square] = [0, 0, 0, 0];
+  for (const gradient of gradients) {
+    for (const value of gradient) {
+      if (value === 0) continue; // of tokens that the batch has not
+      const back = round(value * lossScale, format) / lossScale;
+      nonzero++;
+      if (back === 0) lost++;
+      error += (back - value) ** 2;
+      square += value ** 2;
+    }
+  }
+  return { lost: lost / nonzero, error: Math.sqrt(error / square) };
 }

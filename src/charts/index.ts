@@ -4,6 +4,9 @@ import { formatBytes, formatNumber, formatPercent, formatSignificant } from '../
 import type { RunRecord } from '../runs/schema.ts';
 import { lossesChart, lossResults, rankResults, ranksMap } from './adalora.ts';
 import { barsChart } from './bars.ts';
+import {
+  depth, depthChart, effectiveBatch, effectiveBatchTable, precision, precisionTable,
+} from './checkpointing.ts';
 import { measuredCosts, measuredCostsTable, plannedCosts, plannedCostsTable } from './costs.ts';
 import { errorsTable, quantization } from './errors.ts';
 import { lossChart } from './loss.ts';
@@ -104,6 +107,9 @@ export const charts: Readonly<Record<string, Readonly<Record<string, Chart>>>> =
     ranks: chart(rankResults, ranksMap),
   },
   checkpointing: {
+    layers: chart(depth, depthChart),
+    precision: chart(precision, precisionTable),
+    accumulation: chart(effectiveBatch, effectiveBatchTable),
     peak: chart(checkpointing, (measured, alt) => {
       const bar = (label: string, { peakBytes, secondsPerStep }: z.infer<typeof step>, color: 'learns' | 'quiet') =>
         ({ label, value: peakBytes, text: `${formatBytes(peakBytes)} · ${formatNumber(secondsPerStep, 2)} s/paso`, color });

@@ -65,11 +65,16 @@ export const experiments = {
     },
   },
   checkpointing: {
-    title: 'Un paso con y sin gradient checkpointing',
+    title: 'Gradient checkpointing, precisión y acumulación',
     file: 'demo/checkpointing.ts',
     region: 'checkpointing',
     budget: 60,
-    charts: { peak: 'Pico de memoria y tiempo de un paso, sin recomputar y recomputando' },
+    charts: {
+      peak: 'Pico de memoria y tiempo de un paso, sin recomputar y recomputando',
+      layers: 'Pico de memoria de un paso según las capas: guardándolo todo, cada √n capas y cada bloque',
+      precision: 'Qué parte de los gradientes se pierde al redondearlos a bf16, a fp16 y a fp16 con la pérdida escalada',
+      accumulation: 'Pico, tiempo y pérdida del mismo lote efectivo en más micro-lotes',
+    },
   },
   practices: {
     title: 'Las prácticas, probadas',

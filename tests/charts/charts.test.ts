@@ -217,3 +217,18 @@ describe('the sharding', () => {
     expect(Number(backward!.getAttribute('width'))).toBeCloseTo(2 * Number(forward!.getAttribute('width')), 1);
   });
 });
+
+describe('the rest of slide 8', () => {
+  it('draws the peak against layers to one scale, and tells the deepest model’s', () => {
+    const { document } = parseHTML(charts.checkpointing!.layers!(checkpointingRecord(), ''));
+    const points = [...document.querySelectorAll('path')].map((path) => path.getAttribute('d'));
+    expect(points[0]).toBe('M54.5 81.5L200 14'); // four times as deep, four times as much
+    expect(document.documentElement.textContent).toContain('guardándolo todo: 256 MiB · 0,5 s');
+  });
+
+  it('tells what rounding takes, and that the batch in parts has the same loss', () => {
+    expect(rows(charts.checkpointing!.precision!(checkpointingRecord(), ''))[2])
+      .toEqual(['fp16, pérdida × 65\u202f536', '0 %', '0,02 %']);
+    expect(rows(charts.checkpointing!.accumulation!(checkpointingRecord(), ''))[1]).toEqual(['4 × 2', '32 MiB', '0,40', '0,893400']);
+  });
+});

@@ -83,7 +83,7 @@ const talk: { title: string; states: string[]; note: string }[] = [
       'Gradient checkpointing: guarda activaciones clave y recomputa el resto en backward → reduce picos de VRAM.',
       'ZeRO optimizer: distribuye estados del optimizador y gradientes entre procesos → evita replicación.',
       'Precisión mixta: bf16/fp16 donde sea estable.',
-      'Chen et al., 2016', '120 MiB', '30 MiB', 'lossAndGradients',
+      'Chen et al., 2016', '256 MiB', '16 MiB', 'lossAndGradients',
     ],
     note: 'Recordar ajustar grad_accumulation_steps para mantener effective batch size.',
   },

@@ -1,0 +1,67 @@
+import { z } from 'zod';
+import { formatBytes, formatNumber, formatPercent } from '../format.ts';
+import { palette } from './palette.ts';
+import { line, path, svg, text } from './svg.ts';
+import { table } from './table.ts';
+
+const cost = z.object({ peakBytes: z.number(), secondsPerStep: z.number() });
+export const depth = z.object({
+  layers: z.array(z.object({ layers: z.number(), plain: cost, blocks: cost, sqrt: cost })),
+});
+export const precision = z.object({
+  precision: z.array(z.object({
+    format: z.enum(['bf16', 'fp16']), lossScale: z.number(), lost: z.number(), error: z.number(),
+  })),
+});
+export const effectiveBatch = z.object({
+  accumulation: z.array(cost.extend({ batchSize: z.number(), micros: z.number(), loss: z.number() })),
+});
+
+const ways = [
+  { key: 'plain', name: 'guardándolo todo', color: palette.quiet },
+  { key: 'sqrt', name: 'cada √n capas', color: palette.green },
+  { key: 'blocks', name: 'cada bloque', color: palette.learns },
+] as const;
+
+/** The peak of a step against the number of layers, by what is kept; and the time of the deepest. */
+export function depthChart({ layers }: z.infer<typeof depth>, alt: string): string {
+  const [left, right, top, base, apart] = [6, 200, 14, 104, 25];
+  const most = Math.max(...layers.map(({ plain }) => plain.peakBytes));
+  const deepest = layers.at(-1)!;
+  const x = (count: number) => left + (right - left) * count / deepest.layers;
+  const y = (bytes: number) => base - (base - top) * bytes / most;
+  let above = -apart;
+  return svg(540, 130, alt,
+    line(left, base, right, base, { 'stroke': palette.line, 'stroke-width': 2 }),
+    ...layers.map(({ layers: count }, i) => text(x(count), base + 22, i === layers.length - 1 ? `${count} capas` : String(count), {
+      'font-size': 18, 'fill': palette.quiet,
+    })),
+    ...ways.flatMap(({ key, name, color }) => {
+      const { peakBytes, secondsPerStep } = deepest[key];
+      above = Math.max(y(peakBytes) + 6, above + apart);
+      return [
+        path(layers.map((at) => [x(at.layers), y(at[key].peakBytes)] as const), { 'fill': 'none', 'stroke': color, 'stroke-width': 3 }),
+        text(right + 14, above, `${name}: ${formatBytes(peakBytes)} · ${formatNumber(secondsPerStep, 2)} s`, {
+          'fill': color, 'text-anchor': 'start', 'font-size': 19,
+        }),
+      ];
+    }));
+}
+
+/** What rounding takes from gradients. */
+export const precisionTable = ({ precision: rows }: z.infer<typeof precision>, alt: string): string => table([
+  ['gradientes, redondeados', 'se quedan en 0', 'error relativo'],
+  ...rows.map(({ format, lossScale, lost, error }) => [
+    lossScale === 1 ? format : `${format}, pérdida × ${formatNumber(lossScale)}`, formatPercent(lost, 2), formatPercent(error, 3),
+  ]),
+], alt);
+
+type Accumulation = z.infer<typeof effectiveBatch>;
+
+/** One effective batch, in more and smaller micro-batches. */
+export const effectiveBatchTable = ({ accumulation: rows }: Accumulation, alt: string): string => table([
+  ['lote × acumulación', 'pico', 's/paso', 'pérdida'],
+  ...rows.map(({ batchSize, micros, peakBytes, secondsPerStep, loss }) => [
+    `${batchSize} × ${micros}`, formatBytes(peakBytes), formatNumber(secondsPerStep, 2, true), formatNumber(loss, 6, true),
+  ]),
+], alt);
