@@ -131,7 +131,7 @@ describe('a folder that does not fit is refused, and the base stays without an a
   const some = 'base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight';
 
   it.each([
-    ['another method', { peft_type: 'IA3' }, '«IA3»'],
+    ['another method', { peft_type: 'VERA' }, '«VERA»'],
     ['no rank', { r: undefined }, '«r»'],
     ['a rank of 0', { r: 0 }, '«r»'],
     ['an expression that names no layer', { target_modules: 'q_proj' }, 'target_modules: no elige ninguna capa'],
