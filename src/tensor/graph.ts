@@ -63,7 +63,8 @@ export class Graphs {
         this.known.set(key, undefined);
         this.problems.set(name, recorded.problem);
       }
-      if (values) return values;
+      if (values && recorded.problem !== undefined) return values;
+      tf.dispose(values ?? []); // the graph's own: a run that is resumed, and records anew, is the same to the last bit
     }
     const found = this.known.get(key);
     return found

@@ -86,7 +86,7 @@ describe.runIf(hasTensorflow())('blocks as graphs, on native TensorFlow', () => 
       recorded.losses.forEach((loss, i) => {
         expect(loss).toBeCloseTo(mixed.losses[i]!, 2); // the graph rounds where it fuses, which is elsewhere
         expect(loss).not.toBe(plain.losses[i]);
-        expect(Math.abs(loss / plain.losses[i]! - 1)).toBeLessThan(0.01);
+        expect(Math.abs(loss / plain.losses[i]! - 1)).toBeLessThan(0.02);
       });
       graphs.dispose();
     } finally {
