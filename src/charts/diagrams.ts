@@ -1,5 +1,4 @@
 import { loraDiagram } from './lora.ts';
-import { mixtureDiagram } from './mixture.ts';
 import { nf4Diagram } from './nf4.ts';
 import { timelineDiagram } from './timeline.ts';
 
@@ -7,6 +6,5 @@ import { timelineDiagram } from './timeline.ts';
 export const diagrams: Record<string, (alt: string) => string> = {
   nf4: nf4Diagram,
   lora: loraDiagram,
-  mezcla: mixtureDiagram,
   recomputar: timelineDiagram,
 };

@@ -11,6 +11,7 @@ import { measuredCosts, measuredCostsTable, plannedCosts, plannedCostsTable } fr
 import { errorsTable, quantization } from './errors.ts';
 import { lossChart } from './loss.ts';
 import { memoryBar } from './memory.ts';
+import { accuracies, matrixChart, routing, routingChart } from './mixture.ts';
 import {
   accumulationResults, accumulationTable, finderChart, finderResults, metricTable, modulesResults, modulesTable,
   overfittingChart, overfittingResults, sweepChart, sweepResults,
@@ -79,6 +80,10 @@ export const charts: Readonly<Record<string, Readonly<Record<string, Chart>>>> =
   },
   quantization: {
     errors: chart(quantization, errorsTable),
+  },
+  mixture: {
+    matrix: chart(accuracies, matrixChart),
+    routing: chart(routing, routingChart),
   },
   practices: {
     overfitting: chart(overfittingResults, overfittingChart),

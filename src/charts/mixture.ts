@@ -1,23 +1,85 @@
+import { z } from 'zod';
+import { formatNumber, formatPercent } from '../format.ts';
 import { palette } from './palette.ts';
-import { path, rect, svg, text } from './svg.ts';
+import { rect, svg, text } from './svg.ts';
+import { escapeHtml } from './table.ts';
 
-/** A light router sends each input to one of several adapters on the same frozen base. */
-export function mixtureDiagram(alt: string): string {
-  const box = (x: number, y: number, width: number, height: number, label: string, stroke: string, dash = '') =>
-    rect(x, y, width, height, { 'fill': palette.panel, stroke, 'stroke-width': 3, 'rx': 8, ...(dash && { 'stroke-dasharray': dash }) })
-    + text(x + width / 2, y + height / 2 + 8, label, { 'font-size': 23 });
-  const link = (points: readonly (readonly [number, number])[], stroke: string, width: number) =>
-    path(points, { 'fill': 'none', stroke, 'stroke-width': width });
-  const adapters = [['A · legal', palette.learns], ['B · salud', palette.measured], ['C · banca', palette.green]] as const;
-  const row = (i: number) => 40 + i * 92;
-  return svg(540, 366, alt,
-    ...adapters.flatMap(([, color], i) => [
-      link([[160, 132], [214, row(i)]], color, i === 1 ? 5 : 2),
-      link([[384, row(i)], [438, 132]], color, i === 1 ? 5 : 2),
-    ]),
-    box(4, 104, 156, 56, 'router', palette.text),
-    ...adapters.map(([label, color], i) => box(214, row(i) - 30, 170, 60, label, color)),
-    box(438, 104, 98, 56, 'mezcla', palette.text),
-    box(4, 300, 532, 56, 'modelo base, congelado y común', palette.quiet, '8 6'),
-    link([[82, 300], [82, 160]], palette.quiet, 2), link([[487, 160], [487, 300]], palette.quiet, 2));
+export const accuracies = z.object({
+  families: z.array(z.string()),
+  questions: z.array(z.number()),
+  matrix: z.array(z.object({ name: z.string(), matches: z.array(z.number()), all: z.number() })),
+  forgetting: z.object({ sequential: z.number(), router: z.number() }),
+  cost: z.array(z.object({ name: z.string(), relative: z.number() })),
+});
+export const routing = z.object({
+  families: z.array(z.string()),
+  routed: z.array(z.object({ tokens: z.array(z.string()), weights: z.array(z.array(z.number())) })),
+});
+
+/** Which adapter is which: by colour and by letter, so that no one has to tell colours apart. */
+const colors = [palette.learns, palette.measured, palette.green, palette.pink];
+const letterOf = (adapter: number) => 'ABCD'[adapter] ?? '?';
+
+/** Adapters by families: the share answered word for word. What is forgotten, and what a token costs, in words. */
+export function matrixChart(
+  { families, questions, matrix, forgetting, cost }: z.infer<typeof accuracies>, alt: string,
+): string {
+  const [left, row, head] = [176, 38, 34];
+  const width = 600;
+  const column = (width - left) / (families.length + 1);
+  const best = (of: (line: typeof matrix[number]) => number) => Math.max(...matrix.map(of));
+  const cell = (share: number, i: number, j: number, isBest: boolean) => {
+    const [x, y, most] = [left + j * column + 8, head + i * row, column - 16];
+    const fill = isBest ? palette.measured : palette.learns;
+    return text(x + most / 2, y + 22, formatPercent(share, 0), isBest ? { fill, 'font-weight': 700 } : {})
+      + rect(x, y + 28, most, 5, { fill: palette.panel, rx: 2 })
+      + (share > 0 ? rect(x, y + 28, most * share, 5, { fill, rx: 2 }) : '');
+  };
+  const single = (name: string) => families.indexOf(name);
+  const total = questions.reduce((sum, count) => sum + count, 0);
+  const points = (lost: number) => `${formatNumber(lost, 1, true)} puntos`;
+  const words = `Acierto exacto en ${total} preguntas de examen. Olvido medio: uno tras otro, `
+    + `${points(forgetting.sequential)}; router, ${points(forgetting.router)}. Coste por token, sobre la base: `
+    + `${cost.slice(1).map(({ name, relative }) => `${name}, ${formatNumber(relative, 2, true)}×`).join('; ')}.`;
+  return svg(width, head + row * matrix.length, alt,
+    ...[...families, 'todas'].map((family, j) =>
+      text(left + (j + 0.5) * column, 22, family, { 'fill': colors[j < families.length ? j : -1] ?? palette.text, 'font-size': 19 })),
+    ...matrix.flatMap(({ name, matches, all }, i) => [
+      text(0, head + i * row + 22, single(name) < 0 ? name : `solo ${name}`, {
+        'text-anchor': 'start', 'font-size': 19, 'fill': colors[single(name)] ?? palette.text,
+      }),
+      ...matches.map((share, j) => cell(share, i, j, share === best((line) => line.matches[j]!))),
+      cell(all, i, families.length, all === best((line) => line.all)),
+    ])) + `<figcaption>${escapeHtml(words)}</figcaption>`;
+}
+
+/**
+ * Sentences token by token: each over a line in the colour of the adapter that the router gives most weight, the
+ * thicker the more, and over its letter.
+ */
+export function routingChart({ families, routed }: z.infer<typeof routing>, alt: string): string {
+  const [width, size, line] = [600, 18, 52];
+  const advance = 0.6 * size; // of the monospaced face
+  const drawn = families.map((family, i) => text(i * width / families.length, 18, `${letterOf(i)} · ${family}`, {
+    'text-anchor': 'start', 'font-size': 19, 'fill': colors[i]!,
+  }));
+  let y = 36;
+  for (const { tokens, weights } of routed) {
+    let x = 0;
+    tokens.forEach((token, i) => {
+      const written = token.replaceAll('\n', '↵');
+      const room = Math.max(1, written.length) * advance;
+      if (x + room > width) [x, y] = [0, y + line];
+      const weight = Math.max(...weights[i]!);
+      const adapter = weights[i]!.indexOf(weight);
+      const words = { 'text-anchor': 'start', 'font-size': size, 'font-family': 'var(--mono)', 'xml:space': 'preserve' };
+      drawn.push(
+        text(x, y + 17, written, words),
+        rect(x + 1, y + 23, room - 2, 1 + 7 * weight, { fill: colors[adapter]! }),
+        text(x + room / 2, y + 43, letterOf(adapter), { 'font-size': 13, 'fill': colors[adapter]! }));
+      x += room;
+    });
+    y += line;
+  }
+  return svg(width, y, alt, ...drawn);
 }

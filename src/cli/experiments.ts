@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { adalora, adaloraSetting } from '../../demo/adalora.ts';
 import { checkpointing } from '../../demo/checkpointing.ts';
 import { lora, loraSetting } from '../../demo/lora.ts';
+import { mixture, mixtureDefaults } from '../../demo/mixture.ts';
 import { peft, peftSetting } from '../../demo/peft.ts';
 import { practices, practicesSetting } from '../../demo/practices.ts';
 import { qlora } from '../../demo/qlora.ts';
@@ -16,7 +17,7 @@ import type { DemoFlags } from './flags.ts';
 import { runQlora } from './qlora-run.ts';
 import { findSources } from './sources.ts';
 
-const programs = { adalora, checkpointing, lora, peft, practices, qlora, quantization, sharding };
+const programs = { adalora, checkpointing, lora, mixture, peft, practices, qlora, quantization, sharding };
 
 interface Call {
   /** The command that does it again. */
@@ -55,6 +56,15 @@ const calls: Record<ExperimentId, Call> = {
       // The first of the examination: half a minute less for five seeds.
       const questions = { ...dataOptions(demo), heldOut: 64 };
       await adalora({ modelDir: model, data: questions, ...adaloraSetting }, recorder);
+    },
+  },
+  mixture: {
+    command: 'npm run record',
+    async run({ mixture }, recorder, { model }) {
+      recorder.origin(['model.safetensors', 'tokenizer.json'].map((file) => join(model, file)), {
+        model, ...mixtureDefaults, families: [...mixtureDefaults.families],
+      });
+      recorder.result(await mixture(model, mixtureDefaults, (line) => recorder.line(line)));
     },
   },
   checkpointing: {

@@ -7,8 +7,8 @@ import { dropout } from '../tensor/dropout.ts';
 import { linear } from '../tensor/ops.ts';
 import { attach } from './adapter.ts';
 import type { PeftAdapter, PeftModel } from './adapter.ts';
-import { addLora, Lora, loraDefaults } from './lora.ts';
-import type { LoraFactors, LoraOptions } from './lora.ts';
+import { addLora, loraDefaults } from './lora.ts';
+import type { Lora, LoraFactors, LoraOptions } from './lora.ts';
 
 export interface AdaMixOptions extends LoraOptions {
   /** Adapters a layer, of which each pass draws one. */
@@ -39,20 +39,18 @@ export class AdaMix implements PeftAdapter {
   private readonly layers: ReadonlyMap<string, Mixture>;
 
   constructor(base: LlamaModel, readonly options: AdaMixOptions) {
-    const { experts, seed } = options;
+    const { experts } = options;
     if (!Number.isInteger(experts) || experts < 1) {
       throw new UserError(`--experts: ${experts} no es válido; se esperaba un entero de 1 o más (por ejemplo 4).`);
     }
-    const members = Array.from({ length: experts }, (_, m) =>
-      addLora(base, { ...options, seed: Random.for(seed, 'adamix', m).uint32() }).adapter);
-    this.average = new Lora(base, options, (_, shape) => new Float32Array(shape.reduce((a, b) => a * b, 1)));
-    const numbered = ({ name, values, shape }: Parameter, m: number) =>
-      new Parameter(name.replace(/\.weight$/, `.${m}.weight`), values, shape);
-    this.layers = new Map([...this.average.targets].map((path) => [path, {
-      a: members.map((member, m) => numbered(member.factors(path)!.a, m)),
-      b: members.map((member, m) => numbered(member.factors(path)!.b, m)),
-      average: this.average.factors(path)!,
-    }]));
+    this.average = addLora(base, options).adapter;
+    // All begin the same, as in the authors' code: the average of unlike random As would be of no use.
+    const copies = ({ name, values, shape }: Parameter) => Array.from({ length: experts }, (_, m) =>
+      new Parameter(name.replace(/\.weight$/, `.${m}.weight`), values.slice(), shape));
+    this.layers = new Map([...this.average.targets].map((path) => {
+      const average = this.average.factors(path)!;
+      return [path, { a: copies(average.a), b: copies(average.b), average }];
+    }));
     this.parameters = [...this.layers.values()].flatMap(({ a, b }) => [...a, ...b]);
   }
 

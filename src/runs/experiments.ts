@@ -44,6 +44,16 @@ export const experiments = {
     budget: 90,
     charts: { errors: 'Error de los pesos en NF4, FP4 e Int4, en desviaciones típicas, y perplejidad del modelo' },
   },
+  mixture: {
+    title: 'Un adapter por tarea, y cómo tenerlos todos',
+    file: 'demo/mixture.ts',
+    region: 'mixture',
+    budget: 120,
+    charts: {
+      matrix: 'Acierto de cada adapter en cada familia de preguntas',
+      routing: 'Qué adapter pesa más en cada token, según el router',
+    },
+  },
   sharding: {
     title: 'Reparto entre rangos, paso a paso',
     file: 'demo/sharding.ts',

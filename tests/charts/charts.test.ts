@@ -8,7 +8,9 @@ import { svg, text } from '../../src/charts/svg.ts';
 import { table } from '../../src/charts/table.ts';
 import { CODEBOOKS } from '../../src/quant/codebooks.ts';
 import type { RunRecord } from '../../src/runs/schema.ts';
-import { adaloraRecord, checkpointingRecord, quantizationRecord, readAll, record, shardingRecord } from '../deck/record.ts';
+import {
+  adaloraRecord, checkpointingRecord, mixtureRecord, quantizationRecord, readAll, record, shardingRecord,
+} from '../deck/record.ts';
 
 const parse = (html: string) => parseHTML(`<html><body>${html}</body></html>`).document;
 const rows = (html: string) => [...parse(html).querySelectorAll('tr')].map((row) => [...row.children].map((cell) => cell.textContent));
@@ -112,6 +114,26 @@ describe('bars', () => {
     const drawn = parse(charts.checkpointing!.peak!(checkpointingRecord(), ''));
     expect([...drawn.querySelectorAll('text')].map((one) => one.textContent))
       .toEqual(['sin recomputar', '120 MiB · 0,93 s/paso', 'recomputando', '30 MiB · 1,21 s/paso']);
+  });
+});
+
+describe('the mixture', () => {
+  const words = (html: string) => [...parse(html).querySelectorAll('text')].map((one) => one.textContent);
+
+  it('is a matrix of adapters by families, the best of each column set off, what is forgotten in words', () => {
+    const drawn = charts.mixture!.matrix!(mixtureRecord(), '');
+    expect(words(drawn)).toEqual([
+      'plurales', 'antónimos', 'todas', 'base', '0 %', '0 %', '0 %', 'solo plurales', '96 %', '0 %', '52 %',
+      'solo antónimos', '25 %', '80 %', '50 %', 'router', '92 %', '85 %', '89 %',
+    ]);
+    const bold = [...parse(drawn).querySelectorAll('[font-weight]')].map((one) => one.textContent);
+    expect(bold).toEqual(['96 %', '85 %', '89 %']);
+    expect(parse(drawn).querySelector('figcaption')!.textContent).toBe('Acierto exacto en 44 preguntas de examen. Olvido '
+      + 'medio: uno tras otro, 71,3 puntos; router, -0,5 puntos. Coste por token, sobre la base: un adapter, 1,10×.');
+  });
+
+  it('writes under each token the letter of the adapter that weighs most there', () => {
+    expect(words(charts.mixture!.routing!(mixtureRecord(), ''))).toEqual(['A · plurales', 'B · antónimos', 'El', 'A', ' plural', 'B']);
   });
 });
 

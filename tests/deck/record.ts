@@ -153,6 +153,23 @@ export const adaloraRecord = (changes: Partial<RunRecord> = {}): RunRecord => re
   ...changes,
 });
 
+export const mixtureRecord = (changes: Partial<RunRecord> = {}): RunRecord => record({
+  id: 'mixture', command: 'npm run record', events: [],
+  results: {
+    families: ['plurales', 'antónimos'], questions: [24, 20],
+    matrix: [
+      { name: 'base', matches: [0, 0], all: 0 }, { name: 'plurales', matches: [0.96, 0], all: 0.52 },
+      { name: 'antónimos', matches: [0.25, 0.8], all: 0.5 }, { name: 'router', matches: [0.92, 0.85], all: 0.89 },
+    ],
+    forgetting: { sequential: 71.25, router: -0.5 },
+    cost: [
+      { name: 'base', milliseconds: 0.5, relative: 1 }, { name: 'un adapter', milliseconds: 0.55, relative: 1.104 },
+    ],
+    routed: [{ tokens: ['El', ' plural'], weights: [[0.9, 0.1], [0.3, 0.7]] }],
+  },
+  ...changes,
+});
+
 export const shardingRecord = (changes: Partial<RunRecord> = {}): RunRecord => {
   const scheme = (name: string, ranks: number, bytes: number, psi: number) => ({
     name, ranks, held: { weights: bytes / 4, gradients: bytes / 4, optimizer: bytes / 2 }, expectedHeld: bytes,
@@ -188,7 +205,7 @@ export const benchRecord = (): RunRecord => record({
 /** All the runs that the deck embeds. */
 export const readAll: ReadRun = (id) => [
   record(), quantizationRecord(), checkpointingRecord(), peftRecord(), loraRecord(), practicesRecord(), shardingRecord(),
-  benchRecord(), adaloraRecord(),
+  benchRecord(), adaloraRecord(), mixtureRecord(),
 ].find((run) => run.id === id);
 
 /** The HTML of each slide, without Marp's own script, and its notes. */

@@ -1,0 +1,238 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs';
+import { encodeRecords, makeBatch } from '../src/data/batches.ts';
+import type { Example } from '../src/data/batches.ts';
+import { embeddedInstructions } from '../src/data/embedded.ts';
+import { loadTokenizer } from '../src/data/tokenizer.ts';
+import type { Tokenizer } from '../src/data/tokenizer.ts';
+import { formatNumber, formatPercent } from '../src/format.ts';
+import { inference } from '../src/model/llama.ts';
+import type { LlamaModel } from '../src/model/llama.ts';
+import { loadModel } from '../src/model/load.ts';
+import { addAdaMix } from '../src/peft/adamix.ts';
+import type { PeftModel } from '../src/peft/adapter.ts';
+import { combineAdapters, combineDefaults } from '../src/peft/combine.ts';
+import { loadAdapter, loadLora, saveAdapter } from '../src/peft/folder.ts';
+import { addLora } from '../src/peft/lora.ts';
+import { addRouter } from '../src/peft/router.ts';
+import { answerLogits } from '../src/train/gradients.ts';
+import { runJobs } from '../src/train/pool.ts';
+import type { Job } from '../src/train/pool.ts';
+import { train } from '../src/train/train.ts';
+
+export interface MixtureOptions {
+  /** Families of the embedded instructions: an adapter is trained for each. */
+  readonly families: readonly string[];
+  /** Steps, of eight examples each: of a family's adapter, of AdaMix on all of them, and of the router's gates. */
+  readonly steps: { readonly family: number; readonly adamix: number; readonly router: number };
+  /** Held-out questions of each family, at most. */
+  readonly questions: number;
+}
+
+export const mixtureDefaults: MixtureOptions = {
+  families: ['plurales', 'sumas', 'traducciones'],
+  steps: { family: 16, adamix: 24, router: 24 },
+  questions: 24,
+};
+
+/** Share of the questions of each family that are answered word for word. */
+type Matches = number[];
+
+export interface Routed {
+  /** What the tokens say, one after another: an answer. */
+  readonly tokens: readonly string[];
+  /** Of each token, the weight of each adapter, averaged over the layers. */
+  readonly weights: readonly (readonly number[])[];
+}
+
+export interface MixtureResult {
+  readonly families: readonly string[];
+  readonly questions: readonly number[];
+  /** By adapter: exact match on each family, and on all the questions. */
+  readonly matrix: readonly { readonly name: string; readonly matches: Matches; readonly all: number }[];
+  /** Points lost, on average, on a family once its own adapter had been trained on it. */
+  readonly forgetting: { readonly sequential: number; readonly router: number };
+  /** Milliseconds a token of a forward pass, and that over the base's. */
+  readonly cost: readonly { readonly name: string; readonly milliseconds: number; readonly relative: number }[];
+  readonly routed: readonly Routed[];
+}
+
+type Place = MixtureOptions & { readonly modelDir: string; readonly folder: string };
+
+/**
+ * Slide 6: an adapter a family, and how to have them all: one after another in the same adapter, merged, mixed by
+ * AdaMix, or behind a router. Trainings go side by side.
+ */
+export async function mixture(
+  modelDir: string, options: MixtureOptions, show: (line: string) => void,
+): Promise<MixtureResult> {
+  const { families } = options;
+  const folder = mkdtempSync(join(tmpdir(), 'mezcla-'));
+  const place: Place = { ...options, modelDir, folder };
+  const matches = new Map<string, Matches>();
+  const job = (name: string, run: string, more: object = {}): Job =>
+    ({ name, module: import.meta.url, run, options: { ...place, ...more } as never });
+  const run = async (jobs: Job[]) => {
+    for await (const { result, seconds } of runJobs<Record<string, Matches>>(jobs)) {
+      for (const [name, found] of Object.entries(result)) {
+        matches.set(name, found);
+        show(`${name}: ${families.map((family, i) => `${family} ${formatPercent(found[i]!)}`).join(', ')}`);
+      }
+      show(`  (${formatNumber(seconds, 1)} s)`);
+    }
+  };
+  try {
+    await run([job('AdaMix', 'adamix'), ...families.map((family, i) => job(family, 'specialist', { family: i }))]);
+    await run([job('uno tras otro', 'sequential'), job('router', 'router'), job('fusiones', 'merges')]);
+    const { tokenizer, questions } = load(place);
+    const counts = questions.map(({ length }) => length);
+    const overall = (found: Matches) => mean(found.flatMap((share, i) => Array<number>(counts[i]!).fill(share)));
+    // The last family that the adapter saw it has had no time to forget.
+    const lost = (name: string, upTo: number) => mean(families.slice(0, upTo).map((family, i) =>
+      100 * (matches.get(family)![i]! - matches.get(name)![i]!)));
+    return {
+      families, questions: counts,
+      matrix: ['base', ...families, 'uno tras otro', 'fusión cat', 'fusión ties', 'AdaMix', 'router'].map((name) =>
+        ({ name, matches: matches.get(name)!, all: overall(matches.get(name)!) })),
+      forgetting: {
+        sequential: lost('uno tras otro', families.length - 1), router: lost('router', families.length),
+      },
+      cost: costs(place, makeBatch(questions.flat().slice(0, 8), tokenizer.padId)),
+      routed: route(place, questions.map(([first]) => first!), tokenizer),
+    };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** An adapter for one family. */
+export async function specialist({ family, ...place }: Place & { family: number }): Promise<Record<string, Matches>> {
+  const { base, learn, examine } = load(place);
+  const found: Record<string, Matches> = family === 0 ? { base: examine(base) } : {};
+  const model = addLora(base, lora);
+  await learn(model, [family], place.steps.family);
+  saveAdapter(model, folderOf(place, family), { baseModel: place.modelDir });
+  return { ...found, [place.families[family]!]: examine(base) };
+}
+
+/** The first family's adapter, trained on the second, then on the third. */
+export async function sequential(place: Place): Promise<Record<string, Matches>> {
+  const { base, learn, examine } = load(place);
+  const model = loadAdapter(base, folderOf(place, 0));
+  for (let family = 1; family < place.families.length; family++) await learn(model, [family], place.steps.family);
+  return { 'uno tras otro': examine(base) };
+}
+
+/** The adapters as one, without more training. */
+export function merges(place: Place): Record<string, Matches> {
+  const { base, examine } = load(place);
+  const experts = place.families.map((_, i) => loadLora(base, folderOf(place, i)));
+  const weights = experts.map(() => 1);
+  return Object.fromEntries((['cat', 'ties'] as const).map((combination) => {
+    combineAdapters(base, experts, combination, { ...combineDefaults, weights });
+    return [`fusión ${combination}`, examine(base)];
+  }));
+}
+
+/** Several adapters a layer, trained on all the families at once and averaged. */
+export async function adamix(place: Place): Promise<Record<string, Matches>> {
+  const { base, learn, examine } = load(place);
+  const model = addAdaMix(base, { ...lora, experts: 4 });
+  await learn(model, place.families.map((_, i) => i), place.steps.adamix);
+  return { AdaMix: examine(base) };
+}
+
+export async function router(place: Place): Promise<Record<string, Matches>> {
+  const { base, learn, examine } = load(place);
+  // #region mixture
+  const experts = place.families.map((_, i) => loadLora(base, folderOf(place, i)));
+  const model = addRouter(base, experts); // adapters y base, congelados: solo aprenden las puertas
+  await learn(model, place.families.map((_, i) => i), place.steps.router, 0.01);
+  saveAdapter(model, folderOf(place, 'router'), { baseModel: place.modelDir });
+  // #endregion
+  return { router: examine(base) };
+}
+
+const lora = { r: 8, alpha: 8, dropout: 0, seed: 42 };
+
+function folderOf({ folder }: Place, adapter: number | string): string {
+  return join(folder, String(adapter));
+}
+
+/** The base in 4 bits, the questions of each family, and what a job does with them. */
+function load({ modelDir, families, questions: limit }: Place) {
+  const tokenizer = loadTokenizer(modelDir);
+  const { train: records, heldOut } = embeddedInstructions();
+  const encode = (from: typeof records) => families.map((family) =>
+    encodeRecords(from.filter((record) => record.family === family), tokenizer, { template: 'es', maxLength: 256 }).examples);
+  const [examples, questions] = [encode(records), encode(heldOut).map((asked) => asked.slice(0, limit))];
+  return {
+    base: loadModel(modelDir, { loadIn4bit: true }), tokenizer, questions,
+    /** Trains on as many examples of each family as the steps take. */
+    learn: async (model: PeftModel, chosen: readonly number[], steps: number, learningRate = 3e-3): Promise<void> => {
+      const of = Math.ceil(8 * steps / chosen.length);
+      const drawn = chosen.flatMap((family) => examples[family]!.slice(0, of)).slice(0, 8 * steps);
+      for await (const _ of train(model, { tokenizer, train: drawn, heldOut: [] }, { batchSize: 8, learningRate }));
+    },
+    examine: (model: LlamaModel): Matches => questions.map((asked) => exactMatch(model, asked, tokenizer.padId)),
+  };
+}
+
+/** Greedy generation gives an answer word for word where each of its tokens is the likeliest after the true ones. */
+function exactMatch(model: LlamaModel, questions: readonly Example[], padId: number): number {
+  const batch = makeBatch(questions, padId);
+  const likeliest = tf.tidy(() => answerLogits(model, batch, inference).argMax(1).dataSync());
+  const rows = [...batch.labels.keys()].filter((row) => batch.labels[row]! >= 0);
+  const missed = new Set(rows.filter((row, i) => likeliest[i] !== batch.labels[row])
+    .map((row) => Math.floor(row / batch.seqLength)));
+  return 1 - missed.size / questions.length;
+}
+
+/** A forward pass of each, in turn, so that a slow moment of the machine touches all. */
+function costs(place: Place, batch: ReturnType<typeof makeBatch>): MixtureResult['cost'] {
+  const { base } = load(place);
+  const tokens = batch.tokens.length;
+  const ways = {
+    'base': undefined,
+    'un adapter': loadAdapter(base, folderOf(place, 0)).adapter, // AdaMix, averaged, is no more than this
+    'router': loadAdapter(base, folderOf(place, 'router')).adapter,
+  };
+  const times = new Map(Object.keys(ways).map((name) => [name, [] as number[]]));
+  for (let i = 0; i < 8; i++) {
+    for (const [name, adapter] of Object.entries(ways)) {
+      base.adapter = adapter;
+      const began = performance.now();
+      tf.tidy(() => answerLogits(base, batch, inference).dataSync());
+      if (i > 0) times.get(name)!.push((performance.now() - began) / tokens); // the first of each warms up
+    }
+  }
+  const of = (name: string) => times.get(name)!;
+  return Object.keys(ways).map((name) => ({
+    name, milliseconds: median(of(name)), relative: median(of(name).map((time, i) => time / of('base')[i]!)),
+  }));
+}
+
+/** What the router weighs on each token of some answers. */
+function route(place: Place, examples: readonly Example[], tokenizer: Tokenizer): Routed[] {
+  const { base } = load(place);
+  const { adapter } = loadAdapter(base, folderOf(place, 'router')) as PeftModel<ReturnType<typeof addRouter>['adapter']>;
+  const { length: experts } = place.families;
+  return examples.map((example) => {
+    const batch = makeBatch([example], tokenizer.padId);
+    const sums = Array.from({ length: batch.seqLength }, () => new Float64Array(experts));
+    adapter.observer = (_, weights) => weights.forEach((weight, i) => {
+      sums[Math.floor(i / experts)]![i % experts]! += weight / adapter.targets.size;
+    });
+    tf.tidy(() => answerLogits(base, batch, inference).dataSync());
+    const answer = [...example.tokens.keys()].slice(example.promptLength, -1); // without the end token
+    return {
+      tokens: answer.map((i) => tokenizer.decode([example.tokens[i]!])),
+      weights: answer.map((i) => Array.from(sums[i]!, (weight) => Math.round(weight * 1000) / 1000)),
+    };
+  });
+}
+
+const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
+const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
