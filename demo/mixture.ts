@@ -32,8 +32,8 @@ export interface MixtureOptions {
 }
 
 export const mixtureDefaults: MixtureOptions = {
-  families: ['plurales', 'sumas', 'traducciones'],
-  steps: { family: 16, adamix: 24, router: 24 },
+  families: ['capitales', 'sumas', 'traducciones'],
+  steps: { family: 16, adamix: 24, router: 32 },
   questions: 24,
 };
 
