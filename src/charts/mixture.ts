@@ -37,10 +37,14 @@ export function matrixChart(
   };
   const single = (name: string) => families.indexOf(name);
   const total = questions.reduce((sum, count) => sum + count, 0);
+  // A paper's method that does worse here than a single adapter is not left without a word.
+  const [adamix, alone] = [matrix.find(({ name }) => name === 'AdaMix'), matrix.filter(({ name }) => single(name) >= 0)];
+  const falls = adamix && adamix.all < Math.max(...alone.map(({ all }) => all));
   const points = (lost: number) => `${formatNumber(lost, 1, true)} puntos`;
   const words = `Acierto exacto en ${total} preguntas de examen. Olvido medio: uno tras otro, `
     + `${points(forgetting.sequential)}; router, ${points(forgetting.router)}. Coste por token, sobre la base: `
-    + `${cost.slice(1).map(({ name, relative }) => `${name}, ${formatNumber(relative, 2, true)}×`).join('; ')}.`;
+    + `${cost.slice(1).map(({ name, relative }) => `${name}, ${formatNumber(relative, 2, true)}×`).join('; ')}.`
+    + (falls ? ' AdaMix, con tan pocos pasos, no llega aquí al mejor adapter suelto.' : '');
   return svg(width, head + row * matrix.length, alt,
     ...[...families, 'todas'].map((family, j) =>
       text(left + (j + 0.5) * column, 22, family, { 'fill': colors[j < families.length ? j : -1] ?? palette.text, 'font-size': 19 })),

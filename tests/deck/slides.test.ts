@@ -150,7 +150,7 @@ describe('the talk', () => {
     const cited = slides.map(({ html }) => /<blockquote>.*et al\./s.test(html));
     expect(cited).toEqual([false, true, true, true, true, true, true, true, false, false]);
     const measured = slides.map(({ html }) => html.includes('class="procedencia"'));
-    expect(measured).toEqual([false, true, true, true, false, false, true, true, false, true]);
+    expect(measured).toEqual([false, true, true, true, false, true, true, true, false, true]);
   });
 });
 
