@@ -175,7 +175,8 @@ describe('the memory', () => {
 });
 
 describe('AdaLoRA and IA3', () => {
-  const words = (html: string, selector: string) => [...parse(html).querySelectorAll(selector)].map((one) => one.textContent);
+  const words = (html: string, selector: string) =>
+    [...parse(html).querySelectorAll(selector)].map((one) => one.textContent);
 
   it('a cell a matrix, with the rank that it ends with; the least and the most are told', () => {
     const drawn = charts.adalora!.ranks!(adaloraRecord(), '');

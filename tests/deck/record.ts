@@ -204,8 +204,8 @@ export const benchRecord = (): RunRecord => record({
 
 /** All the runs that the deck embeds. */
 export const readAll: ReadRun = (id) => [
-  record(), quantizationRecord(), checkpointingRecord(), peftRecord(), loraRecord(), practicesRecord(), shardingRecord(),
-  benchRecord(), adaloraRecord(), mixtureRecord(),
+  record(), quantizationRecord(), checkpointingRecord(), peftRecord(), loraRecord(), practicesRecord(),
+  shardingRecord(), benchRecord(), adaloraRecord(), mixtureRecord(),
 ].find((run) => run.id === id);
 
 /** The HTML of each slide, without Marp's own script, and its notes. */

@@ -77,7 +77,10 @@ describe('the trainings of slide 9', () => {
 
   it('tell losses and looks, and a batch in halves learns the same', async () => {
     const of = async (training: object) =>
-      trained({ ...setting(), examples: 8, lora: { r: 2 }, training: { steps: 2, validateEvery: 1, learningRate: 0.01, ...training } });
+      trained({
+        ...setting(), examples: 8, lora: { r: 2 },
+        training: { steps: 2, validateEvery: 1, learningRate: 0.01, ...training },
+      });
     const whole = await of({ batchSize: 8 });
     const halves = await of({ batchSize: 4, accumulation: 2 });
     expect(whole.looks.map(({ step }) => step)).toEqual([1, 2]);

@@ -46,7 +46,8 @@ describe('AdaLoRA', () => {
     const path = 'model.layers.0.self_attn.q_proj';
     const x = Array.from({ length: 8 }, (_, i) => Math.sin(i));
     const expected = Array.from({ length: 8 }, (_, row) => [0, 1, 2].reduce((sum, i) =>
-      sum + b![row * 3 + i]! * e![i]! * x.reduce((dot, value, j) => dot + a![i * 8 + j]! * value, 0), 0) * 6 / (3 + 1e-5));
+      sum + b![row * 3 + i]! * e![i]! * x.reduce((dot, value, j) => dot + a![i * 8 + j]! * value, 0), 0)
+      * 6 / (3 + 1e-5));
     const change = tf.tidy(() => {
       const zero = (x: tf.Tensor2D) => tf.zeros<tf.Rank.R2>([x.shape[0], 8]);
       return [...adapter.apply(path, tf.tensor2d([x]), zero, inference).dataSync()];
