@@ -159,7 +159,8 @@ function backwardByBlocks(
     }, dx);
     let found: Tensor[];
     if (graphs) {
-      found = graphs.run(blockCall('backward', i, [input, dx!]), () => again().gradients);
+      const name = passOn ? 'backward' : 'first backward'; // which gives one gradient less: another graph
+      found = graphs.run(blockCall(name, i, [input, dx!]), () => again().gradients);
     } else {
       const { value, gradients } = again();
       if (i === joined) loss = value.dataSync()[0]!;
