@@ -24,7 +24,7 @@ const letterOf = (adapter: number) => 'ABCD'[adapter] ?? '?';
 export function matrixChart(
   { families, questions, matrix, forgetting, cost }: z.infer<typeof accuracies>, alt: string,
 ): string {
-  const [left, row, head] = [176, 38, 34];
+  const [left, row, head] = [176, 36, 34];
   const width = 600;
   const column = (width - left) / (families.length + 1);
   const best = (of: (line: typeof matrix[number]) => number) => Math.max(...matrix.map(of));

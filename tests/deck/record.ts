@@ -87,7 +87,10 @@ export const peftRecord = (): RunRecord => record({
       { ...cost('full fine-tuning', 3_672_320, 1.6e8), loss: 0.1, exactMatch: 0.8 },
       { ...cost('LoRA', 278_528, 9e7), loss: 0.2, exactMatch: 0.7 },
     ],
-    at7B: [cost('full fine-tuning', 6_738_415_616, 1.2e11), cost('IA3', 614_400, 1.5e10)],
+    at7B: [
+      cost('full fine-tuning', 6_738_415_616, 1.2e11), cost('LoRA', 39_976_960, 1.6e10), cost('IA3', 614_400, 1.5e10),
+      cost('QLoRA', 39_976_960, 6e9),
+    ],
   },
 });
 
@@ -95,13 +98,13 @@ export const loraRecord = (): RunRecord => record({
   id: 'lora', command: 'npm run record', events: [],
   results: {
     base: { loss: 1.05, exactMatch: 0.01 },
-    ranks: [1, 4, 16, 64].map((r) => (
+    ranks: [1, 2, 4, 8, 16, 32, 64].map((r) => (
       { method: 'lora', r, parameters: 17_408 * r, loss: 0.24 - r / 1000, exactMatch: 0.4 })),
     variants: ['rslora', 'dora'].map((method) => (
       { method, r: 16, parameters: 278_528, loss: 0.2, exactMatch: 0.45 })),
     full: { loss: 0.15, exactMatch: 0.7, parameters: 3_672_320 },
     truncated: [1, 4, 16, 64, 256].map((r) => ({ r, loss: 0.8 - r / 500, exactMatch: 0.1 })),
-    energy: [1, 16, 256].map((r) => ({ r, update: Math.min(1, 0.3 + r / 40), random: r / 256 })),
+    energy: [1, 4, 8, 16, 32, 64, 256].map((r) => ({ r, update: Math.min(1, 0.3 + r / 40), random: r / 256 })),
     difference: 2e-7,
     latency: {
       rounds: 60, tokens: 20, milliseconds: { base: 10, merged: 10.1, unmerged: 16 },

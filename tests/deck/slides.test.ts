@@ -148,9 +148,9 @@ describe('the talk', () => {
 
   it('cites a paper wherever it gives its figures, and its own runs wherever it gives theirs', () => {
     const cited = slides.map(({ html }) => /<blockquote>.*et al\./s.test(html));
-    expect(cited).toEqual([false, true, true, true, true, true, true, true, false, false]);
+    expect(cited).toEqual(slides.map((_, i) => i > 0 && i < slides.length - 1));
     const measured = slides.map(({ html }) => html.includes('class="procedencia"'));
-    expect(measured).toEqual([false, true, true, true, false, true, true, true, false, true]);
+    expect(measured).toEqual(slides.map((_, i) => i > 0));
   });
 });
 
