@@ -3,24 +3,20 @@ import { rect, svg, text } from './svg.ts';
 
 /** W, frozen, plus the product of two thin matrices, which learn. */
 export function loraDiagram(alt: string): string {
-  const [size, r, top] = [184, 34, 46];
+  const [width, height, r, top] = [172, 72, 24, 2];
   const frozen = { 'fill': palette.panel, 'stroke': palette.quiet, 'stroke-width': 2 };
   const learns = { fill: palette.learns };
-  const blue = { fill: palette.learns };
-  const quiet = { fill: palette.quiet };
-  const [b, a] = [size + 62, size + 62 + r + 46];
-  const middle = top + size / 2;
-  return svg(516, 274, alt,
-    rect(2, top, size, size, { ...frozen, rx: 4 }),
-    text(2 + size / 2, middle + 14, 'W', { 'font-size': 44 }),
-    text(2 + size / 2, top + size + 34, 'd × k · congelada', quiet),
-    text(size + 33, middle + 14, '+', { 'font-size': 40 }),
-    rect(b, top, r, size, { ...learns, rx: 4 }),
-    text(b + r / 2, top - 16, 'B', { ...blue, 'font-size': 34 }),
-    text(b + r / 2, top + size + 34, 'd × r', blue),
-    text(b + r + 23, middle + 12, '·', { 'font-size': 44 }),
-    rect(a, middle - r / 2, size, r, { ...learns, rx: 4 }),
-    text(a + size / 2, middle - r / 2 - 16, 'A', { ...blue, 'font-size': 34 }),
-    text(a + size / 2, middle + r / 2 + 34, 'r × k, con r ≪ d, k', blue),
-    text(516, top + size + 34, 'solo esto se entrena', { ...blue, 'text-anchor': 'end' }));
+  const [b, a] = [width + 74, width + 74 + r + 60];
+  const [middle, below] = [top + height / 2, top + height + 28];
+  return svg(534, 108, alt,
+    rect(2, top, width, height, { ...frozen, rx: 4 }),
+    text(2 + width / 2, middle + 13, 'W', { 'font-size': 34 }),
+    text(2 + width / 2, below, 'd × k · congelada', { fill: palette.quiet }),
+    text((2 + width + b) / 2, middle + 12, '+', { 'font-size': 36 }),
+    rect(b, top, r, height, { ...learns, rx: 4 }),
+    text(b + r / 2, below, 'B · d × r', learns),
+    text((b + r + a) / 2, middle + 12, '·', { 'font-size': 44 }),
+    rect(a, middle - r / 2, width, r, { ...learns, rx: 4 }),
+    text(a + width / 2, middle + r / 2 + 26, 'A · r × k', learns),
+    text(534, below, 'solo esto se entrena', { ...learns, 'text-anchor': 'end' }));
 }

@@ -34,7 +34,7 @@ const talk: { title: string; states: string[]; note: string }[] = [
       'LoRA inserta matrices de bajo rango (B·A) en capas lineales del Transformer y solo entrena esas matrices.',
       'La intuición: la actualización óptima suele tener bajo «rango intrínseco», por lo que bastan pocos grados de libertad para adaptar el modelo.',
       'LoRA logra calidad on-par con full fine-tune con ~10\u202f000× menos parámetros entrenables y sin latencia extra en inferencia.',
-      'Hu et al., 2021', '73,8 / 89,5', '73,4 / 91,7', 'baja de 2,40 a 0,24 sin tocar W',
+      'Hu et al., 2021', '73,8 / 89,5', '73,4 / 91,7',
     ],
     note: 'Recomendar iniciar con r=8–16, target_modules=["q_proj","v_proj"] y ajustar según tarea.',
   },
