@@ -14,7 +14,7 @@ export function ranksMap({ r, ranks }: z.infer<typeof rankResults>, alt: string)
   const modules = [...new Set(ranks.map(({ module }) => module))];
   const layers = [...new Set(ranks.map(({ layer }) => layer))];
   const most = Math.max(...ranks.map(({ rank }) => rank));
-  const [left, top, width, height] = [74, 28, 64, 32];
+  const [left, top, width, height] = [74, 28, 448 / modules.length, 32];
   const sorted = [...ranks].sort((a, b) => a.rank - b.rank);
   const words = `LoRA da ${formatNumber(r)} a cada matriz; AdaLoRA, de ${formatNumber(sorted[0]!.rank, 1)} `
     + `(${nameOf(sorted[0]!)}) a ${formatNumber(sorted.at(-1)!.rank, 1)} (${nameOf(sorted.at(-1)!)}).`;

@@ -76,7 +76,10 @@ export function routingChart({ families, routed }: z.infer<typeof routing>, alt:
       if (x + room > width) [x, y] = [0, y + line];
       const weight = Math.max(...weights[i]!);
       const adapter = weights[i]!.indexOf(weight);
-      const words = { 'text-anchor': 'start', 'font-size': size, 'font-family': 'var(--mono)', 'xml:space': 'preserve' };
+      const words = {
+        'text-anchor': 'start', 'font-size': size, 'font-family': 'var(--mono)', 'xml:space': 'preserve',
+        'lang': 'zxx', // pieces of words
+      };
       drawn.push(
         text(x, y + 17, written, words),
         rect(x + 1, y + 23, room - 2, 1 + 7 * weight, { fill: colors[adapter]! }),

@@ -102,6 +102,7 @@ export function overfittingChart({ overfitting: o }: Overfitting, alt: string): 
       end(o.dropped, `dropout ${formatNumber(o.dropout, 2)}`, palette.green, over ? 18 : -16),
       ...(o.stopped ? [Plot.text([o.stopped], {
         x: 'step', frameAnchor: 'top', dy: -18, text: () => 'early stopping', fill: palette.measured,
+        textAnchor: o.stopped.step > o.training.length * 0.8 ? 'end' : 'middle',
       })] : []),
       Plot.text([{ step: o.training.length, loss: o.training.at(-1)! }], {
         x: 'step', y: 'loss', text: () => 'entreno', fill: palette.quiet, textAnchor: 'end', dy: -14,

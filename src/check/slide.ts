@@ -21,14 +21,14 @@ export const at = (page: Page, what: string): string => `diapositiva ${page.numb
 
 /**
  * What a slide says in Spanish, piece by piece: its text, its notes and what its pictures are called. Not code, nor
- * formulas, nor where its figures come from, which names machines and commands.
+ * formulas, nor where its figures come from, which names machines and commands, nor what is marked as no language's.
  */
 export function spoken({ document, notes }: Page): string[] {
   const pieces: string[] = [...notes];
   const read = (node: Node) => {
     if (node.nodeType === 3) {
       pieces.push(node.textContent ?? '');
-    } else if (node.nodeType === 1 && !(node as Element).matches('code, pre, style, script, .procedencia')) {
+    } else if (node.nodeType === 1 && !(node as Element).matches('code, pre, style, script, .procedencia, [lang=zxx]')) {
       const label = (node as Element).getAttribute('aria-label') ?? (node as Element).getAttribute('alt');
       if (label) pieces.push(label);
       node.childNodes.forEach(read);

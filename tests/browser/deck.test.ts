@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { openDeck, overflowFaults } from '../../src/check/browser.ts';
 import { sizes } from '../../src/deck/look.ts';
 import type { ReadRun } from '../../src/deck/provenance.ts';
-import { checkpointingRecord, quantizationRecord, record } from '../deck/record.ts';
+import { readAll } from '../deck/record.ts';
 import { executable, launch, why } from './chromium.ts';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 }); // a browser on a busy machine
@@ -49,9 +49,9 @@ describe.skipIf(!executable)(`the deck in Chromium${why}`, () => {
 
   const long = 'Intel(R) Xeon(R) Platinum 8488C CPU @ 2.40GHz';
   const stale: ReadRun = (id) => {
-    const run = [record(), quantizationRecord({ startedAt: '2026-09-30T00:00:00Z' }), checkpointingRecord()].find((one) => one.id === id)!;
+    const run = readAll(id)!;
     const machine = { ...run.provenance.machine, cpu: long, cores: 128 };
-    return { ...run, provenance: { ...run.provenance, machine, dirty: true, inputs: [{ path: 'nowhere', sha256: '' }] } };
+    return { ...run, startedAt: '2026-09-30T00:00:00Z', provenance: { ...run.provenance, machine, dirty: true, inputs: [{ path: 'nowhere', sha256: '' }] } };
   };
 
   it.each<[string, ReadRun | undefined]>([

@@ -70,7 +70,7 @@ describe('without a terminal', () => {
 
   it('shows each evaluation', () => {
     expect(lines).toContain('Antes: pérdida 4,500, perplejidad 90,02, acierto exacto 0 % de 300 preguntas');
-    expect(lines).toContain('Paso 10: pérdida 2,250, perplejidad 9,488, acierto exacto 50 % de 300 preguntas');
+    expect(lines).toContain('  validación en el paso 10: pérdida 2,250, perplejidad 9,488, acierto exacto 50 % de 300 preguntas');
     expect(lines).toContain('Después: pérdida 0,123, perplejidad 1,131, acierto exacto 81,4 % de 300 preguntas');
   });
 
