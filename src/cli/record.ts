@@ -1,12 +1,14 @@
 import { join } from 'node:path';
+import { experimentIds } from '../runs/experiments.ts';
 import { runsFolder, writeRun } from '../runs/store.ts';
 import { backendOption } from './flags.ts';
 import { runCommand } from './main.ts';
-import { helpText, parseOptions, toggle } from './options.ts';
+import { choice, helpText, optional, parseOptions, toggle } from './options.ts';
 import { createScreen } from './screen.ts';
 import { walk } from './walk.ts';
 
 const options = {
+  only: optional('only', 'ID', `mide solo uno: ${experimentIds.join(', ')}`, choice(...experimentIds), 'todos'),
   backend: backendOption,
   help: toggle('help', 'esta ayuda'),
 };
@@ -20,7 +22,7 @@ await runCommand(async () => {
   }
   const screen = createScreen();
   try {
-    for await (const { id, record } of walk(flags.backend, (event) => screen.show(event))) {
+    for await (const { id, record } of walk(flags.backend, (event) => screen.show(event), flags.only && [flags.only])) {
       writeRun(record);
       screen.line(`Guardado en «${join(runsFolder, id)}.json»\n`);
     }

@@ -9,14 +9,14 @@ import type { BackendName } from '../tensor/backend.ts';
 import { experimentCommand } from './rehearsal.ts';
 
 /**
- * Runs every experiment, one after another, each in a process of its own, as the talk does: memories do not add up.
+ * Runs experiments, one after another, each in a process of its own, as the talk does: memories do not add up.
  * @param show hears each event
  * @throws UserError if one fails
  */
 export async function* walk(
-  backend: BackendName | undefined, show: (event: TimedEvent) => void,
+  backend: BackendName | undefined, show: (event: TimedEvent) => void, ids: readonly ExperimentId[] = experimentIds,
 ): AsyncGenerator<{ readonly id: ExperimentId; readonly record: RunRecord }, void, undefined> {
-  for (const id of experimentIds) {
+  for (const id of ids) {
     const events: TimedEvent[] = [];
     let header: RunHeader | undefined;
     const program = new Program(experimentCommand(backend));
