@@ -200,7 +200,7 @@ function costs(place: Place, batch: ReturnType<typeof makeBatch>): MixtureResult
     'router': loadAdapter(base, folderOf(place, 'router')).adapter,
   };
   const times = new Map(Object.keys(ways).map((name) => [name, [] as number[]]));
-  for (let i = 0; i < 8; i++) {
+  for (let i = 0; i < 16; i++) {
     for (const [name, adapter] of Object.entries(ways)) {
       base.adapter = adapter;
       const began = performance.now();
