@@ -5,7 +5,7 @@ import { loadModel } from '../src/model/load.ts';
 import { AdaLora } from '../src/peft/adalora.ts';
 import { addAdapter, methods } from '../src/peft/methods.ts';
 import { trainableParameters } from '../src/peft/trainable.ts';
-import type { Recorder } from '../src/runs/recorder.ts';
+import type { Tell } from '../src/runs/recorder.ts';
 import { meanLoss } from '../src/train/evaluate.ts';
 import { runJobs } from '../src/train/pool.ts';
 import { train } from '../src/train/train.ts';
@@ -66,7 +66,7 @@ export async function trained(
 }
 
 /** Slide 5: AdaLoRA against LoRA of the same final rank, and IA3, from several seeds. */
-export async function adalora(setting: AdaloraSetting, tell: Pick<Recorder, 'line' | 'result'>): Promise<void> {
+export async function adalora(setting: AdaloraSetting, tell: Tell): Promise<void> {
   const { seeds, r, steps } = setting;
   // Seed by seed, so that a run that is stopped has compared like with like.
   const jobs = Array.from({ length: seeds }, (_, i) => i + 1).flatMap((seed) => wayNames.map((method) => ({

@@ -1,14 +1,15 @@
 import { loadInstructions } from '../src/data/load.ts';
 import type { DataOptions } from '../src/data/load.ts';
-import { makeBatch } from '../src/data/batches.ts';
+import { answerTokens, makeBatch } from '../src/data/batches.ts';
 import type { Batch, Example } from '../src/data/batches.ts';
 import { formatBytes, formatNumber, formatPercent } from '../src/format.ts';
 import { weightShapes } from '../src/model/config.ts';
 import { LlamaModel } from '../src/model/llama.ts';
-import { loadModel, openModel } from '../src/model/load.ts';
-import { Parameter } from '../src/model/weights.ts';
+import { loadModel } from '../src/model/load.ts';
 import type { PeftModel } from '../src/peft/adapter.ts';
 import { addLora } from '../src/peft/lora.ts';
+import { unfreeze } from '../src/peft/trainable.ts';
+import { median } from '../src/statistics.ts';
 import { TensorMemory } from '../src/tensor/memory.ts';
 import { lossAndGradients } from '../src/train/gradients.ts';
 
@@ -62,10 +63,9 @@ export async function checkpointing(
   const model = addLora(loadModel(modelDir, { loadIn4bit: true }));
   const { tokenizer, train } = await loadInstructions(modelDir, data);
   const batch = makeBatch(train.slice(0, batchSize), tokenizer.padId);
-  const answerTokens = batch.labels.filter((label) => label >= 0).length;
   const memory = new TensorMemory();
   const pass = { training: true, seed: 42 };
-  const scale = 1 / answerTokens;
+  const scale = 1 / answerTokens([batch]);
 
   // #region checkpointing
   const step = (checkpointing: boolean) => {
@@ -89,7 +89,6 @@ export async function checkpointing(
     }
   }
   memory.close();
-  const median = (values: number[]) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
   const cost = (results: ReturnType<typeof step>[]): StepCost => ({
     peakBytes: Math.max(...results.map(({ peakBytes }) => peakBytes)),
     secondsPerStep: median(results.map(({ seconds }) => seconds)),
@@ -168,7 +167,7 @@ function deepened(base: LlamaModel, layers: number): LlamaModel {
 function costOf(
   model: PeftModel, micros: readonly Batch[], way: { checkpointing: boolean; segment?: number },
 ): StepCost & { readonly loss: number } {
-  const answerTokens = micros.reduce((sum, { labels }) => sum + labels.filter((label) => label >= 0).length, 0);
+  const scale = 1 / answerTokens(micros);
   const memory = new TensorMemory();
   const step = () => {
     memory.resetPeak();
@@ -176,7 +175,7 @@ function costOf(
     let loss = 0;
     for (const batch of micros) {
       const pass = { training: true, seed: 42 };
-      const result = lossAndGradients(model, batch, { ...way, pass, scale: 1 / answerTokens });
+      const result = lossAndGradients(model, batch, { ...way, pass, scale });
       loss += result.loss;
       result.gradients.forEach((gradient) => gradient.dispose());
     }
@@ -190,20 +189,13 @@ function costOf(
 
 /** The gradient of every weight, in float32. */
 function wholeGradients(modelDir: string, batch: Batch): Float32Array[] {
-  const saved = openModel(modelDir);
-  const { config } = saved;
-  const parameters = [...weightShapes(config)].flatMap(([name, shape]) => {
-    const weight = saved.load(name);
-    return 'packed' in weight ? [] : [new Parameter(name, weight.values(), shape)];
-  });
-  const base = new LlamaModel(config, new Map(parameters.map((parameter) => [parameter.name, parameter])));
-  const scale = 1 / batch.labels.filter((label) => label >= 0).length;
-  const { gradients } = lossAndGradients({ base, parameters }, batch, {
-    pass: { training: true, seed: 42 }, scale, checkpointing: true,
+  const model = unfreeze(loadModel(modelDir));
+  const { gradients } = lossAndGradients(model, batch, {
+    pass: { training: true, seed: 42 }, scale: 1 / answerTokens([batch]), checkpointing: true,
   });
   const values = gradients.map((gradient) => gradient.dataSync<'float32'>().slice());
   gradients.forEach((gradient) => gradient.dispose());
-  base.dispose();
+  model.base.dispose();
   return values;
 }
 

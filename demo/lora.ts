@@ -16,6 +16,7 @@ import { matrix, spectrum } from '../src/peft/svd.ts';
 import { trainableParameters, unfreeze } from '../src/peft/trainable.ts';
 import { Random } from '../src/random.ts';
 import type { Tell } from '../src/runs/recorder.ts';
+import { mean, median } from '../src/statistics.ts';
 import { score } from '../src/train/evaluate.ts';
 import type { Scores } from '../src/train/evaluate.ts';
 import { runJobs } from '../src/train/pool.ts';
@@ -129,8 +130,6 @@ function energyOf(values: Float64Array, r: number): number {
   return sum(values.subarray(0, r)) / sum(values);
 }
 
-const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
-
 /** Slide 3: rank against loss, the rank of a full update, and an adapter that costs nothing once merged. */
 export async function lora(setting: LoraSetting, tell: Tell): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'lora-'));
@@ -209,9 +208,4 @@ async function merged({ modelDir, data, rounds }: LoraSetting, folder: string, t
   tell.line(`Latencia sobre la base: fusionado × ${formatNumber(latency.mergedOverBase, 3, true)}, `
     + `sin fusionar × ${formatNumber(latency.unmergedOverBase, 3, true)}`);
   tell.result({ difference, latency });
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return (sorted[Math.floor((sorted.length - 1) / 2)]! + sorted[Math.ceil((sorted.length - 1) / 2)]!) / 2;
 }

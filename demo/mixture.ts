@@ -17,6 +17,8 @@ import { combineAdapters, combineDefaults } from '../src/peft/combine.ts';
 import { loadAdapter, loadLora, saveAdapter } from '../src/peft/folder.ts';
 import { addLora } from '../src/peft/lora.ts';
 import { addRouter } from '../src/peft/router.ts';
+import { mean, median } from '../src/statistics.ts';
+import { score } from '../src/train/evaluate.ts';
 import { answerLogits } from '../src/train/gradients.ts';
 import { runJobs } from '../src/train/pool.ts';
 import type { Job } from '../src/train/pool.ts';
@@ -110,11 +112,11 @@ export async function mixture(
 /** An adapter for one family. */
 export async function specialist({ family, ...place }: Place & { family: number }): Promise<Record<string, Matches>> {
   const { base, learn, examine } = load(place);
-  const found: Record<string, Matches> = family === 0 ? { base: examine(base) } : {};
+  const found: Record<string, Matches> = family === 0 ? { base: await examine(base) } : {};
   const model = addLora(base, lora);
   await learn(model, [family], place.steps.family);
   saveAdapter(model, folderOf(place, family), { baseModel: place.modelDir });
-  return { ...found, [place.families[family]!]: examine(base) };
+  return { ...found, [place.families[family]!]: await examine(base) };
 }
 
 /** The first family's adapter, trained on the second, then on the third. */
@@ -122,18 +124,20 @@ export async function sequential(place: Place): Promise<Record<string, Matches>>
   const { base, learn, examine } = load(place);
   const model = loadAdapter(base, folderOf(place, 0));
   for (let family = 1; family < place.families.length; family++) await learn(model, [family], place.steps.family);
-  return { 'uno tras otro': examine(base) };
+  return { 'uno tras otro': await examine(base) };
 }
 
 /** The adapters as one, without more training. */
-export function merges(place: Place): Record<string, Matches> {
+export async function merges(place: Place): Promise<Record<string, Matches>> {
   const { base, examine } = load(place);
   const experts = place.families.map((_, i) => loadLora(base, folderOf(place, i)));
   const weights = experts.map(() => 1);
-  return Object.fromEntries((['cat', 'ties'] as const).map((combination) => {
+  const found: Record<string, Matches> = {};
+  for (const combination of ['cat', 'ties'] as const) {
     combineAdapters(base, experts, combination, { ...combineDefaults, weights });
-    return [`fusión ${combination}`, examine(base)];
-  }));
+    found[`fusión ${combination}`] = await examine(base);
+  }
+  return found;
 }
 
 /** Several adapters a layer, trained on all the families at once and averaged. */
@@ -141,7 +145,7 @@ export async function adamix(place: Place): Promise<Record<string, Matches>> {
   const { base, learn, examine } = load(place);
   const model = addAdaMix(base, { ...lora, experts: 4 });
   await learn(model, place.families.map((_, i) => i), place.steps.adamix);
-  return { AdaMix: examine(base) };
+  return { AdaMix: await examine(base) };
 }
 
 export async function router(place: Place): Promise<Record<string, Matches>> {
@@ -152,7 +156,7 @@ export async function router(place: Place): Promise<Record<string, Matches>> {
   await learn(model, place.families.map((_, i) => i), place.steps.router, 0.01);
   saveAdapter(model, folderOf(place, 'router'), { baseModel: place.modelDir });
   // #endregion
-  return { router: examine(base) };
+  return { router: await examine(base) };
 }
 
 const lora = { r: 8, alpha: 8, dropout: 0, seed: 42 };
@@ -176,18 +180,12 @@ function load({ modelDir, families, questions: limit }: Place) {
       const drawn = chosen.flatMap((family) => examples[family]!.slice(0, of)).slice(0, 8 * steps);
       for await (const _ of train(model, { tokenizer, train: drawn, heldOut: [] }, { batchSize: 8, learningRate }));
     },
-    examine: (model: LlamaModel): Matches => questions.map((asked) => exactMatch(model, asked, tokenizer.padId)),
+    examine: async (model: LlamaModel): Promise<Matches> => {
+      const matches: Matches = [];
+      for (const asked of questions) matches.push((await score(model, asked, tokenizer.padId)).exactMatch);
+      return matches;
+    },
   };
-}
-
-/** Greedy generation gives an answer word for word where each of its tokens is the likeliest after the true ones. */
-function exactMatch(model: LlamaModel, questions: readonly Example[], padId: number): number {
-  const batch = makeBatch(questions, padId);
-  const likeliest = tf.tidy(() => answerLogits(model, batch, inference).argMax(1).dataSync());
-  const rows = [...batch.labels.keys()].filter((row) => batch.labels[row]! >= 0);
-  const missed = new Set(rows.filter((row, i) => likeliest[i] !== batch.labels[row])
-    .map((row) => Math.floor(row / batch.seqLength)));
-  return 1 - missed.size / questions.length;
 }
 
 /** A forward pass of each, in turn, so that a slow moment of the machine touches all. */
@@ -233,6 +231,3 @@ function route(place: Place, examples: readonly Example[], tokenizer: Tokenizer)
     };
   });
 }
-
-const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;

@@ -29,7 +29,7 @@ const below: Record<string, readonly string[]> = {
 };
 
 /** Files directly in `src/` that every room may import. */
-const commons = ['src/errors.ts', 'src/format.ts', 'src/lifeline.ts', 'src/random.ts'];
+const commons = ['src/errors.ts', 'src/format.ts', 'src/lifeline.ts', 'src/random.ts', 'src/statistics.ts'];
 
 const backendPackages = ['@tensorflow/tfjs-backend-wasm', '@tensorflow/tfjs-node-gpu'];
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { formatNumber } from '../format.ts';
+import { mean as meanOf } from '../statistics.ts';
 import { palette } from './palette.ts';
 import { line, rect, svg, text } from './svg.ts';
 import { escapeHtml } from './table.ts';
@@ -88,7 +89,7 @@ function verdict(ways: Ways): string {
 }
 
 function summary(values: readonly number[]): { mean: number; deviation: number } {
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  const mean = meanOf(values);
   const square = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
   return { mean, deviation: values.length > 1 ? Math.sqrt(square / (values.length - 1)) : 0 };
 }

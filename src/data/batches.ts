@@ -8,6 +8,11 @@ import type { Tokenizer } from './tokenizer.ts';
 /** The label of a position that nothing is learnt from. */
 export const IGNORED = -100;
 
+/** How many tokens of some batches a loss is taken of: those that are labelled. */
+export function answerTokens(batches: readonly Pick<Batch, 'labels'>[]): number {
+  return batches.reduce((sum, { labels }) => sum + labels.filter((label) => label >= 0).length, 0);
+}
+
 export interface Example {
   /** Prompt and answer, with the special tokens of the model. */
   readonly tokens: Int32Array;

@@ -227,14 +227,18 @@ export function disposePlacement(place: Placement): void {
   tf.dispose(placementTensors(place));
 }
 
+/**
+ * Hidden states after the last block, at every position of one batch of sequences. Called inside `tf.tidy`.
+ * ids: int32 (batch·seq) → (batch·seq, hidden).
+ */
+export function hiddenStates(model: LlamaModel, ids: Int32Array, batch: number, pass: Pass = inference): Tensor2D {
+  const place = causalPlacement(model.config, batch, ids.length / batch);
+  let x = model.embed(tf.tensor1d(ids, 'int32'));
+  for (let layer = 0; layer < model.config.layers; layer++) x = tf.tidy(() => model.block(layer, x, place, pass));
+  return x;
+}
+
 /** Logits at every position of one batch of sequences. ids: int32 (batch·seq) → (batch·seq, vocab). */
 export function logits(model: LlamaModel, ids: Int32Array, batch: number): Tensor2D {
-  return tf.tidy(() => {
-    const place = causalPlacement(model.config, batch, ids.length / batch);
-    let x = model.embed(tf.tensor1d(ids, 'int32'));
-    for (let layer = 0; layer < model.config.layers; layer++) {
-      x = tf.tidy(() => model.block(layer, x, place, inference));
-    }
-    return model.head(x);
-  });
+  return tf.tidy(() => model.head(hiddenStates(model, ids, batch)));
 }

@@ -3,10 +3,11 @@ import type { Tokenizer } from '../data/tokenizer.ts';
 import { makeBatch } from '../data/batches.ts';
 import type { Example } from '../data/batches.ts';
 import { generate } from '../model/generate.ts';
-import { causalPlacement, inference } from '../model/llama.ts';
+import { inference } from '../model/llama.ts';
 import type { LlamaModel } from '../model/llama.ts';
 import type { Evaluation } from '../runs/events.ts';
-import { crossEntropy, gatherRows } from '../tensor/ops.ts';
+import { crossEntropy } from '../tensor/ops.ts';
+import { answerLogits } from './gradients.ts';
 
 /** How examples fare when each token of their answers is predicted from the true ones before it. */
 export interface Scores {
@@ -31,13 +32,8 @@ export async function score(
     const batch = makeBatch(byLength.slice(start, start + batchSize), padId);
     const rows = [...batch.labels.keys()].filter((row) => batch.labels[row]! >= 0);
     const { loss, likeliest } = tf.tidy(() => {
-      const place = causalPlacement(model.config, batch.batchSize, batch.seqLength);
-      let x = model.embed(tf.tensor1d(batch.tokens, 'int32'));
-      for (let layer = 0; layer < model.config.layers; layer++) {
-        x = tf.tidy(() => model.block(layer, x, place, inference));
-      }
       const labels = tf.tensor1d(rows.map((row) => batch.labels[row]!), 'int32');
-      const logits = model.head(gatherRows(x, tf.tensor1d(rows, 'int32'))); // (rows, vocab)
+      const logits = answerLogits(model, batch, inference); // (rows, vocab)
       return { loss: crossEntropy(logits, labels, 1), likeliest: logits.argMax<tf.Tensor1D>(1) };
     });
     sum += (await loss.data())[0]!;

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs';
 import { IGNORED } from '../data/batches.ts';
 import type { Batch } from '../data/batches.ts';
-import { causalPlacement, disposePlacement, placementTensors } from '../model/llama.ts';
+import { causalPlacement, disposePlacement, hiddenStates, placementTensors } from '../model/llama.ts';
 import type { LlamaModel, Pass, Placement } from '../model/llama.ts';
 import type { Parameter } from '../model/weights.ts';
 import type { Graphs } from '../tensor/graph.ts';
@@ -92,9 +92,7 @@ export function answerLoss(
 
 /** The answer tokens' logits (n, vocab), by a forward pass alone. Called inside `tf.tidy`. */
 export function answerLogits(model: LlamaModel, batch: Batch, pass: Pass): Tensor2D {
-  const place = causalPlacement(model.config, batch.batchSize, batch.seqLength);
-  let x = model.embed(tf.tensor1d(batch.tokens, 'int32'));
-  for (let layer = 0; layer < model.config.layers; layer++) x = tf.tidy(() => model.block(layer, x, place, pass));
+  const x = hiddenStates(model, batch.tokens, batch.batchSize, pass);
   return model.head(gatherRows(x, answerTargets(batch).rows));
 }
 

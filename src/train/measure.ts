@@ -4,6 +4,7 @@ import { saveAdapter } from '../peft/folder.ts';
 import { addLora } from '../peft/lora.ts';
 import { trainableParameters } from '../peft/trainable.ts';
 import { Random } from '../random.ts';
+import { median } from '../statistics.ts';
 import { graphMode } from '../tensor/graph.ts';
 import { AdamW } from './adamw.ts';
 import { lossAndGradients } from './gradients.ts';
@@ -95,11 +96,10 @@ export async function measure(
   graphs?.dispose();
   const saving = () => saveAdapter(model, adapter!, { baseModel: folder });
   const save = adapter === undefined ? null : (await phase(saving))[1];
-  const times = taken.slice(1).map(({ seconds }) => seconds).sort((a, b) => a - b);
   return {
     load, adapt, train, save, base: base.bytes, base16: baseSize(base).bytes16, checkpoints, steps: taken,
     adapter: model.parameters.reduce((sum, { bytes }) => sum + bytes, 0),
     trainable: trainableParameters(model).trainable,
-    tokensPerSecond: batch * sequence / times[times.length >> 1]!,
+    tokensPerSecond: batch * sequence / median(taken.slice(1).map(({ seconds }) => seconds)),
   };
 }

@@ -1,5 +1,5 @@
 import type { Tensor } from '@tensorflow/tfjs';
-import { epochOrder, makeBatch } from '../data/batches.ts';
+import { answerTokens, epochOrder, makeBatch } from '../data/batches.ts';
 import type { Batch, Example } from '../data/batches.ts';
 import { checkTokenizer } from '../data/tokenizer.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
@@ -173,14 +173,14 @@ export async function* train(
   /** One optimizer step over an effective batch. */
   function update(step: number, rate: number): { loss: number; gradientNorm: number; tokens: number } {
     const batches = microBatches(step);
-    const answerTokens = batches.reduce((sum, { labels }) => sum + labels.filter((label) => label >= 0).length, 0);
+    const scale = 1 / answerTokens(batches);
     let loss = 0;
     let tokens = 0;
     let gradients: Float32Array[] = [];
     batches.forEach((batch, micro) => {
       const result = (hooks.consistent ? consistentLossAndGradients : lossAndGradients)(trainable, batch, {
         pass: { training: true, seed: Random.for(o.seed, 'dropout', step, micro).uint32() },
-        scale: 1 / answerTokens,
+        scale,
         checkpointing: o.checkpointing,
         graphs,
       });
@@ -193,9 +193,9 @@ export async function* train(
     const gradientNorm = Math.sqrt(gradients.reduce((sum, gradient) => gradient.reduce((s, g) => s + g * g, sum), 0));
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) throw diverged(`en el paso ${step}`);
     good = { step: step - 1, values: parameters.map(({ values }) => values.slice()) };
-    const scale = Math.min(1, o.clip / (gradientNorm + 1e-6));
-    optimizer.step(gradients, rate, scale);
-    hooks.afterStep?.(step, gradients.map((gradient) => gradient.map((g) => g * scale)));
+    const clip = Math.min(1, o.clip / (gradientNorm + 1e-6));
+    optimizer.step(gradients, rate, clip);
+    hooks.afterStep?.(step, gradients.map((gradient) => gradient.map((g) => g * clip)));
     return { loss, gradientNorm, tokens };
   }
 
