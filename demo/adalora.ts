@@ -4,7 +4,7 @@ import { formatNumber } from '../src/format.ts';
 import { loadModel } from '../src/model/load.ts';
 import { AdaLora } from '../src/peft/adalora.ts';
 import { addAdapter, methods } from '../src/peft/methods.ts';
-import { trainableParameters } from '../src/peft/trainable.ts';
+import { disposeTrained, trainableParameters } from '../src/peft/trainable.ts';
 import type { Tell } from '../src/runs/recorder.ts';
 import { meanLoss } from '../src/train/evaluate.ts';
 import { runJobs } from '../src/train/pool.ts';
@@ -61,7 +61,7 @@ export async function trained(
   const loss = await meanLoss(model.base, heldOut, examples.tokenizer.padId);
   // #endregion
   const { trainable: parameters } = trainableParameters(model);
-  for (const weight of [...model.base.weights.values(), ...model.parameters]) weight.dispose(); // another job follows
+  disposeTrained(model); // another job follows
   return { parameters, loss, ranks: Object.fromEntries(ranks) as Record<string, number> };
 }
 

@@ -13,7 +13,7 @@ import { loadAdapter, saveAdapter } from '../src/peft/folder.ts';
 import { addAdapter, methods } from '../src/peft/methods.ts';
 import type { MethodName } from '../src/peft/methods.ts';
 import { matrix, spectrum } from '../src/peft/svd.ts';
-import { trainableParameters, unfreeze } from '../src/peft/trainable.ts';
+import { disposeTrained, trainableParameters, unfreeze } from '../src/peft/trainable.ts';
 import { Random } from '../src/random.ts';
 import type { Tell } from '../src/runs/recorder.ts';
 import { mean, median } from '../src/statistics.ts';
@@ -73,7 +73,7 @@ export async function trainRank({ modelDir, data, ...job }: LoraSetting & RankJo
   for await (const _ of train(model, { ...examples, heldOut: [] }, { steps, learningRate }));
   const scores = await score(model.base, heldOut, examples.tokenizer.padId);
   if (folder) saveAdapter(model, folder, { baseModel: modelDir });
-  model.base.dispose(); // the next job has a model of its own
+  disposeTrained(model); // the next job has a model of its own
   return { method, r, parameters: trainableParameters(model).trainable, ...scores };
 }
 // #endregion
@@ -94,8 +94,7 @@ export async function trainAll(
   const random = new Random(1);
   const updates = model.parameters.flatMap((parameter, i) => {
     if (!isLinear(parameter.name)) {
-      parameter.values.set(start[i]!);
-      parameter.upload();
+      parameter.assign(start[i]!);
       return [];
     }
     const [rows, columns] = parameter.shape as [number, number];
@@ -116,8 +115,7 @@ export async function trainAll(
   for (const r of [...ranks, all]) {
     for (const { parameter, start, update, spectrum } of updates) {
       const cut = r < all ? spectrum.truncated(r) : update;
-      parameter.values.forEach((_, j) => (parameter.values[j] = start[j]! + cut.values[j]!));
-      parameter.upload();
+      parameter.assign(start.map((value, j) => value + cut.values[j]!));
     }
     truncated.push({ r, ...await examine() });
   }

@@ -18,7 +18,7 @@ import { ia3Shapes } from '../src/peft/ia3.ts';
 import { loraDefaults, loraShapes } from '../src/peft/lora.ts';
 import { addAdapter } from '../src/peft/methods.ts';
 import type { MethodName } from '../src/peft/methods.ts';
-import { countParameters, trainableParameters, unfreeze } from '../src/peft/trainable.ts';
+import { countParameters, disposeTrained, trainableParameters, unfreeze } from '../src/peft/trainable.ts';
 import type { Trainable } from '../src/peft/trainable.ts';
 import type { TrainEvent } from '../src/runs/events.ts';
 import type { Tell } from '../src/runs/recorder.ts';
@@ -90,7 +90,7 @@ export async function trainWay(
     peakBytes: peakTensors + packed.reduce((sum, { bytes }) => sum + bytes, 0) + optimizer + adapter,
     ...scores,
   };
-  for (const weight of [...model.base.weights.values(), ...model.parameters]) weight.dispose(); // another job follows
+  disposeTrained(model); // another job follows
   return result;
 }
 

@@ -4,7 +4,7 @@ import { formatNumber, formatPercent, formatSignificant } from '../src/format.ts
 import { loadModel } from '../src/model/load.ts';
 import { addLora } from '../src/peft/lora.ts';
 import type { LoraOptions } from '../src/peft/lora.ts';
-import { trainableParameters } from '../src/peft/trainable.ts';
+import { disposeTrained, trainableParameters } from '../src/peft/trainable.ts';
 import type { Tell } from '../src/runs/recorder.ts';
 import { findLearningRate } from '../src/train/finder.ts';
 import type { FinderResult } from '../src/train/finder.ts';
@@ -80,7 +80,7 @@ export async function trained({ modelDir, data, examples, lora, training }: Trai
     if (event.type === 'evaluation') looks.push({ step: event.step, loss: event.loss, exactMatch: event.exactMatch });
   }
   const { trainable: parameters } = trainableParameters(model);
-  model.base.dispose(); // the next job has a model of its own
+  disposeTrained(model); // the next job has a model of its own
   return { parameters, losses, looks };
 }
 // #endregion

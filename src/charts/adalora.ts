@@ -3,7 +3,7 @@ import { formatNumber } from '../format.ts';
 import { mean as meanOf } from '../statistics.ts';
 import { palette } from './palette.ts';
 import { line, rect, svg, text } from './svg.ts';
-import { escapeHtml } from './table.ts';
+import { caption } from './table.ts';
 
 export const rankResults = z.object({
   r: z.number(),
@@ -33,7 +33,7 @@ export function ranksMap({ r, ranks }: z.infer<typeof rankResults>, alt: string)
         text(x + width / 2 - 2, y + 20, formatNumber(rank, 1), { 'font-size': 20 }),
       ];
     }),
-  ) + `<figcaption>${escapeHtml(words)}</figcaption>`;
+  ) + caption(words);
 }
 
 const nameOf = ({ layer, module }: { layer: number; module: string }): string =>
@@ -60,7 +60,7 @@ export function lossesChart({ ways }: z.infer<typeof lossResults>, alt: string):
       ...losses.map(({ loss }) => rect(x(loss) - 5, y - 5, 10, 10, { 'fill': palette.measured, 'rx': 5, 'fill-opacity': 0.75 })),
       line(x(mean), y - 12, x(mean), y + 12, { 'stroke': palette.text, 'stroke-width': 3 }),
     ];
-  })) + `<figcaption>${escapeHtml(verdict(ways))}</figcaption>`;
+  })) + caption(verdict(ways));
 }
 
 type Ways = z.infer<typeof lossResults>['ways'];

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { formatNumber, formatPercent } from '../format.ts';
-import { escapeHtml, table } from './table.ts';
+import { caption, table } from './table.ts';
 import type { Cell } from './table.ts';
 
 const format = z.object({ mae: z.number(), rmse: z.number(), perplexity: z.number() });
@@ -29,5 +29,5 @@ export function errorsTable({ bf16, types }: Quantization, alt: string): string 
     ['formato', 'error medio (σ)', 'error cuadr. (σ)', 'perplejidad'],
     ['bf16', '—', '—', formatNumber(bf16.perplexity, 3, true)],
     ...names.map((name) => [titles[name], cell(name, 'mae', 4), cell(name, 'rmse', 4), cell(name, 'perplexity', 3)]),
-  ], alt) + `<figcaption>${escapeHtml(words)}</figcaption>`;
+  ], alt) + caption(words);
 }

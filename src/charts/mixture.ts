@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { formatNumber, formatPercent } from '../format.ts';
 import { palette } from './palette.ts';
 import { rect, svg, text } from './svg.ts';
-import { escapeHtml } from './table.ts';
+import { caption } from './table.ts';
 
 export const accuracies = z.object({
   families: z.array(z.string()),
@@ -54,7 +54,7 @@ export function matrixChart(
       }),
       ...matches.map((share, j) => cell(share, i, j, share === best((line) => line.matches[j]!))),
       cell(all, i, families.length, all === best((line) => line.all)),
-    ])) + `<figcaption>${escapeHtml(words)}</figcaption>`;
+    ])) + caption(words);
 }
 
 /**

@@ -4,7 +4,7 @@ import { formatNumber, formatPercent, formatSignificant } from '../format.ts';
 import { palette } from './palette.ts';
 import { drawPlot } from './plot.ts';
 import { rect, svg, text } from './svg.ts';
-import { escapeHtml, table } from './table.ts';
+import { caption, table } from './table.ts';
 
 const look = z.object({ step: z.number(), loss: z.number(), exactMatch: z.number() });
 
@@ -144,8 +144,6 @@ export function modulesTable({ modules }: z.infer<typeof modulesResults>, alt: s
     }),
   ], alt) + caption(words);
 }
-
-const caption = (words: string): string => `<figcaption>${escapeHtml(words)}</figcaption>`;
 
 export const accumulationResults = z.object({
   accumulation: z.object({ losses: z.array(z.number()).min(1), largestDifference: z.number() }),

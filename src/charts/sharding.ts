@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { formatBytes, formatNumber } from '../format.ts';
 import { palette } from './palette.ts';
 import { line, rect, svg, text } from './svg.ts';
-import { table } from './table.ts';
+import { caption, table } from './table.ts';
 
 const states = z.object({ weights: z.number(), gradients: z.number(), optimizer: z.number() });
 const scheme = z.object({
@@ -51,10 +51,10 @@ export function statesChart({ schemes }: Sharding, alt: string): string {
         }),
         line(expectedHeld * scale, y + 18, expectedHeld * scale, y + 40, { 'stroke': palette.text, 'stroke-width': 3 }),
       ];
-    })) + `<figcaption>${caption}</figcaption>`;
+    })) + caption(meaning);
 }
 
-const caption = 'Cuatro hilos, para verlo: el trabajo lo hacen los motores. Marca: la fórmula, en fp32, 16 bytes por parámetro.';
+const meaning = 'Cuatro hilos, para verlo: el trabajo lo hacen los motores. Marca: la fórmula, en fp32, 16 bytes por parámetro.';
 
 /** Every scheme's figures beside the formulas'. */
 export function schemesTable({ schemes }: Sharding, alt: string): string {

@@ -12,6 +12,9 @@ export function table(rows: readonly (readonly Cell[])[], alt: string): string {
     + `<tbody>${body.map((row) => `<tr>${cells(row, 'td')}</tr>`).join('')}</tbody></table>`;
 }
 
+/** What stands under a chart or a table, in words. */
+export const caption = (words: string): string => `<figcaption>${escapeHtml(words)}</figcaption>`;
+
 export function escapeHtml(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 }

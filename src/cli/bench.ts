@@ -3,19 +3,18 @@ import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { UserError } from '../errors.ts';
-import { formatBytes, formatDuration, formatNumber, formatPercent } from '../format.ts';
+import { formatBytes, formatCount, formatDuration, formatNumber, formatPercent } from '../format.ts';
 import { output } from '../native/tools.ts';
 import { shapes, writeSyntheticModel } from '../model/synthetic.ts';
 import type { Shape } from '../model/synthetic.ts';
-import { provenance } from '../runs/provenance.ts';
-import { recordOf } from '../runs/schema.ts';
-import type { RunRecord } from '../runs/schema.ts';
+import { Recorder } from '../runs/recorder.ts';
 import { runsFolder, writeRun } from '../runs/store.ts';
 import { useBackend } from '../tensor/backend.ts';
 import type { BackendName } from '../tensor/backend.ts';
+import { kernelBench } from '../tensor/bench.ts';
 import type { Measured, MeasureOptions } from '../train/measure.ts';
 import { backendOption } from './flags.ts';
-import { runCommand } from './main.ts';
+import { commandLine, runCommand } from './main.ts';
 import { helpText, option, optional, parseOptions, text, toggle } from './options.ts';
 import { createScreen } from './screen.ts';
 import type { Screen } from './screen.ts';
@@ -27,6 +26,7 @@ const table = {
   python: optional('python', 'RUTA', 'Python con torch, transformers y peft, que hace los mismos pasos al lado', text('una ruta')),
   speed: toggle('speed', 'tokens por segundo y memoria, en las formas de SmolLM2-135M y TinyLlama-1.1B'),
   cost: toggle('cost', 'tiempo y memoria según la longitud, las capas, el lote y el rango'),
+  kernels: toggle('kernels', 'nuestros productos en 4 bits junto a los del backend wasm: pide --backend wasm'),
   leak: toggle('leak', '300 pasos: tensores vivos y memoria del proceso'),
   demo: toggle('demo', 'lo que tarda npm run demo entero'),
   sevenB: toggle('7b', 'un 7B sintético (13,5 GB en el disco): cargarlo en 4 bits, tres pasos y guardar'),
@@ -102,6 +102,21 @@ class Bench {
     return { grownTensors, grown, resident: steps[50]!.resident };
   }
 
+  /** The products that the demo and SmolLM2-135M are made of; the bar is twice the backend's own. */
+  kernels() {
+    if (this.backend !== 'wasm') throw new UserError('--kernels mide los núcleos de wasm: añade --backend wasm.');
+    const measured = kernelBench();
+    this.screen.line(`\nProductos por NF4, GFLOP/s, con ${formatCount(measured[0]!.threads, 'hilo')}`);
+    this.screen.table([
+      ['filas × entrada × salida', 'wasm, ancho', 'fundido', 'su gradiente', 'veces'],
+      ...measured.map(({ rows, input, output, backend, fused, fusedGradient }) => [
+        `${rows} × ${input} × ${output}`, ...[backend, fused, fusedGradient].map((speed) => formatNumber(speed)),
+        formatNumber(fused / backend, 2, true),
+      ]),
+    ]);
+    return measured;
+  }
+
   demo() {
     const output = join(this.folder, 'demo');
     const began = performance.now();
@@ -175,22 +190,23 @@ Mide pasos enteros de QLoRA con pesos al azar, cada medida en su proceso. Sin el
     throw new UserError(`--python: «${flags.python}» no tiene torch, transformers y peft; instálalos o da otro Python.`);
   }
   const screen = createScreen();
-  const startedAt = new Date();
-  const bench = new Bench(await useBackend(flags.backend), flags.folder, flags.python, screen);
-  const none = !(flags.speed || flags.cost || flags.leak || flags.demo || flags.sevenB);
+  const backend = await useBackend(flags.backend);
+  const recorder = new Recorder({
+    id: 'bench', title: 'Lo que cuesta un paso', command: commandLine(command, process.argv.slice(2)), backend,
+  }, () => {});
+  const bench = new Bench(backend, flags.folder, flags.python, screen);
+  const none = !(flags.speed || flags.cost || flags.kernels || flags.leak || flags.demo || flags.sevenB);
   const results: Record<string, object> = {};
   if (flags.speed || none) results['speed'] = bench.speed();
   if (flags.cost || none) results['cost'] = bench.cost();
+  if (flags.kernels) results['kernels'] = bench.kernels();
   if (flags.leak) results['leak'] = bench.leak();
   if (flags.demo) results['demo'] = bench.demo();
   if (flags.sevenB) results['sevenB'] = bench.sevenB();
   screen.close();
   if (!flags.record) return;
-  const id = 'bench';
-  writeRun(recordOf({
-    format: 1, id, title: 'Lo que cuesta un paso', startedAt: startedAt.toISOString(),
-    command: `${command} -- ${process.argv.slice(2).join(' ')}`,
-    provenance: provenance(id, bench.backend, []), parameters: { r: 16, targetModules: 'all-linear', checkpointing: true },
-  }, [{ type: 'result', results: results as RunRecord['results'], at: (Date.now() - startedAt.getTime()) / 1000 }]));
-  screen.line(`\nGuardado en «${join(runsFolder, id)}.json».`);
+  recorder.origin([], { r: 16, targetModules: 'all-linear', checkpointing: true });
+  recorder.result(results);
+  writeRun(recorder.record);
+  screen.line(`\nGuardado en «${join(runsFolder, 'bench')}.json».`);
 });

@@ -6,7 +6,7 @@ import { readMachine } from '../native/machine.ts';
 import type { Machine } from '../native/machine.ts';
 import { check, installed } from '../native/setup.ts';
 import { findCompiler, findNodeHeaders, findPython } from '../native/tools.ts';
-import { hasTensorflow, tensorflowFolder } from '../tensor/backend.ts';
+import { defaultBackend, hasTensorflow, tensorflowFolder } from '../tensor/backend.ts';
 import { runCommand } from './main.ts';
 import { helpText, parseOptions, toggle } from './options.ts';
 
@@ -37,7 +37,7 @@ type Report = Awaited<ReturnType<typeof examine>>;
 async function examine(asksNetwork: boolean) {
   const folder = tensorflowFolder();
   const native = hasTensorflow() ? await check(folder) : undefined;
-  const chosen = hasTensorflow() ? 'tensorflow' as const : 'wasm' as const;
+  const chosen = defaultBackend();
   const { endpoint, offline } = hubSettings();
   return {
     node: process.version,

@@ -103,6 +103,12 @@ export class Parameter implements Weight {
     return linear(x, this.tensor() as Tensor2D, true);
   }
 
+  /** Takes other values. */
+  assign(values: ArrayLike<number>): void {
+    this.values.set(values);
+    this.upload();
+  }
+
   /** To be called when `values` have changed. */
   upload(): void {
     this.dispose();

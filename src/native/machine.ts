@@ -1,5 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
+import { bfloat16Instructions } from '../tensor/bfloat16.ts';
+import type { Bfloat16Instruction } from '../tensor/bfloat16.ts';
 import { output } from './tools.ts';
 
 /** What this machine computes with. */
@@ -8,7 +10,7 @@ export interface Machine {
   /** Threads that a library may start. */
   readonly threads: number;
   /** Of the instructions that make 16-bit products fast; undefined where the system does not tell. */
-  readonly bf16: readonly Bf16Instruction[] | undefined;
+  readonly bf16: readonly Bfloat16Instruction[] | undefined;
   readonly memoryBytes: number;
   readonly freeBytes: number;
   readonly gpus: readonly Gpu[];
@@ -21,25 +23,16 @@ export interface Gpu {
   readonly memoryBytes: number;
 }
 
-const bf16Instructions = { amx_bf16: 'AMX', avx512_bf16: 'AVX-512' } as const;
-type Bf16Instruction = (typeof bf16Instructions)[keyof typeof bf16Instructions];
-
 export function readMachine(): Machine {
   return {
     processor: cpus()[0]?.model.trim() ?? 'procesador desconocido',
     threads: availableParallelism(),
-    bf16: existsSync('/proc/cpuinfo') ? bf16Of(readFileSync('/proc/cpuinfo', 'utf8')) : undefined,
+    bf16: bfloat16Instructions(),
     memoryBytes: totalmem(),
     freeBytes: existsSync('/proc/meminfo') ? availableOf(readFileSync('/proc/meminfo', 'utf8')) : freemem(),
     gpus: gpus(),
     wasm: { simd: validates(simdProgram), relaxedSimd: validates(relaxedProgram) },
   };
-}
-
-/** From Linux's description of the processor. */
-export function bf16Of(cpuinfo: string): Bf16Instruction[] {
-  const flags = new Set(/^flags\s*:(.*)$/m.exec(cpuinfo)?.[1]?.split(' '));
-  return Object.entries(bf16Instructions).flatMap(([flag, name]) => (flags.has(flag) ? [name] : []));
 }
 
 /** What may still be had without swapping, in bytes: what caches hold is given up when asked for. */

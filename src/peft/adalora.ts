@@ -6,11 +6,10 @@ import type { LlamaConfig } from '../model/config.ts';
 import type { LlamaModel, Pass } from '../model/llama.ts';
 import type { Parameter } from '../model/weights.ts';
 import { Random } from '../random.ts';
-import { dropout } from '../tensor/dropout.ts';
 import { linear } from '../tensor/ops.ts';
-import { attach, frozenValues, frozenWeight, makeParameters } from './adapter.ts';
+import { attach, frozenValues, frozenWeight, makeParameters, trainedWhole } from './adapter.ts';
 import type { PeftAdapter, PeftModel } from './adapter.ts';
-import { checkDropout, checkRank } from './lora.ts';
+import { checkDropout, checkRank, keptOf } from './lora.ts';
 import { RankAllocator } from './rank-allocator.ts';
 import type { BudgetOptions, Triplets } from './rank-allocator.ts';
 import { asOption, savedShapes, targetPaths } from './targets.ts';
@@ -93,7 +92,7 @@ export class AdaLora implements PeftAdapter {
   ) {
     const parameters = makeParameters(adaLoraShapes(base.config, options, where), values);
     this.parameters = [...parameters.values()];
-    this.saved = new Map([...parameters].filter(([name]) => !name.includes('.lora_')));
+    this.saved = trainedWhole(parameters);
     const r = initialRank(options);
     this.scaling = options.alpha / (r + 1e-5);
     this.layers = new Map(targetPaths(base.config, options, where).map((path) => [path, {
@@ -118,8 +117,7 @@ export class AdaLora implements PeftAdapter {
     const layer = this.layers.get(path);
     const y = base(x); // (rows, out)
     if (!layer) return y;
-    const { dropout: rate } = this.options;
-    const kept = pass.training && rate > 0 ? dropout(x, rate, pass.seed, path) : x;
+    const kept = keptOf(x, this.options.dropout, path, pass);
     const low = linear(kept, layer.a.tensor() as Tensor2D, true); // (rows, r)
     const scaled = low.mul<Tensor2D>(layer.e.tensor().reshape([1, -1]));
     return y.add(linear(scaled, layer.b.tensor() as Tensor2D, true).mul(this.scaling));

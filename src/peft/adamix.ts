@@ -3,11 +3,9 @@ import { UserError } from '../errors.ts';
 import type { LlamaModel, Pass } from '../model/llama.ts';
 import { Parameter } from '../model/weights.ts';
 import { Random } from '../random.ts';
-import { dropout } from '../tensor/dropout.ts';
-import { linear } from '../tensor/ops.ts';
 import { attach } from './adapter.ts';
 import type { PeftAdapter, PeftModel } from './adapter.ts';
-import { addLora, loraDefaults } from './lora.ts';
+import { addLora, keptOf, loraDefaults, updateOf } from './lora.ts';
 import type { Lora, LoraFactors, LoraOptions } from './lora.ts';
 
 export interface AdaMixOptions extends LoraOptions {
@@ -66,11 +64,8 @@ export class AdaMix implements PeftAdapter {
       return this.average.apply(path, x, base, pass);
     }
     const random = Random.for(pass.seed, 'adamix', path); // the same when a block is computed again
-    const [a, b] = [random.pick(layer.a), random.pick(layer.b)];
-    const { dropout: rate } = this.options;
-    const kept = rate > 0 ? dropout(x, rate, pass.seed, path) : x;
-    const low = linear(kept, a.tensor() as Tensor2D, true); // (rows, r)
-    return base(x).add(linear(low, b.tensor() as Tensor2D, true).mul(layer.average.scaling)); // (rows, out)
+    const drawn = { a: random.pick(layer.a), b: random.pick(layer.b), scaling: layer.average.scaling };
+    return base(x).add(updateOf(keptOf(x, this.options.dropout, path, pass), drawn)); // (rows, out)
   }
 
   merged(path: string): Tensor2D {

@@ -36,6 +36,11 @@ export function makeParameters(
   return new Map([...shapes].map(([name, shape]) => [name, new Parameter(name, values(name, shape), shape)]));
 }
 
+/** Those that are modules trained whole, by the names that the base has them under: not a method's own. */
+export function trainedWhole(parameters: ReadonlyMap<string, Parameter>): Map<string, Parameter> {
+  return new Map([...parameters].filter(([name]) => !/\.(lora_|ia3_l)/.test(name)));
+}
+
 /** The base's own weight, whatever an adapter puts in its place; a tied head's is the embedding. */
 export function frozenWeight(base: LlamaModel, name: string): Weight {
   return base.weights.get(name) ?? base.weights.get('model.embed_tokens.weight')!;

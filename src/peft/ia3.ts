@@ -4,7 +4,7 @@ import { weightShapes } from '../model/config.ts';
 import type { LlamaConfig } from '../model/config.ts';
 import type { LlamaModel } from '../model/llama.ts';
 import type { Parameter } from '../model/weights.ts';
-import { attach, frozenValues, frozenWeight, makeParameters } from './adapter.ts';
+import { attach, frozenValues, frozenWeight, makeParameters, trainedWhole } from './adapter.ts';
 import type { PeftAdapter, PeftModel } from './adapter.ts';
 import { asOption, savedShapes, targetPaths } from './targets.ts';
 import type { Targets, Where } from './targets.ts';
@@ -53,10 +53,9 @@ export class Ia3 implements PeftAdapter {
   ) {
     const parameters = makeParameters(ia3Shapes(base.config, options, where), values);
     this.parameters = [...parameters.values()];
-    const isVector = (name: string) => name.endsWith('.ia3_l');
-    this.vectors = new Map([...parameters].filter(([name]) => isVector(name))
+    this.vectors = new Map([...parameters].filter(([name]) => name.endsWith('.ia3_l'))
       .map(([name, vector]) => [name.replace(/\.ia3_l$/, ''), vector]));
-    this.saved = new Map([...parameters].filter(([name]) => !isVector(name)));
+    this.saved = trainedWhole(parameters);
   }
 
   get targets(): ReadonlySet<string> {

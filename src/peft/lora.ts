@@ -8,7 +8,7 @@ import { weightShapes } from '../model/config.ts';
 import type { LlamaConfig } from '../model/config.ts';
 import type { LlamaModel, Pass } from '../model/llama.ts';
 import type { Parameter } from '../model/weights.ts';
-import { attach, frozenValues, frozenWeight, makeParameters } from './adapter.ts';
+import { attach, frozenValues, frozenWeight, makeParameters, trainedWhole } from './adapter.ts';
 import type { PeftAdapter, PeftModel } from './adapter.ts';
 import { asOption, patternValue, savedShapes, targetPaths } from './targets.ts';
 import type { Targets, Where } from './targets.ts';
@@ -91,6 +91,17 @@ export interface LoraFactors {
   readonly scaling: number;
 }
 
+/** What an adapter is given of a layer's input: in training, some of it is dropped. */
+export function keptOf(x: Tensor2D, rate: number, path: string, pass: Pass): Tensor2D {
+  return pass.training && rate > 0 ? dropout(x, rate, pass.seed, path) : x;
+}
+
+/** s · x Aᵀ Bᵀ: (rows, in) → (rows, out). */
+export function updateOf(x: Tensor2D, { a, b, scaling }: LoraFactors): Tensor2D {
+  const low = linear(x, a.tensor() as Tensor2D, true); // (rows, r)
+  return linear(low, b.tensor() as Tensor2D, true).mul(scaling);
+}
+
 /** One adapted layer: magnitude (out) is DoRA's. */
 interface LoraLayer extends LoraFactors {
   readonly magnitude: Parameter | undefined;
@@ -125,7 +136,7 @@ export class Lora implements PeftAdapter {
       magnitude: parameters.get(`${path}.lora_magnitude_vector`),
       scaling,
     }]));
-    this.saved = new Map([...parameters].filter(([name]) => !name.includes('.lora_')));
+    this.saved = trainedWhole(parameters);
   }
 
   get targets(): ReadonlySet<string> {
@@ -141,15 +152,12 @@ export class Lora implements PeftAdapter {
     const layer = this.layers.get(path);
     const y = base(x); // (rows, out)
     if (!layer) return y;
-    const { dropout: rate } = this.options;
-    const drops = pass.training && rate > 0;
-    const kept = drops ? dropout(x, rate, pass.seed, path) : x;
-    const low = linear(kept, layer.a.tensor() as Tensor2D, true); // (rows, r)
-    const update = linear(low, layer.b.tensor() as Tensor2D, true).mul<Tensor2D>(layer.scaling); // (rows, out)
+    const kept = keptOf(x, this.options.dropout, path, pass);
+    const update = updateOf(kept, layer);
     if (!layer.magnitude) return y.add(update);
     const factor = layer.magnitude.tensor().div(tf.tensor1d(this.norms(path, layer, base))); // (out)
     // As PEFT: the frozen product itself is not dropped out, what DoRA changes of it is.
-    if (drops) return y.add(base(kept).mul(factor.sub(1))).add(update.mul(factor));
+    if (kept !== x) return y.add(base(kept).mul(factor.sub(1))).add(update.mul(factor));
     return y.add(update).mul(factor);
   }
 

@@ -43,6 +43,12 @@ export function unfreeze({ config, weights }: LlamaModel): Trainable {
   return { base: new LlamaModel(config, trained), parameters };
 }
 
+/** Frees what a model and its training hold on the device: another may follow in this process. */
+export function disposeTrained({ base, parameters }: Trainable): void {
+  base.dispose();
+  parameters.forEach((parameter) => parameter.dispose());
+}
+
 export interface ParameterCount {
   readonly trainable: number;
   readonly all: number;

@@ -31,13 +31,18 @@ export function hasTensorflow(): boolean {
   return existsSync(bindingFile(tensorflowFolder()));
 }
 
+/** The fastest there is: native TensorFlow, then wasm, which needs nothing installed. */
+export function defaultBackend(): BackendName {
+  return hasTensorflow() ? 'tensorflow' : 'wasm';
+}
+
 /**
  * Chooses where tensors are computed and waits until it is ready: the one asked for, or else
- * the fastest there is (native TensorFlow, then wasm, which needs nothing installed).
+ * `defaultBackend`.
  *
  * @throws UserError when the backend asked for is not installed.
  */
-export async function useBackend(name: BackendName = hasTensorflow() ? 'tensorflow' : 'wasm'): Promise<BackendName> {
+export async function useBackend(name: BackendName = defaultBackend()): Promise<BackendName> {
   tf.enableProdMode(); // no advice on the terminal, no NaN check after every kernel (the loop checks the loss)
   if (name === 'tensorflow') await registerTensorflow();
   const wasm = join(packageFolder('@tensorflow/tfjs-backend-wasm'), 'dist', 'tfjs-backend-wasm-simd.wasm');

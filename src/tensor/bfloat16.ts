@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
 import { execute } from './native.ts';
@@ -18,13 +18,23 @@ export function mixedPrecision(): boolean {
   return wanted && tf.getBackend() === 'tensorflow';
 }
 
+const instructions = { amx_bf16: 'AMX', avx512_bf16: 'AVX-512' } as const;
+export type Bfloat16Instruction = (typeof instructions)[keyof typeof instructions];
+
+/** The instructions by which this processor multiplies in bfloat16; undefined where the system does not tell. */
+export function bfloat16Instructions(): Bfloat16Instruction[] | undefined {
+  return existsSync('/proc/cpuinfo') ? instructionsOf(readFileSync('/proc/cpuinfo', 'utf8')) : undefined;
+}
+
+/** From Linux's description of the processor. */
+export function instructionsOf(cpuinfo: string): Bfloat16Instruction[] {
+  const flags = new Set(/^flags\s*:(.*)$/m.exec(cpuinfo)?.[1]?.split(' '));
+  return Object.entries(instructions).flatMap(([flag, name]) => (flags.has(flag) ? [name] : []));
+}
+
 /** Whether this processor multiplies in bfloat16 faster than in float32. */
 export function hasBfloat16(): boolean {
-  try {
-    return /\b(amx_bf16|avx512_bf16)\b/.test(readFileSync('/proc/cpuinfo', 'utf8'));
-  } catch {
-    return false; // not Linux
-  }
+  return (bfloat16Instructions() ?? []).length > 0;
 }
 
 /** a · b, each float32 or bfloat16 already, in float32. */

@@ -92,10 +92,7 @@ export function loadCheckpoint(
   const restored = parameters.map(({ name, values }) => read(name, 'F32', values.length));
   const methodState = [...hooks?.state ?? []].map(([name, values]) =>
     [values, read(`method.${name}`, 'F32', values.length)] as const);
-  parameters.forEach((parameter, i) => {
-    parameter.values.set(restored[i]!);
-    parameter.upload();
-  });
+  parameters.forEach((parameter, i) => parameter.assign(restored[i] as Float32Array));
   methodState.forEach(([values, saved]) => values.set(saved));
   optimizer.importState(state, step);
   return events;

@@ -36,8 +36,5 @@ export class EarlyStopping {
 }
 
 function copy(from: readonly Parameter[], to: readonly Parameter[]): void {
-  to.forEach((parameter, i) => {
-    parameter.values.set(from[i]!.values);
-    parameter.upload();
-  });
+  to.forEach((parameter, i) => parameter.assign(from[i]!.values));
 }

@@ -244,11 +244,7 @@ export async function* train(
 
   /** Puts back the parameters that gave the last loss, and says so. */
   function diverged(when: string): UserError {
-    good?.values.forEach((values, i) => {
-      const parameter = parameters[i]!;
-      parameter.values.set(values);
-      parameter.upload();
-    });
+    good?.values.forEach((values, i) => parameters[i]!.assign(values));
     return new UserError(
       `La pérdida dejó de ser un número ${when}: se detiene el entrenamiento y queda el adaptador del paso `
       + `${good?.step ?? optimizer.steps}, el último bueno. Prueba con --learning-rate más bajo.`,

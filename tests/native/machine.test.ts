@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { availableOf, bf16Of, gpusOf, readMachine } from '../../src/native/machine.ts';
+import { availableOf, gpusOf, readMachine } from '../../src/native/machine.ts';
+import { instructionsOf } from '../../src/tensor/bfloat16.ts';
 
 describe('what the machine computes with', () => {
   it.each([
@@ -8,7 +9,7 @@ describe('what the machine computes with', () => {
     ['flags\t\t: fpu avx2', []],
     ['Features\t: fp asimd bf16', []], // ARM has another word for it
   ])('knows 16-bit products from the processor\'s flags', (cpuinfo, expected) => {
-    expect(bf16Of(cpuinfo)).toEqual(expected);
+    expect(instructionsOf(cpuinfo)).toEqual(expected);
   });
 
   it('counts as available what caches would give back', () => {
