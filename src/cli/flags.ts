@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { DataOptions } from '../data/load.ts';
-import { methodNames } from '../peft/methods.ts';
+import { UserError } from '../errors.ts';
+import { methodNames, tooFewAdapters } from '../peft/methods.ts';
 import { backendNames } from '../tensor/backend.ts';
 import { optimizerNames } from '../train/adamw.ts';
 import {
@@ -72,7 +73,7 @@ const method = {
   tfinal: optional('tfinal', 'N', 'últimos pasos de adalora, con el rango ya repartido', integer(0), 'tres décimas partes'),
   deltaT: option('delta-t', 'N', 'pasos de adalora entre dos repartos del rango', integer(1), '1'),
   orthRegWeight: option('orth-reg-weight', 'X', 'peso de la ortogonalidad en adalora', notNegative, '0.5'),
-  experts: option('experts', 'N', 'adaptadores por capa en adamix', integer(1), '4'),
+  experts: option('experts', 'N', 'adaptadores por capa en adamix; los que router entrena si no se le dan', integer(1), '4'),
   adapters: repeated('adapter', 'DIR', 'carpeta de un adaptador de los que elige router; una vez por cada uno', folder),
 };
 
@@ -131,7 +132,10 @@ export type DemoFlags = Values<typeof table>;
  * @throws UserError naming the option, what was expected and what came
  */
 export function parseDemoFlags(argv: readonly string[]): DemoFlags {
-  return withHeldOut(parseOptions(table, argv, command));
+  const flags = withHeldOut(parseOptions(table, argv, command));
+  const trainsOwn = flags.adapters.length === 0 && flags.data === embeddedData && flags.experts > 1;
+  if (flags.peft === 'router' && flags.adapters.length < 2 && !trainsOwn) throw new UserError(tooFewAdapters);
+  return flags;
 }
 
 /** With the embedded data and no `--held-out`, the embedded questions; with foreign data it stays undefined. */

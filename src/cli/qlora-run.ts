@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { qlora } from '../../demo/qlora.ts';
 import { formatBytes, formatCount, formatNumber, formatPercent } from '../format.ts';
@@ -11,6 +12,7 @@ import type { DemoFlags } from './flags.ts';
 import { countResults, qloraParameters, sizeResults, trainingResults } from './qlora-record.ts';
 import { inputFiles, pinned, pinsOf } from './sources.ts';
 import type { Sources } from './sources.ts';
+import { trainSpecialists } from './specialists.ts';
 
 /** Training examples set apart for early stopping to look at. */
 const VALIDATION = 64;
@@ -36,13 +38,12 @@ export async function runQlora(
   const adapter = {
     r, alpha, dropout, initR, tinit, tfinal, deltaT, orthRegWeight, experts, adapters, targetModules, seed,
   };
-  recorder.heading('1/4 · Carga el modelo base en 4 bits');
-  await program({
+  const options = {
     modelDir: sources.model.folder,
     baseModel: sources.model.name,
     outDir: flags.output,
     quant: { quantType: flags.quant, doubleQuant: flags.doubleQuant },
-    adapter: { method: peft, ...adapter },
+    adapter: { method: peft, ...adapter, adapters: adapters as readonly string[] },
     data: { ...dataOptions(flags, sources), validation: flags.patience === undefined ? 0 : VALIDATION },
     training: {
       ...flags,
@@ -55,7 +56,15 @@ export async function runQlora(
       },
       signal,
     },
-  }, {
+  };
+  if (peft === 'router' && adapters.length === 0) {
+    const specialists = await trainSpecialists(experts, options, program, recorder);
+    if (!specialists) return false;
+    options.adapter.adapters = specialists;
+    options.training.resume &&= existsSync(options.training.checkpointFile); // it may have been stopped before its turn
+  }
+  recorder.heading('1/4 · Carga el modelo base en 4 bits');
+  await program(options, {
     loaded(size) {
       recorder.line(
         `${formatBytes(size.bytes16)} en 16 bits → ${formatBytes(size.bytes)} `

@@ -49,11 +49,12 @@ export type AdapterOptions = MethodOptions & { readonly method?: MethodName };
 
 export const methodNames = Object.keys(methods) as MethodName[];
 
+export const tooFewAdapters = '--adapter: el router elige entre dos adaptadores LoRA o más; repite la opción con la carpeta '
+  + 'de cada uno (con los datos embebidos, sin ella, los entrena antes: tantos como diga --experts, 2 o más).';
+
 function addRouterOf(base: LlamaModel, { adapters = [] }: MethodOptions): PeftModel {
   if (adapters.length > 1) return addRouter(base, adapters.map((folder) => loadLora(base, folder)));
-  throw new UserError(
-    '--adapter: el router elige entre dos adaptadores LoRA o más ya entrenados; repite la opción con la carpeta de cada uno.',
-  );
+  throw new UserError(tooFewAdapters);
 }
 
 /** Puts an adapter on the model's linear layers; the base stays frozen, and answers as before until it learns. */

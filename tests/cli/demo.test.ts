@@ -112,6 +112,23 @@ describe('npm run demo', () => {
     expect(adapter('resumed').equals(adapter('whole'))).toBe(true);
   });
 
+  it('with --peft router trains first the adapters that it chooses among; interrupted, --resume goes on', limit, async () => {
+    const router = ['--data', 'assets/data/alpaca_es.json', '--peft', 'router', '--experts', '2', '--examples', '16'];
+    const whole = await demo([...router, '--output', at('router')]);
+    expect(whole.stderr).toBe('');
+    expect(whole.stdout).toMatch(/\nAntes · Entrena los 2 adaptadores .*\n1\/2 · .*\n2\/2 · /);
+    for (const i of ['1', '2']) expect(filesIn(at('router', 'especialistas', i, 'adapter'))).toEqual(adapterFiles);
+    expect(lossesOf(at('router'))).toHaveLength(8);
+
+    const interrupted = await demo([...router, '--output', at('router-again')], {
+      onLine: (line, interrupt) => void (line.startsWith('1/2 · ') && interrupt()),
+    });
+    expect(interrupted.stderr).toContain('repite la orden con --resume');
+    const resumed = await demo([...router, '--resume', '--output', at('router-again')]);
+    expect(resumed.stderr).toBe('');
+    expect(lossesOf(at('router-again'))).toEqual(lossesOf(at('router')));
+  });
+
   it('ends in silence when nobody reads on', limit, async () => {
     const { stderr, signal } = await demo(['--json', '--output', at('unread')], {
       onLine: (_line, _interrupt, hangUp) => hangUp(),

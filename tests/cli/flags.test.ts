@@ -12,6 +12,19 @@ const messageOf = (...argv: string[]): string => {
   throw new Error(`${argv.join(' ')} was accepted`);
 };
 
+describe('a router', () => {
+  it('chooses among adapters that it is given, or trains its own on the embedded data', () => {
+    expect(parseDemoFlags(['--peft', 'router', '--adapter', 'a', '--adapter', 'b']).adapters).toEqual(['a', 'b']);
+    expect(parseDemoFlags(['--peft', 'router'])).toMatchObject({ adapters: [], experts: 4 });
+  });
+
+  it.each([
+    ['--adapter', 'a'], ['--experts', '1'], ['--data', 'otros.json'],
+  ])('has nothing to choose among with %s %s: said before anything is loaded', (...argv) => {
+    expect(messageOf('--peft', 'router', ...argv)).toMatch(/^--adapter: el router elige entre dos adaptadores/);
+  });
+});
+
 describe('the options of the demo', () => {
   it('have a default each', () => {
     expect(parseDemoFlags([])).toEqual({
