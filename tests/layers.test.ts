@@ -31,7 +31,7 @@ const below: Record<string, readonly string[]> = {
 /** Files directly in `src/` that every room may import. */
 const commons = ['src/errors.ts', 'src/format.ts', 'src/lifeline.ts', 'src/random.ts', 'src/statistics.ts'];
 
-const backendPackages = ['@tensorflow/tfjs-backend-wasm', '@tensorflow/tfjs-node-gpu'];
+const backendPackages = ['@tensorflow/tfjs-backend-wasm', '@tensorflow/tfjs-backend-webgpu', '@tensorflow/tfjs-node-gpu'];
 
 /** 'src/quant/nf4.ts' is in the room quant, 'demo/lora.ts' in demo, 'src/errors.ts' in none. */
 function roomOf(file: string): string | undefined {

@@ -4,9 +4,12 @@ import { executable } from '../deck/chromium.ts';
 import { formatBytes, formatCount } from '../format.ts';
 import { readMachine } from '../native/machine.ts';
 import type { Machine } from '../native/machine.ts';
+import { checkDawn } from '../native/dawn.ts';
 import { check, installed } from '../native/setup.ts';
 import { findCompiler, findNodeHeaders, findPython } from '../native/tools.ts';
 import { defaultBackend, hasTensorflow, tensorflowFolder } from '../tensor/backend.ts';
+import { dawnFolder, hasDawn } from '../tensor/webgpu/dawn.ts';
+import { adapterText } from './adapter.ts';
 import { runCommand } from './main.ts';
 import { helpText, parseOptions, toggle } from './options.ts';
 
@@ -37,6 +40,7 @@ type Report = Awaited<ReturnType<typeof examine>>;
 async function examine(asksNetwork: boolean) {
   const folder = tensorflowFolder();
   const native = hasTensorflow() ? await check(folder) : undefined;
+  const dawn = hasDawn() ? await checkDawn(dawnFolder()) : undefined;
   const chosen = defaultBackend();
   const { endpoint, offline } = hubSettings();
   return {
@@ -45,6 +49,9 @@ async function examine(asksNetwork: boolean) {
     machine: readMachine(),
     backends: {
       tensorflow: { there: native?.found !== undefined, ...native?.found, fault: native?.reason, ...installed(folder) },
+      webgpu: {
+        there: Boolean(dawn?.found?.adapter), prepared: dawn !== undefined, fault: dawn?.reason, ...dawn?.found,
+      },
       wasm: { there: true },
       cpu: { there: true },
     },
@@ -90,6 +97,7 @@ function lines({ node, platform, machine, backends, chosen, chromium, network, s
       ? `sí: TensorFlow ${tensorflow.version} en la ${tensorflow.device}, comprobado`
       : tensorflow.fault === undefined ? 'no: se prepara con «npm run setup:tensorflow»'
         : `no funciona (${tensorflow.fault}): prueba con «npm run setup:tensorflow -- --undo» y prepáralo otra vez`],
+    ['webgpu', webgpuLine(backends.webgpu)],
     ['wasm', `sí: ${machine.wasm.simd ? 'SIMD' : 'sin SIMD'}${machine.wasm.relaxedSimd ? ' y SIMD relajado (FMA)' : ''}`],
     ['cpu', 'sí: JavaScript, para pruebas'],
     ['Se elegiría', chosen === 'tensorflow'
@@ -108,6 +116,15 @@ function bf16Line({ bf16, gpus }: Machine): string {
   if (bf16 === undefined) return 'el sistema no dice qué instrucciones tiene la CPU';
   if (bf16.length === 0) return 'la CPU no tiene instrucciones bf16: los productos van en fp32';
   return `la CPU lo multiplica con ${bf16.join(' y ')}`;
+}
+
+function webgpuLine({ prepared, fault, adapter }: Report['backends']['webgpu']): string {
+  if (!prepared) return 'no: se prepara con «npm run setup:webgpu», para la GPU de cualquier fabricante';
+  if (fault) return `no funciona (${fault}): quítalo con «npm run setup:webgpu -- --undo» y prepáralo otra vez`;
+  if (adapter) return `sí, con --backend webgpu: ${adapterText(adapter)}`;
+  const why = process.platform === 'linux'
+    ? 'instala libvulkan1 y el controlador de Vulkan de la tarjeta' : 'actualiza el controlador de la tarjeta';
+  return `preparado, pero Dawn no encuentra ninguna GPU: ${why}${process.env['WEBGPU_ADAPTER'] ? ', o quita WEBGPU_ADAPTER' : ''}`;
 }
 
 function networkLine({ offline, proxy, endpoint, answer }: Report['network']): string {

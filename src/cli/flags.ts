@@ -46,7 +46,7 @@ const input = {
 
 /** Where tensors are computed, for every command that computes. */
 export const backendOption = optional(
-  'backend', 'NOMBRE', 'tensorflow, wasm o cpu', choice(...backendNames), 'el mejor que haya',
+  'backend', 'NOMBRE', 'tensorflow, webgpu, wasm o cpu', choice(...backendNames), 'el mejor que haya',
 );
 
 const base = {

@@ -1,23 +1,44 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor2D } from '@tensorflow/tfjs';
+import { UserError } from '../errors.ts';
 import { Random } from '../random.ts';
 import { importTensorflow } from '../tensor/backend.ts';
+import { startDawn } from '../tensor/webgpu/dawn.ts';
+import type { DawnChecked } from './dawn.ts';
 import type { Checked } from './setup.ts';
 
 /**
- * A process of its own, since a library that does not fit the machine may end it: loads the package in the folder
- * given, computes a product and a gradient that are known, and prints what it found as JSON.
+ * A process of its own, since a library that does not fit the machine may end it: starts the backend given by the
+ * library in the folder given, computes a product and a gradient that are known, and prints what it found as JSON.
  */
 try {
-  await importTensorflow(process.argv[2]!);
-  await tf.setBackend('tensorflow');
-  checkProduct();
-  const backend = tf.backend() as unknown as { binding: { TF_Version: string }; isUsingGpuDevice: boolean };
-  const found: Checked = { version: backend.binding.TF_Version, device: backend.isUsingGpuDevice ? 'GPU' : 'CPU' };
+  const [backend, folder] = process.argv.slice(2) as ['tensorflow' | 'webgpu', string];
+  const found = backend === 'tensorflow' ? await tensorflow(folder) : await webgpu(folder);
   process.stdout.write(`${JSON.stringify(found)}\n`);
 } catch (error) {
   process.stderr.write(`${(error as Error).message.split('\n')[0]}\n`);
   process.exitCode = 1;
+}
+
+async function tensorflow(folder: string): Promise<Checked> {
+  await importTensorflow(folder);
+  await tf.setBackend('tensorflow');
+  checkProduct();
+  const backend = tf.backend() as unknown as { binding: { TF_Version: string }; isUsingGpuDevice: boolean };
+  return { version: backend.binding.TF_Version, device: backend.isUsingGpuDevice ? 'GPU' : 'CPU' };
+}
+
+/** A machine without a GPU is no fault of Dawn's. */
+async function webgpu(folder: string): Promise<DawnChecked> {
+  const adapter = await startDawn(folder).catch((error: unknown) => {
+    if (error instanceof UserError) return null;
+    throw error;
+  });
+  if (adapter !== null) {
+    await tf.setBackend('webgpu');
+    checkProduct();
+  }
+  return { adapter };
 }
 
 /** y = x · w and d(Σ y²)/dw = 2 xᵀ · y, against the same sums in JavaScript. */

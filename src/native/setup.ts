@@ -223,7 +223,7 @@ async function compile(stage: string, compiler: string, nodeHeaders: string, sig
 export async function check(folder: string): Promise<{ found?: Checked; reason: string }> {
   const program = join(import.meta.dirname, 'self-check.ts');
   let printed = '';
-  const { ok, reason } = await run(process.execPath, ['--import', 'tsx', program, folder], {
+  const { ok, reason } = await run(process.execPath, ['--import', 'tsx', program, 'tensorflow', folder], {
     line: (line) => (printed = line),
   });
   if (!ok) {

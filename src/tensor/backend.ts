@@ -6,8 +6,10 @@ import util from 'node:util';
 import * as tf from '@tensorflow/tfjs';
 import { UserError } from '../errors.ts';
 import { withSharedHeap } from './heap.ts';
+import { startDawn } from './webgpu/dawn.ts';
+import { usedAdapter } from './webgpu/device.ts';
 
-export const backendNames = ['tensorflow', 'wasm', 'cpu'] as const;
+export const backendNames = ['tensorflow', 'webgpu', 'wasm', 'cpu'] as const;
 export type BackendName = (typeof backendNames)[number];
 
 const require = createRequire(import.meta.url);
@@ -45,6 +47,7 @@ export function defaultBackend(): BackendName {
 export async function useBackend(name: BackendName = defaultBackend()): Promise<BackendName> {
   tf.enableProdMode(); // no advice on the terminal, no NaN check after every kernel (the loop checks the loss)
   if (name === 'tensorflow') await registerTensorflow();
+  if (name === 'webgpu' && usedAdapter() === undefined) await startDawn();
   const wasm = join(packageFolder('@tensorflow/tfjs-backend-wasm'), 'dist', 'tfjs-backend-wasm-simd.wasm');
   const start = () => tf.setBackend(name);
   if (!(await (name === 'wasm' ? withSharedHeap(wasm, start) : start()))) {

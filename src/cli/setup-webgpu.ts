@@ -1,0 +1,45 @@
+import { setUpDawn, undoDawn } from '../native/dawn.ts';
+import { dawnFolder } from '../tensor/webgpu/dawn.ts';
+import { adapterText } from './adapter.ts';
+import { runCommand } from './main.ts';
+import { helpText, optional, parseOptions, text, toggle } from './options.ts';
+import { createScreen } from './screen.ts';
+
+const command = 'npm run setup:webgpu';
+
+const table = {
+  from: optional('from', 'FICHERO', 'el paquete ya descargado, webgpu-0.6.2.tgz, para una máquina sin red', text('un fichero')),
+  undo: toggle('undo', 'lo quita: todo queda como tras npm ci'),
+  help: toggle('help', 'esta ayuda'),
+};
+
+/** `npm run setup:webgpu`: brings Dawn, by which the backend «webgpu» reaches the GPU of any vendor. */
+await runCommand(async () => {
+  const flags = parseOptions(table, process.argv.slice(2), command);
+  if (flags.help) {
+    process.stdout.write(`${helpText(`Uso: ${command} -- [opciones]
+
+Da al backend «webgpu» la biblioteca Dawn, que npm ci no trae: la descarga con npm, se queda con la parte de esta
+plataforma (22 MB) y la comprueba. WEBGPU_ADAPTER, parte de un nombre, elige entre varias GPU.`, { Opciones: table })}\n`);
+    return;
+  }
+  const folder = dawnFolder();
+  const screen = createScreen();
+  try {
+    if (flags.undo) {
+      screen.line(undoDawn(folder) ? 'Quitado.' : 'No había nada que quitar.');
+      return;
+    }
+    const interruption = new AbortController();
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interruption.abort());
+    const { already, adapter } = await setUpDawn({
+      folder, from: flags.from, say: (line) => screen.line(line), signal: interruption.signal,
+    });
+    screen.line(`${already ? 'Ya estaba' : 'Listo'}. ${adapter === null
+      ? 'Pero Dawn no encuentra ninguna GPU: «npm run doctor» dice qué falta'
+      : `Calcula en ${adapterText(adapter)}, con un producto y un gradiente comprobados: se usa con --backend webgpu`}; `
+    + `se quita con «${command} -- --undo».`);
+  } finally {
+    screen.close();
+  }
+});

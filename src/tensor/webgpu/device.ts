@@ -1,0 +1,121 @@
+import * as tf from '@tensorflow/tfjs';
+import type { TensorInfo } from '@tensorflow/tfjs';
+import { Buffers } from './buffers.ts';
+import { Faults } from './faults.ts';
+
+/** What is told of an adapter. */
+export interface Adapter {
+  /** As its driver calls it. */
+  readonly name: string;
+  /** In lower case: nvidia, amd, intel, apple, google (SwiftShader), mesa (lavapipe)… */
+  readonly vendor: string;
+  readonly architecture: string;
+  /** Computed by the processor: for tests, not for speed. */
+  readonly software: boolean;
+  /** Of those that kernels may use: shader-f16, subgroups, timestamp-query. */
+  readonly features: readonly string[];
+  /** Most bytes of a tensor. */
+  readonly bindingBytes: number;
+}
+
+interface Held {
+  values: tf.TypedArray | null;
+  readonly dtype: tf.DataType;
+  readonly resource?: GPUBuffer;
+}
+
+/** What we need of the insides of TensorFlow.js's WebGPU backend, as its own kernels use them. */
+export interface WebgpuBackend {
+  readonly device: GPUDevice;
+  bufferManager: Buffers;
+  readonly tensorMap: { get(dataId: object): Held };
+  commandEncoder: GPUCommandEncoder | null;
+  computePassEncoder: GPUComputePassEncoder | null;
+  readonly commandQueueOwnedIds: WeakSet<object>;
+  dispatchCountInPass: number;
+  readonly uniformPendingDisposal: GPUBuffer[];
+  /** Set while `tf.time` listens. */
+  activeTimers?: unknown;
+  makeTensorInfo(shape: readonly number[], dtype: tf.DataType): TensorInfo;
+  uploadToGPU(dataId: object): void;
+  ensureCommandEncoderReady(): void;
+  endComputePassEncoder(): void;
+  submitQueue(): void;
+  getBufferData(buffer: GPUBuffer): Promise<ArrayBuffer>;
+  readSync(dataId: object): tf.BackendValues;
+}
+
+const usefulFeatures = ['shader-f16', 'subgroups', 'timestamp-query'] as const;
+
+const limits = [
+  'maxBufferSize', 'maxStorageBufferBindingSize', 'maxStorageBuffersPerShaderStage', 'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup', 'maxComputeWorkgroupSizeX', 'maxComputeWorkgroupSizeY', 'maxComputeWorkgroupSizeZ',
+  'maxComputeWorkgroupsPerDimension',
+] as const;
+
+let current: { adapter: Adapter; faults: Faults } | undefined;
+
+/** The adapter that tensors are computed on; undefined where the WebGPU backend has not been started. */
+export function usedAdapter(): Adapter | undefined {
+  return current?.adapter;
+}
+
+export interface FoundAdapter {
+  readonly adapter: GPUAdapter;
+  readonly told: Adapter;
+}
+
+/** What a system offers, and what is told of it; undefined where there is no adapter. */
+export async function findAdapter(gpu: GPU): Promise<FoundAdapter | undefined> {
+  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+  if (!adapter) return undefined;
+  const { info } = adapter;
+  const { vendor, architecture, device, description } = info;
+  const name = [device, description, architecture, vendor].find((text) => text) ?? 'sin nombre';
+  return { adapter, told: {
+    name, vendor: vendor.toLowerCase(), architecture: architecture.toLowerCase(),
+    software: info.isFallbackAdapter
+      || /swiftshader|llvmpipe|lavapipe|warp|basic render|software/i.test(`${name} ${architecture} ${description}`),
+    features: usefulFeatures.filter((feature) => adapter.features.has(feature)),
+    bindingBytes: adapter.limits.maxStorageBufferBindingSize,
+  } };
+}
+
+/**
+ * Registers TensorFlow.js's WebGPU backend on a device of this adapter, with all that the adapter offers: its limits,
+ * and the features that our kernels may use.
+ */
+export async function registerWebgpu({ adapter, told }: FoundAdapter): Promise<WebgpuBackend> {
+  const { WebGPUBackend } = await import('@tensorflow/tfjs-backend-webgpu');
+  const device = await adapter.requestDevice({
+    requiredFeatures: told.features as GPUFeatureName[],
+    requiredLimits: Object.fromEntries(limits.map((name) => [name, adapter.limits[name]])),
+  });
+  const backend = new WebGPUBackend(device, adapter.info) as unknown as WebgpuBackend;
+  const faults = new Faults(device);
+  current = { adapter: told, faults };
+  backend.bufferManager = new Buffers(device);
+  const getBufferData = backend.getBufferData.bind(backend);
+  backend.getBufferData = async (buffer) => {
+    const bytes = await getBufferData(buffer).catch(() => faults.unreadable());
+    faults.check();
+    return bytes;
+  };
+  tf.removeBackend('webgpu'); // the package's own, on a device with fewer limits, where it has registered one
+  tf.registerBackend('webgpu', () => backend as unknown as tf.KernelBackend);
+  return backend;
+}
+
+/** The backend, which has to be WebGPU. */
+export function webgpuBackend(): WebgpuBackend {
+  return tf.backend() as unknown as WebgpuBackend;
+}
+
+/** @throws what `Faults.check` does */
+export function checkDevice(): void {
+  current!.faults.check();
+}
+
+export function unreadable(): never {
+  return current!.faults.unreadable();
+}
