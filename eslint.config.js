@@ -6,7 +6,7 @@ const typescript = ['src/**/*.ts', 'demo/**/*.ts', 'tests/**/*.ts', '*.ts'];
 
 /** One tool for linting and formatting: `npm run lint` checks, `npm run lint -- --fix` formats. */
 export default defineConfig(
-  { ignores: ['assets/', 'dist/', 'out/', 'src/tensor/kernels/assembly/', 'demo/.*'] },
+  { ignores: ['assets/', 'dist/', 'out/', 'src/**/assembly/', 'demo/.*'] },
   {
     files: [...typescript, '*.js'],
     plugins: { '@stylistic': stylistic },

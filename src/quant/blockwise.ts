@@ -150,12 +150,8 @@ interface Decision {
   readonly above: Uint8Array;
 }
 
-const DECISIONS = forEachType((codebook): Decision => {
-  // FP4 has two zeros; the second, negative one (nibble 8) is never written.
-  const nibbles = [...codebook.keys()].filter((nibble) => codebook.indexOf(codebook[nibble]!) === nibble);
-  nibbles.sort((a, b) => codebook[a]! - codebook[b]!);
-  const midpoints = nibbles.slice(1).map((nibble, rank) =>
-    Math.fround(codebook[nibbles[rank]!]! + codebook[nibble]!) / 2);
+const DECISIONS = forEachType((_, quantType): Decision => {
+  const { midpoints, nibbles } = ranksOf(quantType);
   const bins = binOf(1) + 1;
   const midpoint = new Float32Array(bins).fill(Infinity);
   const rank = (bin: number) => midpoints.filter((other) => binOf(other) < bin).length;
@@ -167,12 +163,23 @@ const DECISIONS = forEachType((codebook): Decision => {
   };
 });
 
+/** The nibbles in the order of their values, and the midpoints that part them: one fewer. */
+export function ranksOf(quantType: QuantType): { midpoints: readonly number[]; nibbles: readonly number[] } {
+  const codebook = CODEBOOKS[quantType];
+  // FP4 has two zeros; the second, negative one (nibble 8) is never written.
+  const nibbles = [...codebook.keys()].filter((nibble) => codebook.indexOf(codebook[nibble]!) === nibble);
+  nibbles.sort((a, b) => codebook[a]! - codebook[b]!);
+  const midpoints = nibbles.slice(1).map((nibble, rank) =>
+    Math.fround(codebook[nibbles[rank]!]! + codebook[nibble]!) / 2);
+  return { midpoints, nibbles };
+}
+
 /** Byte -> its two values, `[256 * 2]`. */
 const PAIRS = forEachType((codebook) => Float32Array.from({ length: 512 }, (_, i) => {
   const byte = i >> 1;
   return codebook[i & 1 ? byte & 15 : byte >> 4] ?? NaN;
 }));
 
-function forEachType<T>(make: (codebook: Float32Array) => T): Record<QuantType, T> {
-  return { nf4: make(CODEBOOKS.nf4), fp4: make(CODEBOOKS.fp4), int4: make(CODEBOOKS.int4) };
+function forEachType<T>(make: (codebook: Float32Array, quantType: QuantType) => T): Record<QuantType, T> {
+  return { nf4: make(CODEBOOKS.nf4, 'nf4'), fp4: make(CODEBOOKS.fp4, 'fp4'), int4: make(CODEBOOKS.int4, 'int4') };
 }

@@ -1,6 +1,6 @@
-import { dequantizeBlocks, dequantizeBlocksToBfloat16, quantizeBlocks } from './blockwise.ts';
 import type { QuantType } from './codebooks.ts';
 import { doubleDequantize, doubleQuantize, type DoubleQuantized } from './double.ts';
+import { dequantizeBlocks, dequantizeBlocksToBfloat16, quantizeBlocks } from './simd.ts';
 
 export type { DoubleQuantized, QuantType };
 
