@@ -3,6 +3,9 @@ import type { Tensor, Tensor1D, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow
 import * as bfloat16 from './bfloat16.ts';
 import * as kernel from './kernels/attention.ts';
 import { matmul } from './kernels/matmul.ts';
+import * as webgpuAttention from './webgpu/attention.ts';
+import { matmul as webgpuMatmul } from './webgpu/matmul.ts';
+import * as webgpuRows from './webgpu/rows.ts';
 
 /**
  * The few operations of a Llama that TensorFlow.js lacks, or whose tape would hold more than
@@ -53,6 +56,7 @@ function mixedProduct(a: Tensor, b: Tensor, how = {}): Tensor2D {
 /** a · b of two matrices. The wasm backend's own runs on one thread, and twelve times slower if b is transposed. */
 function product(a: Tensor, b: Tensor, { transposeA = false, transposeB = false } = {}): Tensor2D {
   const [left, right] = [a as Tensor2D, b as Tensor2D];
+  if (tf.getBackend() === 'webgpu') return webgpuMatmul(left, right, { transposeA, transposeB });
   return tf.getBackend() === 'wasm'
     ? matmul(left, right, { transposeA, transposeB })
     : tf.matMul(left, right, transposeA, transposeB);
@@ -60,7 +64,27 @@ function product(a: Tensor, b: Tensor, { transposeA = false, transposeB = false 
 
 /** RMSNorm (Zhang and Sennrich, 2019): y = w · x / √(mean(x²) + ε). x: (rows, hidden), w: (hidden). */
 export function rmsNorm(x: Tensor2D, weight: Tensor1D, epsilon: number): Tensor2D {
-  const normalize = tf.customGrad((x, save) => {
+  const normalize = tf.getBackend() === 'webgpu' ? normalizeByKernel : normalizeByTensors;
+  return normalize(x, epsilon).mul(weight);
+}
+
+function normalizeByKernel(x: Tensor2D, epsilon: number): Tensor2D {
+  const op = tf.customGrad((x, save) => {
+    const { y, scale } = webgpuRows.normalize(x as Tensor2D, epsilon);
+    (save as tf.GradSaveFunc)([y, scale]);
+    return {
+      value: y,
+      gradFunc: (dy: Tensor, saved: Tensor[]) => {
+        const [y, scale] = saved as [Tensor2D, Tensor];
+        return webgpuRows.normalizeGradient(y, scale, dy);
+      },
+    };
+  });
+  return op(x) as Tensor2D;
+}
+
+function normalizeByTensors(x: Tensor2D, epsilon: number): Tensor2D {
+  const op = tf.customGrad((x, save) => {
     const input = x as Tensor2D;
     const scale = input.square().mean(1, true).add(epsilon).rsqrt(); // (rows, 1)
     const normed = input.mul(scale);
@@ -73,11 +97,26 @@ export function rmsNorm(x: Tensor2D, weight: Tensor1D, epsilon: number): Tensor2
       },
     };
   });
-  return normalize(x).mul(weight);
+  return op(x) as Tensor2D;
 }
 
 /** SwiGLU's gate (Shazeer, 2020): y = silu(gate) · up. Both (rows, width). */
 export function swiglu(gate: Tensor2D, up: Tensor2D): Tensor2D {
+  return tf.getBackend() === 'webgpu' ? swigluByKernel(gate, up) : swigluByTensors(gate, up);
+}
+
+function swigluByKernel(gate: Tensor2D, up: Tensor2D): Tensor2D {
+  const op = tf.customGrad((gate, up, save) => {
+    (save as tf.GradSaveFunc)([gate as Tensor, up as Tensor]);
+    return {
+      value: webgpuRows.swiglu(gate as Tensor, up as Tensor),
+      gradFunc: (dy: Tensor, [gate, up]: Tensor[]) => webgpuRows.swigluGradients(gate!, up!, dy),
+    };
+  });
+  return op(gate, up) as Tensor2D;
+}
+
+function swigluByTensors(gate: Tensor2D, up: Tensor2D): Tensor2D {
   const op = tf.customGrad((gate, up, save) => {
     const a = gate as Tensor2D;
     const sigmoid = a.sigmoid();
@@ -124,7 +163,7 @@ function rotateByTensors(x: Tensor3D, { cos, sin, turn }: RotaryTables, sign: 1 
 }
 
 function rotateByKernel(x: Tensor3D, { cos, sin }: RotaryTables, sign: 1 | -1): Tensor {
-  return kernel.rotate(x, cos, sin, sign);
+  return kernels().rotate(x, cos, sin, sign);
 }
 
 /** Rows of a matrix by index; the gradient adds rows that were taken twice. table: (n, width), ids: int32 (rows). */
@@ -145,6 +184,26 @@ export function gatherRows(table: Tensor2D, ids: Tensor1D): Tensor2D {
  * logits: (rows, vocab), labels: int32 (rows).
  */
 export function crossEntropy(logits: Tensor2D, labels: Tensor1D, scale: number): tf.Scalar {
+  return tf.getBackend() === 'webgpu'
+    ? crossEntropyByKernel(logits, labels, scale) : crossEntropyByTensors(logits, labels, scale);
+}
+
+function crossEntropyByKernel(logits: Tensor2D, labels: Tensor1D, scale: number): tf.Scalar {
+  const op = tf.customGrad((logits, save) => {
+    const { losses, sums } = webgpuRows.crossEntropy(logits as Tensor2D, labels);
+    (save as tf.GradSaveFunc)([logits as Tensor, labels, sums]);
+    return {
+      value: losses.sum().mul(scale),
+      gradFunc: (dy: Tensor, saved: Tensor[]) => {
+        const [logits, labels, sums] = saved as [Tensor2D, Tensor1D, Tensor1D];
+        return webgpuRows.crossEntropyGradient(logits, labels, sums, dy, scale);
+      },
+    };
+  });
+  return op(logits) as tf.Scalar;
+}
+
+function crossEntropyByTensors(logits: Tensor2D, labels: Tensor1D, scale: number): tf.Scalar {
   const op = tf.customGrad((logits, save) => {
     const shape = (logits as Tensor2D).shape;
     const cells = tf.stack([tf.range(0, shape[0], 1, 'int32'), labels], 1); // (rows, 2): where each row's label stands
@@ -238,7 +297,7 @@ export interface AttentionPlace {
  * q: (batch·queries, heads, headDim), k and v: (batch, keys, kvHeads, headDim) → (batch·queries, heads·headDim).
  */
 export function attention(q: Tensor3D, k: Tensor4D, v: Tensor4D, place: AttentionPlace): Tensor2D {
-  const fits = place.causal && place.queries <= kernel.LONGEST_SEQUENCE;
+  const fits = place.causal && (tf.getBackend() !== 'wasm' || place.queries <= kernel.LONGEST_SEQUENCE);
   return fits && hasKernels(q.shape[2]) ? attentionByKernel(q, k, v) : attentionByTensors(q, k, v, place);
 }
 
@@ -261,13 +320,13 @@ function attentionByTensors(q: Tensor3D, k: Tensor4D, v: Tensor4D, { batch, quer
 function attentionByKernel(q: Tensor3D, k: Tensor4D, v: Tensor4D): Tensor2D {
   const op = tf.customGrad((...args) => {
     const [q, k, v, save] = args as unknown as [Tensor3D, Tensor4D, Tensor4D, tf.GradSaveFunc];
-    const { out, sums } = kernel.causalAttention(q, k, v);
+    const { out, sums } = kernels().causalAttention(q, k, v);
     save([q, k, v, out, sums]);
     return {
       value: out,
       gradFunc: (dy: Tensor, saved: Tensor[]) => {
-        const [q, k, v, out, sums] = saved as [Tensor3D, Tensor4D, Tensor4D, Tensor2D, Tensor4D];
-        return kernel.causalAttentionGradients(q, k, v, out, sums, dy as Tensor2D);
+        const [q, k, v, out, sums] = saved as [Tensor3D, Tensor4D, Tensor4D, Tensor2D, Tensor4D & Tensor2D];
+        return kernels().causalAttentionGradients(q, k, v, out, sums, dy as Tensor2D);
       },
     };
   });
@@ -275,9 +334,15 @@ function attentionByKernel(q: Tensor3D, k: Tensor4D, v: Tensor4D): Tensor2D {
 }
 
 /**
- * Our own WASM kernels are for the wasm backend: its batched matrix products run at 1.5 GFLOP/s, and took two fifths
- * of a training step. They work on whole vectors of four floats, twice over in a rotation.
+ * Our own kernels are for wasm, whose batched matrix products run at 1.5 GFLOP/s and took two fifths of a training
+ * step, and for webgpu, where they keep no score matrix. They work on whole vectors of four floats, twice over in a
+ * rotation.
  */
 function hasKernels(headDim: number): boolean {
-  return tf.getBackend() === 'wasm' && headDim % 8 === 0;
+  return ['wasm', 'webgpu'].includes(tf.getBackend()) && headDim % 8 === 0;
+}
+
+/** Those of the backend in use. */
+function kernels() {
+  return tf.getBackend() === 'wasm' ? kernel : webgpuAttention;
 }

@@ -6,10 +6,12 @@ import { mixedPrecision } from './bfloat16.ts';
 import { outside } from './graph.ts';
 import { HeldMatrix, isFusable } from './kernels/matmul.ts';
 import { bfloat16Linear, linear } from './ops.ts';
+import { DeviceMatrix } from './webgpu/matmul.ts';
 
 /** A frozen 4-bit matrix, W: (out, in), and products by it. */
 export class QuantizedMatrix {
   private held: HeldMatrix | undefined;
+  private onDevice: DeviceMatrix | undefined;
 
   constructor(private readonly given: QuantizedTensor) {}
 
@@ -18,15 +20,16 @@ export class QuantizedMatrix {
     return this.held?.quantized ?? this.given;
   }
 
-  /** x · Wᵀ. x: (rows, in) → (rows, out). On wasm from the 4 bits, elsewhere by way of the wide matrix. */
+  /** x · Wᵀ. x: (rows, in) → (rows, out). On wasm and webgpu from the 4 bits, elsewhere by way of the wide matrix. */
   linear(x: Tensor2D): Tensor2D {
     const [out, input] = this.quantized.shape as [number, number];
     if (mixedPrecision() && input % 2 === 0) {
       return bfloat16Linear(x, outside(() => tf.tensor2d(dequantizeToBfloat16(this.quantized), [out, input / 2], 'int32')));
     }
-    if (tf.getBackend() !== 'wasm' || !isFusable(this.quantized)) return linear(x, this.wide() as Tensor2D, false);
-    this.held ??= new HeldMatrix(this.given);
-    const { held } = this;
+    const fused = ['wasm', 'webgpu'].includes(tf.getBackend()) && isFusable(this.quantized);
+    if (!fused) return linear(x, this.wide() as Tensor2D, false);
+    const held = tf.getBackend() === 'wasm'
+      ? this.held ??= new HeldMatrix(this.given) : this.onDevice ??= new DeviceMatrix(this.given);
     return tf.customGrad((x) => ({
       value: held.product(x as Tensor, true),
       gradFunc: (dy: Tensor) => held.product(dy, false),
@@ -41,5 +44,7 @@ export class QuantizedMatrix {
   dispose(): void {
     this.held?.dispose();
     this.held = undefined;
+    this.onDevice?.dispose();
+    this.onDevice = undefined;
   }
 }

@@ -1,0 +1,139 @@
+import * as tf from '@tensorflow/tfjs';
+import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
+import { CODEBOOKS, DYNAMIC_MAP } from '../../quant/codebooks.ts';
+import type { QuantizedTensor } from '../../quant/quantize.ts';
+import { runProgram } from './program.ts';
+
+/** An invocation makes so many rows of four columns: 16 numbers for 8 vectors read. */
+const ROWS = 4;
+
+interface Shape {
+  readonly rows: number;
+  readonly columns: number;
+  readonly depth: number;
+}
+
+interface Right {
+  readonly key: string;
+  /** `fn column4(k, n) -> vec4f`: B[k .. k + 4][n]; or `fn row4(k, n) -> vec4f`: B[k][n .. n + 4]. */
+  readonly code: string;
+  readonly along: 'k' | 'n';
+  readonly read: Readonly<Record<string, Tensor>>;
+  readonly types?: Readonly<Record<string, string>>;
+  readonly integers?: Readonly<Record<string, number>>;
+  readonly floats?: Readonly<Record<string, number>>;
+}
+
+/** a · b of two matrices, either of them transposed first. */
+export function matmul(a: Tensor2D, b: Tensor2D, { transposeA = false, transposeB = false } = {}): Tensor2D {
+  const [rows, depth] = transposeA ? [a.shape[1], a.shape[0]] : a.shape;
+  const columns = transposeB ? b.shape[0] : b.shape[1];
+  const fn = transposeB ? 'column4' : 'row4';
+  const [k, n] = transposeB ? ['k + i', 'n'] : ['k', 'n + i'];
+  return multiply(a, transposeA, { rows, columns, depth }, {
+    key: `dense ${transposeB}`, along: transposeB ? 'k' : 'n', read: { b },
+    code: `fn ${fn}(k: u32, n: u32) -> vec4f {
+  var v = vec4f();
+  for (var i = 0u; i < 4; i++) {
+    if (${k} < p.depth && ${n} < p.columns) { v[i] = b[${transposeB ? `(${n}) * p.depth + ${k}` : `(${k}) * p.columns + ${n}`}]; }
+  }
+  return v;
+}`,
+  });
+}
+
+function multiply(a: Tensor, transposeA: boolean, { rows, columns, depth }: Shape, right: Right): Tensor2D {
+  const at = transposeA ? '(k + i) * p.rows + m' : 'm * p.depth + k + i';
+  const lines = (text: (i: number) => string, count = ROWS) => Array.from({ length: count }, (_, i) => text(i)).join('\n');
+  const letters = 'xyzw';
+  return runProgram({
+    key: `matmul ${transposeA} ${right.key}`,
+    write: { y: [rows, columns] }, read: { a, ...right.read }, ...(right.types && { types: right.types }),
+    integers: { rows, columns, depth, ...right.integers }, floats: right.floats ?? {},
+    invocations: Math.ceil(rows / ROWS) * Math.ceil(columns / 4),
+    code: () => ({
+      before: `${right.code}
+fn a4(m: u32, k: u32) -> vec4f {
+  var v = vec4f();
+  if (m >= p.rows) { return v; }
+  for (var i = 0u; i < 4; i++) { if (k + i < p.depth) { v[i] = a[${at}]; } }
+  return v;
+}`,
+      // Columns go first: neighbours read the same rows of a.
+      main: `
+  let across = (p.columns + 3) / 4;
+  let m = index / across * ${ROWS};
+  let n = index % across * 4;
+  if (m >= p.rows) { return; }
+${lines((i) => `  var sum${i} = vec4f();`)}
+  for (var k = 0u; k < p.depth; k += 4) {
+${lines((i) => (right.along === 'k'
+        ? `    let b${i} = column4(k, n + ${i}u);` : `    let b${i} = row4(k + ${i}u, n);`), 4)}
+${lines((i) => `    let a${i} = a4(m + ${i}u, k);
+    sum${i} += ${right.along === 'k'
+        ? `vec4f(${[0, 1, 2, 3].map((j) => `dot(a${i}, b${j})`).join(', ')})`
+        : [0, 1, 2, 3].map((j) => `a${i}.${letters[j]} * b${j}`).join(' + ')};`)}
+  }
+${lines((i) => `  if (m + ${i}u < p.rows) {
+    for (var j = 0u; j < 4; j++) { if (n + j < p.columns) { y[(m + ${i}u) * p.columns + n + j] = sum${i}[j]; } }
+  }`)}`,
+    }),
+  })[0] as Tensor2D;
+}
+
+/** A 4-bit matrix, W: (out, in), in the device's memory as it is: packed values, and scales quantised once more. */
+export class DeviceMatrix {
+  private readonly packed: Tensor;
+  private readonly scales: Tensor;
+  /** The codebook's 16 values and, of double quantisation, the map's 256 and each 256 scales' own. */
+  private readonly tables: Tensor;
+
+  constructor(private readonly quantized: QuantizedTensor) {
+    const { packed, absmax, quantType } = quantized;
+    const book = Array.from({ length: 16 }, (_, i) => CODEBOOKS[quantType][i] ?? 0);
+    this.packed = tf.keep(words(packed));
+    this.scales = tf.keep(absmax instanceof Float32Array ? tf.tensor1d(absmax) : words(absmax.codes));
+    this.tables = tf.keep(tf.tensor1d(
+      absmax instanceof Float32Array ? book : [...book, ...DYNAMIC_MAP, ...absmax.nestedAbsmax]));
+  }
+
+  /** x · Wᵀ, or without `transpose` x · W. x: (rows, in or out). */
+  product(x: Tensor, transpose: boolean): Tensor2D {
+    const { shape, blockSize, absmax } = this.quantized;
+    const [out, input] = shape as [number, number];
+    const [columns, depth] = transpose ? [out, input] : [input, out];
+    const double = !(absmax instanceof Float32Array);
+    return multiply(x, false, { rows: x.shape[0]!, columns, depth }, {
+      key: `4 bits ${double} ${transpose}`, along: transpose ? 'k' : 'n',
+      read: { packed: this.packed, scales: this.scales, tables: this.tables },
+      types: { packed: 'u32', ...(double && { scales: 'u32' }) },
+      integers: { input, output: out, shift: Math.log2(blockSize) }, floats: { offset: double ? absmax.offset : 0 },
+      // Four weights of a row lie in one half of a word, high nibble first in each byte, and share a scale.
+      code: `fn weights(row: u32, column: u32) -> vec4f {
+  if (row >= p.output || column >= p.input) { return vec4f(); }
+  let at = row * p.input + column;
+  let bits = packed[at / 8] >> ((at & 4) * 4);
+  let block = at >> p.shift;
+  let scale = ${double
+    ? 'tables[16 + ((scales[block / 4] >> ((block & 3) * 8)) & 255)] * tables[272 + block / 256] + p.offset'
+    : 'scales[block] + p.offset'};
+  return scale * vec4f(
+    tables[(bits >> 4) & 15], tables[bits & 15], tables[(bits >> 12) & 15], tables[(bits >> 8) & 15]);
+}
+${transpose
+  ? 'fn column4(k: u32, n: u32) -> vec4f { return weights(n, k); }'
+  : 'fn row4(k: u32, n: u32) -> vec4f { return weights(k, n); }'}`,
+    });
+  }
+
+  dispose(): void {
+    tf.dispose([this.packed, this.scales, this.tables]);
+  }
+}
+
+/** Bytes as int32, the first in the lowest; zeros fill the last. */
+function words(bytes: Uint8Array): Tensor {
+  const whole = new Uint8Array(Math.ceil(bytes.length / 4) * 4);
+  whole.set(bytes);
+  return tf.tensor1d(new Int32Array(whole.buffer), 'int32');
+}

@@ -1,0 +1,110 @@
+import * as tf from '@tensorflow/tfjs';
+import type { Tensor, TensorInfo } from '@tensorflow/tfjs';
+import { webgpuBackend } from './device.ts';
+
+/** One run of a compute shader. Its bindings are, in order: what it writes, what it reads, its numbers. */
+export interface Program {
+  /** Tells shaders apart: all that the code is made from is part of it. */
+  readonly key: string;
+  /**
+   * The body of `fn main`, and functions before it. It has the names of `write` and `read` as storage, `p.name` for
+   * each number, and `index: u32`, that of the invocation, of which there may be more than were asked for.
+   */
+  readonly code: () => { readonly before?: string; readonly main: string };
+  /** Shapes of the float32 tensors that it makes. */
+  readonly write: Readonly<Record<string, readonly number[]>>;
+  readonly read: Readonly<Record<string, Tensor>>;
+  /** WGSL's type of an element where it is none of the tensor's own: `u32`, `vec4f`. */
+  readonly types?: Readonly<Record<string, string>>;
+  /** Whole numbers, u32 in the shader, and others, f32. */
+  readonly integers: Readonly<Record<string, number>>;
+  readonly floats?: Readonly<Record<string, number>>;
+  readonly invocations: number;
+}
+
+const GROUP = 64;
+const pipelines = new WeakMap<GPUDevice, Map<string, GPUComputePipeline>>();
+
+/** Runs it in the backend's own queue and on its buffers, as TensorFlow.js's programs run. */
+export function runProgram(program: Program): Tensor[] {
+  const backend = webgpuBackend();
+  const { device } = backend;
+  const read = Object.values(program.read);
+  const outputs: TensorInfo[] = Object.values(program.write).map((shape) => backend.makeTensorInfo(shape, 'float32'));
+  const bound = [...outputs, ...read];
+  for (const { dataId } of bound) backend.uploadToGPU(dataId);
+  const numbers = numbersOf(program);
+  const uniforms = backend.bufferManager.acquireBuffer(
+    numbers.byteLength, GPUBufferUsage.COPY_DST | GPUBufferUsage.UNIFORM);
+  device.queue.writeBuffer(uniforms, 0, numbers);
+  backend.uniformPendingDisposal.push(uniforms);
+
+  const pipeline = pipelineOf(device, program);
+  const buffers = [...bound.map(({ dataId }) => backend.tensorMap.get(dataId).resource!), uniforms];
+  const group = device.createBindGroup({
+    layout: pipeline.getBindGroupLayout(0),
+    entries: buffers.map((buffer, binding) => ({ binding, resource: { buffer } })),
+  });
+  for (const { dataId } of bound) backend.commandQueueOwnedIds.add(dataId);
+  backend.ensureCommandEncoderReady();
+  backend.computePassEncoder ??= backend.commandEncoder!.beginComputePass();
+  const pass = backend.computePassEncoder;
+  pass.setPipeline(pipeline);
+  pass.setBindGroup(0, group);
+  const groups = Math.ceil(program.invocations / GROUP);
+  const across = Math.min(groups, ACROSS);
+  pass.dispatchWorkgroups(across, Math.ceil(groups / across));
+  if (++backend.dispatchCountInPass >= tf.env().getNumber('WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE')) {
+    backend.endComputePassEncoder();
+    backend.submitQueue();
+  }
+  return outputs.map((output) => tf.engine().makeTensorFromTensorInfo(output));
+}
+
+/** Workgroups of one row of them: every device takes as many. */
+const ACROSS = 32768;
+
+function numbersOf({ integers, floats = {} }: Program): ArrayBuffer {
+  const [whole, others] = [Object.values(integers), Object.values(floats)];
+  const buffer = new ArrayBuffer(Math.ceil((whole.length + others.length) / 4) * 16);
+  new Uint32Array(buffer).set(whole);
+  new Float32Array(buffer, 4 * whole.length).set(others);
+  return buffer;
+}
+
+function pipelineOf(device: GPUDevice, program: Program): GPUComputePipeline {
+  const known = pipelines.get(device) ?? new Map<string, GPUComputePipeline>();
+  pipelines.set(device, known);
+  let pipeline = known.get(program.key);
+  if (!pipeline) {
+    const module = device.createShaderModule({ label: program.key, code: shaderOf(program) });
+    pipeline = device.createComputePipeline({
+      label: program.key, layout: 'auto', compute: { module, entryPoint: 'start' },
+    });
+    known.set(program.key, pipeline);
+  }
+  return pipeline;
+}
+
+function shaderOf({ code, write, read, types = {}, integers, floats = {} }: Program): string {
+  const { before = '', main } = code();
+  const own = (name: string) => (read[name]?.dtype === 'int32' ? 'i32' : 'f32');
+  const storage = [...Object.keys(write), ...Object.keys(read)].map((name, binding) =>
+    `@group(0) @binding(${binding}) var<storage, ${name in write ? 'read_write' : 'read'}> ${name}: `
+    + `array<${types[name] ?? own(name)}>;`);
+  const fields = [
+    ...Object.keys(integers).map((name) => `${name}: u32`), ...Object.keys(floats).map((name) => `${name}: f32`),
+  ];
+  return `
+struct Numbers { ${fields.join(', ')} }
+${storage.join('\n')}
+@group(0) @binding(${storage.length}) var<uniform> p: Numbers;
+${before}
+fn main(index: u32) {
+${main}
+}
+@compute @workgroup_size(${GROUP})
+fn start(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
+  main((group.y * ${ACROSS}u + group.x) * ${GROUP}u + local);
+}`;
+}

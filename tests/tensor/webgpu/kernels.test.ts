@@ -1,0 +1,115 @@
+import * as tf from '@tensorflow/tfjs';
+import type { Tensor, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { causalPlacement } from '../../../src/model/llama.ts';
+import { quantize } from '../../../src/quant/quantize.ts';
+import { Random } from '../../../src/random.ts';
+import { useBackend } from '../../../src/tensor/backend.ts';
+import { attention, crossEntropy, linear, rmsNorm, rotary, swiglu } from '../../../src/tensor/ops.ts';
+import { QuantizedMatrix } from '../../../src/tensor/quantized.ts';
+import { hasDawn } from '../../../src/tensor/webgpu/dawn.ts';
+import { matmul } from '../../../src/tensor/webgpu/matmul.ts';
+import { tinyConfig } from '../../tiny.ts';
+
+/** The largest difference that a kernel may make, relative to the largest value of its reference. */
+const BAR = 1e-4;
+
+const normal = (...shape: number[]): Tensor => {
+  const random = Random.for(3, ...shape);
+  return tf.tensor(Float32Array.from({ length: shape.reduce((a, b) => a * b) }, () => random.normal()), shape);
+};
+
+/** A function of some tensors, and the values and gradients that it is compared by. */
+type Case = () => Tensor[];
+
+const withGradients = (f: (...xs: Tensor[]) => Tensor, ...xs: Tensor[]): Tensor[] => {
+  const y = f(...xs);
+  return [y, ...tf.grads(f as (...xs: Tensor[]) => Tensor)(xs, normal(...y.shape, 1).reshape(y.shape))];
+};
+
+const cases: [string, Case][] = [
+  ...([[1, 1, 1], [7, 5, 9], [13, 300, 16], [66, 16, 41], [3, 64, 7]] as const).map(
+    ([rows, depth, columns]): [string, Case] => [
+      `a frozen and a trained linear layer, ${rows} × ${depth} × ${columns}`, () => {
+        const [x, w] = [normal(rows, depth), normal(columns, depth)];
+        return [
+          ...withGradients((x) => linear(x as Tensor2D, w as Tensor2D, false), x),
+          ...withGradients((x, w) => linear(x as Tensor2D, w as Tensor2D, true), x, w),
+        ];
+      }]),
+  ...([[1, 1, 64, 64], [5, 7, 64, 64], [33, 130, 192, 64], [9, 50, 96, 32], [2, 12, 512, 128]] as const).flatMap(
+    ([rows, out, input, blockSize]) => (['nf4', 'fp4'] as const).flatMap((quantType) => [true, false].map(
+      (doubleQuant): [string, Case] => [
+        `a ${quantType} layer ${rows} × ${input} × ${out} by ${blockSize}${doubleQuant ? ', scales in 8 bits' : ''}`, () => {
+          const random = Random.for(4, out, input);
+          const values = Float32Array.from({ length: out * input }, () => random.normal());
+          const weight = new QuantizedMatrix(quantize(values, [out, input], { quantType, blockSize, doubleQuant }));
+          const found = withGradients((x) => weight.linear(x as Tensor2D), normal(rows, input));
+          weight.dispose();
+          return found;
+        }]))),
+  ...([[1, 3], [7, 33], [130, 256], [3, 1001]] as const).flatMap(([rows, width]): [string, Case][] => [
+    [`RMSNorm of ${rows} × ${width}`, () =>
+      withGradients((x, w) => rmsNorm(x as Tensor2D, w as Tensor1D, 1e-5), normal(rows, width), normal(width))],
+    [`SwiGLU of ${rows} × ${width}`, () =>
+      withGradients((a, b) => swiglu(a as Tensor2D, b as Tensor2D), normal(rows, width), normal(rows, width).neg())],
+    [`cross-entropy of ${rows} × ${width}`, () => {
+      const labels = tf.tensor1d(Int32Array.from({ length: rows }, (_, i) => i * 7 % width), 'int32');
+      return withGradients((x) => crossEntropy(x as Tensor2D, labels, 0.3), normal(rows, width).mul(4));
+    }],
+  ]),
+  ...([[2, 7, 4, 2, 8], [3, 13, 6, 1, 16], [1, 1, 2, 2, 24], [2, 60, 8, 2, 32], [1, 129, 3, 3, 64]] as const).map(
+    ([batch, seq, heads, kvHeads, headDim]): [string, Case] => [
+      `rotation and attention of ${batch} × ${seq}, ${heads} heads of ${headDim} on ${kvHeads}`, () => {
+        const rows = batch * seq;
+        const place = causalPlacement({ ...tinyConfig, heads, kvHeads, headDim }, batch, seq);
+        return withGradients((q, k, v) => attention(
+          rotary(q as Tensor3D, place.rotary),
+          rotary(k as Tensor3D, place.rotary).reshape([batch, seq, kvHeads, headDim]),
+          v.reshape([batch, seq, kvHeads, headDim]), place,
+        ), normal(rows, heads, headDim), normal(rows, kvHeads, headDim), normal(rows, kvHeads, headDim).neg());
+      }]),
+];
+
+const values = (found: Case) => tf.tidy(() => found().map((x) => x.dataSync<'float32'>().slice()));
+
+describe.runIf(hasDawn())('the WGSL kernels [tras npm run setup:webgpu]', () => {
+  const expected = new Map<string, Float32Array[]>();
+  beforeAll(async () => {
+    await useBackend('cpu'); // where the plain TensorFlow.js references run
+    for (const [name, found] of cases) expected.set(name, values(found));
+    await useBackend('webgpu');
+  });
+
+  it.each(cases)('%s: as the reference, values and gradients', (name, found) => {
+    const ours = values(found);
+    const reference = expected.get(name)!;
+    expect(ours).toHaveLength(reference.length);
+    ours.forEach((x, i) => {
+      expect(x).toHaveLength(reference[i]!.length);
+      const largest = reference[i]!.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      const worst = reference[i]!.reduce((most, value, at) => Math.max(most, Math.abs(value - x[at]!)), 0);
+      expect(worst).toBeLessThan(BAR * (largest || 1)); // the gradient of a lone score is zero
+    });
+  });
+
+  it('multiply both ways transposed', () => {
+    tf.tidy(() => {
+      const [a, b] = [normal(7, 5) as Tensor2D, normal(9, 7) as Tensor2D];
+      const turned = matmul(a.transpose(), b.transpose()).dataSync();
+      const ours = matmul(a, b, { transposeA: true, transposeB: true }).dataSync();
+      ours.forEach((x, i) => expect(x).toBeCloseTo(turned[i]!, 5));
+    });
+  });
+
+  it('leave no tensor and no buffer behind, whatever the sizes', () => {
+    const once = (rows: number) => values(() => {
+      const [gate, up] = [normal(rows, 33), normal(rows, 33)];
+      return withGradients((a, b) => swiglu(rmsNorm(a as Tensor2D, tf.ones([33]), 1e-5), b as Tensor2D), gate, up);
+    });
+    once(8);
+    const before = tf.memory() as tf.MemoryInfo & { numBytesInGPU: number };
+    for (let step = 0; step < 300; step++) once(1 + step % 40);
+    expect(tf.memory()).toMatchObject({ numTensors: before.numTensors, numBytesInGPU: before.numBytesInGPU });
+  }, 120_000);
+});
