@@ -157,7 +157,7 @@ export function writeQuantized(weight: string, { tensor, dtype }: SavedWeight): 
 
 function parseJson(text: Uint8Array): unknown {
   try {
-    return JSON.parse(Buffer.from(text).toString('utf8'));
+    return JSON.parse(new TextDecoder().decode(text));
   } catch {
     return undefined; // refused by the schema
   }
@@ -169,7 +169,7 @@ function pythonJson(value: object): TensorData {
     const text = Array.isArray(field) ? `[${field.join(', ')}]` : JSON.stringify(field);
     return `${JSON.stringify(name)}: ${text}`;
   });
-  return bytes(Buffer.from(`{${fields.join(', ')}}`, 'utf8'));
+  return bytes(new TextEncoder().encode(`{${fields.join(', ')}}`));
 }
 
 function bytes(data: Uint8Array, shape: readonly number[] = [data.length]): TensorData {

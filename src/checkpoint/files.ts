@@ -177,7 +177,7 @@ function writeAndClose(file: number, data: string | Uint8Array | Iterable<Uint8A
 }
 
 function piecesOf(data: string | Uint8Array | Iterable<Uint8Array>): Iterable<Uint8Array> {
-  if (typeof data === 'string') return [Buffer.from(data, 'utf8')];
+  if (typeof data === 'string') return [new TextEncoder().encode(data)];
   return data instanceof Uint8Array ? [data] : data;
 }
 

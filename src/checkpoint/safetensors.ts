@@ -50,6 +50,8 @@ export interface SafetensorsFile extends TensorSource {
   float32(name: string): Float32Array;
 }
 
+const encoder = new TextEncoder();
+
 /** As the reference library: no header is longer. */
 const LONGEST_HEADER = 100_000_000;
 
@@ -121,7 +123,7 @@ export function writeSafetensors(
   metadata: Readonly<Record<string, string>> = {},
 ): void {
   const sorted = Object.entries(tensors).sort(([nameA, a], [nameB, b]) =>
-    widestFirst(a, b) || Buffer.compare(Buffer.from(nameA), Buffer.from(nameB)));
+    widestFirst(a, b) || compareBytes(encoder.encode(nameA), encoder.encode(nameB)));
 
   const placed = new Map<string, Placed>();
   const pieces: Uint8Array[] = [];
@@ -216,6 +218,12 @@ function checkSize(name: string, entry: TensorEntry, bytes: number): void {
   throw new RangeError(`safetensors: «${name}» has ${bytes} bytes for ${entry.dtype} [${entry.shape.join(', ')}]`);
 }
 
+/** As strings of UTF-8 are ordered, and not those of UTF-16. */
+function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  const at = a.findIndex((byte, i) => byte !== b[i]);
+  return at === -1 ? a.length - b.length : a[at]! - (b[at] ?? -1);
+}
+
 /** Later in the list of types is wider. */
 function widestFirst(a: TensorEntry, b: TensorEntry): number {
   const types = Object.keys(BYTES);
@@ -229,12 +237,12 @@ function headerOf(
   const fields = [...tensors].map(([name, { dtype, shape, start, end }]) =>
     `${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [start, end] })}`);
   if (Object.keys(metadata).length > 0) fields.unshift(`"__metadata__":${JSON.stringify(metadata)}`);
-  const json = Buffer.from(`{${fields.join(',')}}`, 'utf8');
+  const json = encoder.encode(`{${fields.join(',')}}`);
   const length = room ?? 8 + Math.ceil(json.length / 8) * 8;
   if (8 + json.length > length) throw new RangeError(`safetensors: a header of ${json.length} bytes in ${length}`);
-  const header = Buffer.alloc(length, ' ');
-  header.writeBigUInt64LE(BigInt(length - 8));
-  json.copy(header, 8);
+  const header = new Uint8Array(length).fill(0x20);
+  new DataView(header.buffer).setBigUint64(0, BigInt(length - 8), true);
+  header.set(json, 8);
   return header;
 }
 
@@ -329,11 +337,11 @@ function readHeader(path: string): { metadata: Record<string, string>; tensors: 
   return withFile(path, (file) => {
     const { size } = fstatSync(file);
     if (size < 8) throw broken(path, `solo tiene ${size} bytes`);
-    const length = Number(Buffer.from(readRange(path, file, 0, 8)).readBigUInt64LE());
+    const length = Number(new DataView(readRange(path, file, 0, 8).buffer).getBigUint64(0, true));
     if (length > LONGEST_HEADER) throw broken(path, `la cabecera dice medir ${length} bytes`);
     const begin = 8 + length;
     if (begin > size) throw broken(path, `la cabecera dice medir ${length} bytes y el archivo acaba antes`);
-    const text = Buffer.from(readRange(path, file, 8, begin)).toString('utf8');
+    const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(readRange(path, file, 8, begin));
 
     const tensors = new Map<string, Placed>();
     let metadata: Record<string, string> = {};

@@ -6,6 +6,7 @@ import { readRun } from '../runs/store.ts';
 import { lookOptions } from './look.ts';
 import { runCommand } from './main.ts';
 import { helpText, option, parseOptions, text, toggle } from './options.ts';
+import { withTraining } from './page/embed.ts';
 
 const command = 'npm run export';
 const table = {
@@ -32,7 +33,7 @@ texto. PDF, apuntes y PPTX se hacen con Chromium; CHROME_PATH dice dónde está.
   await exportDeck(deck, output, {
     look: { theme, size },
     notes,
-    complete: (html) => withRecordings(html, (id) => readRun(id)),
+    complete: async (html) => withRecordings(await withTraining(html), (id) => readRun(id)),
     show: (path) => void process.stdout.write(`${path}: ${formatBytes(statSync(path).size)}\n`),
   });
 });

@@ -39,7 +39,7 @@ export function countResults(count: ParameterCount): object {
 }
 
 /** The figures of a finished training that slides embed. */
-export function trainingResults(events: readonly TrainEvent[]): object {
+export function trainingResults(events: readonly TrainEvent[]) {
   const all = <Type extends TrainEvent['type']>(type: Type) =>
     events.filter((event): event is Event<Type> => event.type === type);
   const figures = (when: 'before' | 'after') => {

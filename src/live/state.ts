@@ -8,6 +8,8 @@ export interface RunView {
   readonly number: number;
   /** Computed now, a recorded run played back, or one shown in the place of a live run that did not end well. */
   readonly source: 'live' | 'replay' | 'recorded';
+  /** Spanish: where a live run computes, if not on the machine that serves the talk. */
+  readonly where?: string;
   readonly state: 'running' | 'finished' | 'stopped';
   /** Whether the code that runs is not the one of the slide. */
   readonly edited: boolean;

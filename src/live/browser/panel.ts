@@ -14,6 +14,8 @@ export interface Actions {
   page(id: string, page: number): void;
   /** Only where programs can be run. */
   edit?(id: string, code: string): void;
+  /** Only in a page that carries what its experiment needs. */
+  train?(id: string): void;
 }
 
 /** The code in a panel: an editor, or text. */
@@ -29,6 +31,8 @@ export class Panel {
   private readonly buttons = {
     show: button('vivo-abrir', '▶ Ejecutar', 'Ejecuta el experimento (e) o muestra su panel (c)', () => this.toggleRun()),
     run: button('vivo-ejecutar', '▶ Ejecutar', 'Ejecuta o detiene (e)', () => this.toggleRun()),
+    trainThere: button('vivo-abrir vivo-entrenar', trains, trainsTitle, () => this.actions.train!(this.id)),
+    train: button('', trains, trainsTitle, () => this.actions.train!(this.id)),
     restore: button('', 'Restaurar', 'Vuelve al código original', () => this.actions.edit?.(this.id, this.view!.original)),
     more: button('vivo-mas', '', 'Más gráficas (g)', () => this.turnPage()),
     close: button('', '✕', 'Cierra el panel (c)', () => this.actions.open(this.id, false)),
@@ -53,9 +57,9 @@ export class Panel {
     readonly id: string, private readonly experiment: Experiment, private readonly code: CodeView,
     private readonly actions: Actions,
   ) {
-    const { run, restore, more, close } = this.buttons;
+    const { run, train, restore, more, close } = this.buttons;
     this.panel = element('aside', 'vivo',
-      element('header', '', element('strong', '', experiment.title), this.label, element('span', 'vivo-botones', restore, run, close)),
+      element('header', '', element('strong', '', experiment.title), this.label, element('span', 'vivo-botones', restore, train, run, close)),
       element('div', 'vivo-codigo', element('p', 'vivo-fichero', experiment.file), code.dom, this.problems, this.lines, this.progress),
       element('div', 'vivo-salida', this.reason, this.figures, more));
     this.panel.setAttribute('aria-label', experiment.title);
@@ -67,7 +71,7 @@ export class Panel {
   /** Puts the panel on a slide: again, when the slide has been drawn again. */
   mount(section: Element): void {
     const focused = document.activeElement as HTMLElement | null;
-    section.append(this.buttons.show, this.panel);
+    section.append(...this.actions.train ? [this.buttons.trainThere] : [], this.buttons.show, this.panel);
     this.lines.scrollTop = this.lines.scrollHeight; // moving an element takes its scroll and its focus away
     if (this.panel.contains(focused)) focused!.focus();
   }
@@ -82,6 +86,7 @@ export class Panel {
     const asks = this.actions.edit === undefined ? '▶ Reproducir' : '▶ Ejecutar';
     setText(this.buttons.run, running ? '■ Detener' : asks);
     setText(this.buttons.show, running ? '● En marcha' : asks);
+    this.buttons.train.hidden = running || !this.actions.train;
     this.buttons.restore.hidden = view.code === view.original;
     this.code.show(view);
     this.problems.replaceChildren(...view.problems.map(({ line, message }) => element('li', '', `línea ${line + 1}: ${message}`)));
@@ -190,6 +195,8 @@ export class Panel {
     return Math.min(this.view?.page ?? 0, this.pages - 1);
   }
 }
+
+const [trains, trainsTitle] = ['▶ Entrenar aquí', 'Ajusta el modelo que lleva esta página, en esta página'];
 
 /** Between two charts, in pixels. */
 const gap = 12;

@@ -8,6 +8,7 @@ import { element } from './dom.ts';
 import { bindKeys, mountPanels } from './keys.ts';
 import { Panel } from './panel.ts';
 import { view } from './slides.ts';
+import { canTrain, trainHere } from './training.ts';
 
 /** What the page carries in `<script type="application/json" id="grabaciones">`. */
 export type Recordings = Readonly<Partial<Record<ExperimentId, { readonly code: string; readonly record: RunRecord }>>>;
@@ -15,7 +16,10 @@ export type Recordings = Readonly<Partial<Record<ExperimentId, { readonly code: 
 /** Faster than they ran: a reader does not wait a minute and a half. */
 const speed = 8;
 
-/** The deck in a file: the recorded runs that it carries are played back in their panels, without a server. */
+/**
+ * The deck in a file: the recorded runs that it carries are played back in their panels, without a server; the last
+ * slide's can also be done here.
+ */
 if (view === '' || view === 'presenter') start();
 
 function start(): void {
@@ -27,11 +31,12 @@ function start(): void {
 
 function playable(id: ExperimentId, { code, record }: Required<Recordings>[ExperimentId] & object): Panel {
   const { header, events } = toldBy(record);
-  let playing: AbortController | undefined;
+  let stop = (): void => {};
   let state: ExperimentView = { open: false, page: 0, code, original: code, problems: [] };
   const change = (changes: Partial<ExperimentView>): void => panel.show(state = { ...state, ...changes });
   const play = async (number: number) => {
-    const abort = playing = new AbortController();
+    const abort = new AbortController();
+    stop = () => abort.abort();
     let run: RunView = { number, source: 'replay', state: 'running', edited: false, startedAt: Date.now(), header, events: [] };
     change({ open: true, page: 0, run });
     for await (const event of replay(events, speed, abort.signal)) {
@@ -40,9 +45,26 @@ function playable(id: ExperimentId, { code, record }: Required<Recordings>[Exper
     }
     change({ run: { ...run, state: abort.signal.aborted ? 'stopped' : 'finished' } });
   };
+  const train = (number: number) => {
+    let run: RunView = {
+      number, source: 'live', where: 'en esta página', state: 'running', edited: false, startedAt: Date.now(), events: [],
+    };
+    const update = (changes: Partial<RunView>) => change({ run: run = { ...run, ...changes } });
+    change({ open: true, page: 0, run });
+    const end = trainHere((message) => {
+      if (message.type === 'event') update({ events: [...run.events, message.event] });
+      else if (message.type === 'finished') update({ state: 'finished' });
+      else update({ state: 'stopped', reason: message.reason });
+    });
+    stop = () => {
+      end();
+      update({ state: 'stopped' });
+    };
+  };
   const panel: Panel = new Panel(id, experiments[id], { dom: element('pre', 'vivo-editor', code), show() {}, pending: () => undefined }, {
     run: () => void play((state.run?.number ?? 0) + 1),
-    stop: () => playing?.abort(),
+    stop: () => stop(),
+    ...id === 'qlora' && canTrain() && { train: () => train((state.run?.number ?? 0) + 1) },
     open: (_id, open) => change({ open }),
     page: (_id, page) => change({ page }),
   });
