@@ -11,8 +11,8 @@ import { embedded, kernelBinaries, kernelFolder, wasmBinary } from './paths.ts';
 
 /**
  * The page with all that a training in it needs: the model in the 4 bits that it is trained on, tokenizer, data, the
- * program, and the binaries that compute. Nothing is left to ask of a network. It comes before what plays runs back, which
- * looks for it; a deck without the experiment stays as it is.
+ * program, and the binaries that compute. Nothing is left to ask of a network. It comes before what plays runs back,
+ * which looks for it; a deck without the experiment stays as it is.
  */
 export async function withTraining(html: string, order: TrainingOrder = {}): Promise<string> {
   if (!html.includes('data-experimento="qlora"')) return html;

@@ -1,0 +1,147 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { gunzipSync, gzipSync } from 'node:zlib';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { qlora } from '../../demo/qlora.ts';
+import { withTraining } from '../../src/cli/page/embed.ts';
+import { deckHtml } from '../../src/deck/marp-cli.ts';
+import { withRecordings } from '../../src/live/recordings.ts';
+import { filesId, orderId, pack, program, unpack } from '../../src/live/training.ts';
+import type { TrainingMessage, TrainingOrder } from '../../src/live/training.ts';
+import { useBackend } from '../../src/tensor/backend.ts';
+import { readAll } from '../deck/record.ts';
+import { executable, launch, why } from './chromium.ts';
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 }); // a browser on a busy machine
+
+const folder = mkdtempSync(join(tmpdir(), 'training-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const steps = 4;
+
+describe.skipIf(!executable)(`a training in the exported page${why}`, () => {
+  let [browser, exported]: [Browser | undefined, string] = [undefined, ''];
+  beforeAll(async () => {
+    const deck = join(folder, 'demo.md');
+    writeFileSync(deck, '# Demo\n\n<!-- experimento: qlora -->');
+    exported = await withRecordings(await withTraining(await deckHtml(deck, { notes: false })), readAll);
+    browser = await launch();
+  });
+  afterAll(() => browser?.close());
+
+  /** Opens the page without a network, with an order of its own, and presses «Entrenar aquí». */
+  async function press(
+    order: TrainingOrder, change = (html: string) => html,
+  ): Promise<{ page: Page; asked: string[] }> {
+    const file = join(folder, 'page.html');
+    const html = exported.replace(`id="${orderId}">{}`, () => `id="${orderId}">${JSON.stringify(order)}`);
+    expect(html).toContain(JSON.stringify(order));
+    writeFileSync(file, change(html));
+    const context = await browser!.newContext({ viewport: { width: 1280, height: 720 } });
+    await context.setOffline(true);
+    const page = await context.newPage();
+    await page.addInitScript(() => { // hears what the worker tells, beside the page
+      const told: unknown[] = [];
+      const { Worker } = globalThis;
+      globalThis.Worker = class extends Worker {
+        constructor(url: string | URL) {
+          super(url);
+          this.addEventListener('message', ({ data }) => told.push(data));
+        }
+      };
+      Object.assign(globalThis, { told });
+    });
+    const asked: string[] = [];
+    page.on('request', (request) => { if (!/^(data|blob):/.test(request.url())) asked.push(request.url()); });
+    await page.goto(pathToFileURL(file).href);
+    expect(asked.splice(0)).toEqual([pathToFileURL(file).href]);
+    await page.getByRole('button', { name: 'Entrenar aquí' }).first().click();
+    return { page, asked };
+  }
+
+  const panel = (page: Page) => page.locator('.vivo[aria-label="QLoRA en Alpaca"]');
+  const state = (page: Page) => panel(page).getAttribute('data-estado');
+
+  const told = (page: Page) => page.evaluate(() => (globalThis as unknown as { told: TrainingMessage[] }).told);
+
+  async function losses(page: Page): Promise<number[]> {
+    return (await told(page)).flatMap((message) =>
+      (message.type === 'event' && message.event.type === 'step' ? [message.event.loss] : []));
+  }
+
+  /** The losses of the same steps under Node. */
+  async function lossesInNode(): Promise<number[]> {
+    const found: number[] = [];
+    await useBackend('wasm');
+    await qlora({
+      modelDir: 'assets/model', outDir: join(folder, 'node'), quant: {}, adapter: { seed: 42 },
+      data: {
+        files: ['assets/data/alpaca_es.json'], heldOutFiles: ['assets/data/heldout_es.json'], examples: 1000, heldOut: 0,
+        template: 'es', maxLength: 256, seed: 42,
+      },
+      training: { steps, seed: 42 },
+    }, {
+      loaded() {}, adapted() {}, data() {}, saved() {},
+      event(event) {
+        if (event.type === 'step') found.push(event.loss);
+      },
+    });
+    return found;
+  }
+
+  function expectClose(found: readonly number[], expected: readonly number[]): void {
+    expect(found).toHaveLength(expected.length);
+    found.forEach((loss, i) => expect(Math.abs(loss - expected[i]!), `step ${i + 1}`).toBeLessThan(1e-3));
+  }
+
+  it('takes Node\'s own steps by wasm, its loss falls, the table arrives, and nothing is asked for', async () => {
+    const { page, asked } = await press({ backend: 'wasm', steps, questions: 8 });
+    await panel(page).getByText(/^en vivo, en esta página · \d/).waitFor();
+    await expect.poll(() => state(page), { timeout: 50_000 }).toBe('finished');
+    const found = await losses(page);
+    expect(found.at(-1)).toBeLessThan(found[0]!);
+    expectClose(found, await lossesInNode());
+    const table = panel(page).locator('figure[data-grafico="evaluation"] table');
+    await table.waitFor();
+    expect(await table.innerText()).toMatch(/8 preguntas[\s\S]*acierto exacto[\s\S]*%[\s\S]*%/);
+    expect(asked).toEqual([]);
+    await page.context().close();
+  });
+
+  it('is stopped at once, and can be begun again', async () => {
+    const { page } = await press({ backend: 'wasm', steps, questions: 0 });
+    await expect.poll(async () => (await told(page)).length, { timeout: 30_000 }).toBeGreaterThan(0);
+    await panel(page).getByRole('button', { name: 'Detener' }).click();
+    expect(await state(page)).toBe('stopped');
+    await panel(page).getByText(/^en vivo, en esta página · detenida/).waitFor();
+    await panel(page).getByRole('button', { name: 'Entrenar aquí' }).click();
+    await expect.poll(() => state(page), { timeout: 50_000 }).toBe('finished');
+    await page.context().close();
+  });
+
+  /** The page with another program, or without one of its files. */
+  const withFiles = (html: string, change: (files: Map<string, Uint8Array>) => void) =>
+    html.replace(new RegExp(`(id="${filesId}">)([^<]*)`), (_, begin: string, text: string) => {
+      const files = unpack(gunzipSync(Buffer.from(text, 'base64')));
+      change(files);
+      return begin + gzipSync(pack(files)).toString('base64');
+    });
+
+  it.each<[string, TrainingOrder, (html: string) => string, RegExp]>([
+    ['a GPU that is not there', { backend: 'webgpu' }, (html) => html, /^WebGPU no encuentra ninguna GPU .*\.$/],
+    ['a file that is missing', { backend: 'wasm' }, (html) => withFiles(html, (files) => files.delete('assets/model/tokenizer.json')),
+      /^[^.]*«assets\/model\/tokenizer\.json»[^\n]*\.$/],
+    ['a program that breaks', {}, (html) => withFiles(html, (files) => files.set(program, Buffer.from('throw new Error("roto")'))),
+      /^El entrenamiento no puede seguir en esta página \(.*roto\): prueba con otro navegador, o reproduce la ejecución grabada\.$/],
+    ['files that are damaged', {}, (html) => html.replace(new RegExp(`(id="${filesId}">)[^<]{40}`), '$1'),
+      /^El entrenamiento no puede seguir en esta página \(.*\): prueba con otro navegador, .*\.$/],
+  ])('tells %s in one Spanish sentence', async (_what, order, change, sentence) => {
+    const { page } = await press(order, change);
+    await expect.poll(() => panel(page).locator('.vivo-motivo').innerText(), { timeout: 30_000 }).toMatch(sentence);
+    expect(await state(page)).toBe('stopped');
+    await page.context().close();
+  });
+});
