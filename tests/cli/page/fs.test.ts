@@ -26,7 +26,8 @@ describe("the page's files", () => {
   it('are read on from where the last read ended, or from a place', () => {
     const file = fs.openSync('modelo/config.json', 'r');
     const bytes = new Uint8Array(3);
-    const next = (position?: number) => new TextDecoder().decode(bytes.subarray(0, fs.readSync(file, bytes, 0, 3, position)));
+    const next = (position?: number) =>
+      new TextDecoder().decode(bytes.subarray(0, fs.readSync(file, bytes, 0, 3, position)));
     expect([next(), next(1), next(), next(), next()]).toEqual(['{"a', '"a"', '":1', '}', '']);
     fs.closeSync(file);
   });
