@@ -11,6 +11,7 @@ import { Recorder } from '../runs/recorder.ts';
 import { runsFolder, writeRun } from '../runs/store.ts';
 import { useBackend } from '../tensor/backend.ts';
 import type { BackendName } from '../tensor/backend.ts';
+import { hasBfloat16 } from '../tensor/bfloat16.ts';
 import { kernelBench } from '../tensor/bench.ts';
 import type { Measured, MeasureOptions } from '../train/measure.ts';
 import { backendOption } from './flags.ts';
@@ -35,6 +36,9 @@ const table = {
   help: toggle('help', 'esta ayuda'),
 };
 
+/** The peer's type: where the processor does not multiply in bfloat16, PyTorch emulates it, ten times as slow. */
+const peerType = () => (hasBfloat16() ? 'bfloat16' : 'float32');
+
 const peerMeasure = z.object({ tokensPerSecond: z.number(), peakResident: z.number(), versions: z.string() });
 
 class Bench {
@@ -54,7 +58,7 @@ class Bench {
       return { name, tokensPerSecond: ours.tokensPerSecond, peakResident: ours.train.peakResident, peer };
     });
     screen.table([
-      ['', 'tokens/s', 'pico de memoria', ...(this.python ? ['PEFT bf16', 'su pico', 'veces'] : [])],
+      ['', 'tokens/s', 'pico de memoria', ...(this.python ? [`PEFT ${peerType()}`, 'su pico', 'veces'] : [])],
       ...rows.map(({ name, tokensPerSecond, peakResident, peer }) => [
         name, formatNumber(tokensPerSecond), formatBytes(peakResident),
         ...(peer ? [
@@ -162,7 +166,7 @@ class Bench {
 
   private peer(shape: Shape, run: object): z.infer<typeof peerMeasure> {
     const { status, stdout, stderr } = spawnSync(
-      this.python!, ['tests/bench/peft_step.py', JSON.stringify({ ...shape, ...run })], { encoding: 'utf8' });
+      this.python!, ['tests/bench/peft_step.py', JSON.stringify({ ...shape, ...run, dtype: peerType() })], { encoding: 'utf8' });
     if (status !== 0) throw new UserError(`--python: los pasos de PEFT acaban en error (${stderr.trim().split('\n').at(-1)}).`);
     return peerMeasure.parse(JSON.parse(stdout.trim().split('\n').at(-1)!));
   }

@@ -1,7 +1,7 @@
 """The peer of `npm run bench`: the same training steps in PyTorch, transformers and PEFT.
 
-usage: peft_step.py '{"hiddenSize": 576, …, "sequence": 256, "batch": 1, "r": 16, "steps": 4}'
-Random weights in bf16, LoRA on every linear layer, gradient checkpointing, AdamW. Prints one line of JSON.
+usage: peft_step.py '{"hiddenSize": 576, …, "sequence": 256, "batch": 1, "r": 16, "steps": 4, "dtype": "bfloat16"}'
+Random weights, LoRA on every linear layer, gradient checkpointing, AdamW. Prints one line of JSON.
 """
 import json
 import resource
@@ -19,7 +19,7 @@ config = LlamaConfig(
     num_attention_heads=o["heads"], num_key_value_heads=o["kvHeads"], vocab_size=o["vocabSize"],
     tie_word_embeddings=o["tiedHead"], use_cache=False,
 )
-torch.set_default_dtype(torch.bfloat16)
+torch.set_default_dtype(getattr(torch, o["dtype"]))
 model = LlamaForCausalLM(config)
 model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 model.enable_input_require_grads()
