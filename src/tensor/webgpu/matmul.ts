@@ -4,8 +4,8 @@ import { CODEBOOKS, DYNAMIC_MAP } from '../../quant/codebooks.ts';
 import type { QuantizedTensor } from '../../quant/quantize.ts';
 import { runProgram } from './program.ts';
 
-/** An invocation makes so many rows of four columns: 16 numbers for 8 vectors read. */
-const ROWS = 4;
+/** An invocation makes so many rows of four columns: 32 numbers for 12 vectors read. */
+const ROWS = 8;
 
 interface Shape {
   readonly rows: number;
@@ -29,6 +29,14 @@ export function matmul(a: Tensor2D, b: Tensor2D, { transposeA = false, transpose
   const [rows, depth] = transposeA ? [a.shape[1], a.shape[0]] : a.shape;
   const columns = transposeB ? b.shape[0] : b.shape[1];
   const fn = transposeB ? 'column4' : 'row4';
+  if ((transposeB ? depth : columns) % 4 === 0) {
+    // Whole vectors, by one read each. What is asked for past the last is another, of no consequence.
+    const at = transposeB ? 'min(n, p.columns - 1) * p.depth + k' : 'min(k, p.depth - 1) * p.columns + n';
+    return multiply(a, transposeA, { rows, columns, depth }, {
+      key: `dense vectors ${transposeB}`, along: transposeB ? 'k' : 'n', read: { b }, types: { b: 'vec4f' },
+      code: `fn ${fn}(k: u32, n: u32) -> vec4f { return b[(${at}) / 4]; }`,
+    });
+  }
   const [k, n] = transposeB ? ['k + i', 'n'] : ['k', 'n + i'];
   return multiply(a, transposeA, { rows, columns, depth }, {
     key: `dense ${transposeB}`, along: transposeB ? 'k' : 'n', read: { b },
@@ -44,20 +52,21 @@ export function matmul(a: Tensor2D, b: Tensor2D, { transposeA = false, transpose
 
 function multiply(a: Tensor, transposeA: boolean, { rows, columns, depth }: Shape, right: Right): Tensor2D {
   const at = transposeA ? '(k + i) * p.rows + m' : 'm * p.depth + k + i';
+  const vectors = !transposeA && depth % 4 === 0;
   const lines = (text: (i: number) => string, count = ROWS) => Array.from({ length: count }, (_, i) => text(i)).join('\n');
   const letters = 'xyzw';
   return runProgram({
-    key: `matmul ${transposeA} ${right.key}`,
-    write: { y: [rows, columns] }, read: { a, ...right.read }, ...(right.types && { types: right.types }),
+    key: `matmul ${transposeA} ${vectors} ${right.key}`,
+    write: { y: [rows, columns] }, read: { a, ...right.read }, types: { ...right.types, ...(vectors && { a: 'vec4f' }) },
     integers: { rows, columns, depth, ...right.integers }, floats: right.floats ?? {},
     invocations: Math.ceil(rows / ROWS) * Math.ceil(columns / 4),
     code: () => ({
       before: `${right.code}
-fn a4(m: u32, k: u32) -> vec4f {
-  var v = vec4f();
+fn left(m: u32, k: u32) -> vec4f {
+${vectors ? '  return a[(min(m, p.rows - 1) * p.depth + k) / 4];' : `  var v = vec4f();
   if (m >= p.rows) { return v; }
   for (var i = 0u; i < 4; i++) { if (k + i < p.depth) { v[i] = a[${at}]; } }
-  return v;
+  return v;`}
 }`,
       // Columns go first: neighbours read the same rows of a.
       main: `
@@ -69,7 +78,7 @@ ${lines((i) => `  var sum${i} = vec4f();`)}
   for (var k = 0u; k < p.depth; k += 4) {
 ${lines((i) => (right.along === 'k'
         ? `    let b${i} = column4(k, n + ${i}u);` : `    let b${i} = row4(k + ${i}u, n);`), 4)}
-${lines((i) => `    let a${i} = a4(m + ${i}u, k);
+${lines((i) => `    let a${i} = left(m + ${i}u, k);
     sum${i} += ${right.along === 'k'
         ? `vec4f(${[0, 1, 2, 3].map((j) => `dot(a${i}, b${j})`).join(', ')})`
         : [0, 1, 2, 3].map((j) => `a${i}.${letters[j]} * b${j}`).join(' + ')};`)}
