@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import { filesId, orderId, pack, program } from '../../live/training.ts';
@@ -19,8 +19,7 @@ export async function withTraining(html: string, order: TrainingOrder = {}): Pro
   const files = new Map<string, Uint8Array>([
     ...inFourBits(embedded.modelDir),
     ...[embedded.data, embedded.heldOut].map((path) => [path, readFileSync(path)] as const),
-    ...kernelBinaries.map((name) =>
-      [`${kernelFolder}/${name}`, readFileSync(join(import.meta.dirname, '../../tensor/kernels', name))] as const),
+    ...kernelBinaries.map((path) => [`${kernelFolder}/${basename(path)}`, readFileSync(path)] as const),
     [wasmBinary, readFileSync(createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm')
       .replace(/[\\/]dist[\\/].*$/, `/dist/${wasmBinary.split('/').at(-1)!}`))],
     [program, await bundleWorker()],

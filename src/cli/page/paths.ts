@@ -3,6 +3,8 @@ export const embedded = {
   modelDir: 'assets/model', data: 'assets/data/alpaca_es.json', heldOut: 'assets/data/heldout_es.json',
 };
 export const wasmBinary = 'wasm/tfjs-backend-wasm-simd.wasm';
-export const kernelBinaries = ['kernels.wasm', 'kernels-relaxed.wasm'];
+export const kernelBinaries = [
+  'src/tensor/kernels/kernels.wasm', 'src/tensor/kernels/kernels-relaxed.wasm', 'src/quant/blockwise.wasm',
+];
 /** The folder that modules take for their own in the page. */
 export const kernelFolder = 'kernels';
