@@ -6,6 +6,8 @@ import { line, rect, svg, text } from './svg.ts';
 export interface PlanBar {
   readonly label: string;
   readonly parts: Readonly<Record<PlanPart, number>>;
+  /** Of them, what may wait on the host. */
+  readonly pageable: number;
 }
 
 type PlanPart = 'weights' | 'gradients' | 'optimizer' | 'activations' | 'buffers' | 'fragmentation' | 'context';
@@ -20,34 +22,37 @@ const shown: readonly { name: string; color: keyof typeof palette; parts: readon
   { name: 'asignador y CUDA', color: 'line', parts: ['fragmentation', 'context'] },
 ];
 
-/** One stacked bar a plan, and the GPU's memory as a line that they pass or not. @param capacity bytes of a GPU */
-export function planChart(bars: readonly PlanBar[], capacity: number, alt: string): string {
-  const [width, row, head] = [640, 62, 58];
+/**
+ * One stacked bar a plan, and the GPU's memory as a line that they pass or not.
+ * @param capacity bytes of a GPU
+ */
+export function planChart(bars: readonly PlanBar[], capacity: number, alt: string, width = 640): string {
+  const columns = Math.min(shown.length, Math.floor(width / 180));
+  const head = 26 * Math.ceil(shown.length / columns);
+  const row = 54;
   const sizes = bars.map(({ parts }) => shown.map((part) => part.parts.reduce((sum, name) => sum + parts[name], 0)));
   const totals = sizes.map((of) => of.reduce((a, b) => a + b, 0));
   const scale = width / Math.max(capacity, ...totals);
-  const bottom = head + row * bars.length;
   const legend = shown.flatMap(({ name, color }, i) => {
-    const [x, y] = [(i % 3) * 215, 26 * Math.floor(i / 3)];
+    const [x, y] = [(i % columns) * (width / columns), 26 * Math.floor(i / columns)];
     return [rect(x, y + 4, 14, 14, { fill: palette[color] }), text(x + 20, y + 18, name, { 'text-anchor': 'start', 'font-size': 18 })];
   });
-  return svg(width, bottom + 30, alt, ...legend,
-    ...bars.flatMap(({ label }, i) => {
+  return svg(width, head + row * bars.length, alt, ...legend,
+    ...bars.flatMap(({ label, pageable }, i) => {
       const y = head + row * i;
       let x = 0;
-      const fits = totals[i]! <= capacity;
+      const fits = totals[i]! - pageable <= capacity;
       return [
-        text(0, y + 22, label, { 'text-anchor': 'start' }),
-        text(width, y + 22, `${formatBytes(totals[i]!)}${fits ? '' : ', no cabe'}`, {
-          'text-anchor': 'end', 'fill': fits ? palette.text : palette.measured,
+        text(0, y + 22, label, { 'text-anchor': 'start', 'font-size': 20 }),
+        text(width, y + 22, `${formatBytes(totals[i]!)} de ${formatBytes(capacity)}${fits ? '' : ': no cabe'}`, {
+          'text-anchor': 'end', 'font-size': 20, 'fill': fits ? palette.text : palette.measured,
         }),
         ...sizes[i]!.map((size, j) => {
-          const drawn = rect(x, y + 32, size * scale, 18, { fill: palette[shown[j]!.color] });
+          const drawn = rect(x, y + 30, size * scale, 18, { fill: palette[shown[j]!.color] });
           x += size * scale;
           return drawn;
         }),
+        line(capacity * scale, y + 26, capacity * scale, y + row, { 'stroke': palette.text, 'stroke-width': 2, 'stroke-dasharray': '5 4' }),
       ];
-    }),
-    line(capacity * scale, head + 28, capacity * scale, bottom, { 'stroke': palette.text, 'stroke-width': 2, 'stroke-dasharray': '5 4' }),
-    text(capacity * scale, bottom + 22, `GPU: ${formatBytes(capacity)}`, { 'text-anchor': 'end', 'font-size': 18 }));
+    }));
 }

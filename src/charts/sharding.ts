@@ -30,7 +30,7 @@ const total = (held: z.infer<typeof states>): number => held.weights + held.grad
 /** What a rank of four holds between steps: measured, as stacked bars; by the formula, as a mark that each ends at. */
 export function statesChart({ schemes }: Sharding, alt: string): string {
   const rows = shown.flatMap((name) => schemes.find((one) => one.name === name) ?? []);
-  const [left, width, top, row] = [0, 540, 28, 42];
+  const [left, width, top, row] = [0, 540, 26, 38];
   const scale = width / Math.max(...rows.map(({ held }) => total(held)));
   return svg(width, top + row * rows.length, alt,
     ...parts.flatMap(({ name, color }, i) => [
@@ -49,12 +49,12 @@ export function statesChart({ schemes }: Sharding, alt: string): string {
           x += held[key] * scale;
           return drawn;
         }),
-        line(expectedHeld * scale, y + 18, expectedHeld * scale, y + 40, { 'stroke': palette.text, 'stroke-width': 3 }),
+        line(expectedHeld * scale, y + 19, expectedHeld * scale, y + 38, { 'stroke': palette.text, 'stroke-width': 3 }),
       ];
     })) + caption(meaning);
 }
 
-const meaning = 'Cuatro hilos, para verlo: el trabajo lo hacen los motores. Marca: la fórmula, en fp32, 16 bytes por parámetro.';
+const meaning = 'Cuatro hilos, para verlo: el trabajo lo hacen los motores. Marca: la fórmula, en fp32, 16 B por parámetro.';
 
 /** Every scheme's figures beside the formulas'. */
 export function schemesTable({ schemes }: Sharding, alt: string): string {

@@ -6,6 +6,8 @@ import { plan, planDefaults, refusal } from '../distributed/planner.ts';
 import type { Plan, PlanOptions } from '../distributed/planner.ts';
 import { publishedChecks } from '../distributed/published.ts';
 import { modelSize } from '../distributed/size.ts';
+import { adviceOf, capacityOf, outcomeOf, titleOf, trafficOf, verdictOf } from '../distributed/words.ts';
+import type { PlanChoice } from '../distributed/words.ts';
 import { UserError } from '../errors.ts';
 import { formatBytes, formatNumber, formatPercent } from '../format.ts';
 import { runCommand } from './main.ts';
@@ -77,24 +79,24 @@ await runCommand(async () => {
   const options: PlanOptions = { ...d, ...chosen };
   const refused = refusal(options, size);
   if (refused !== undefined) throw new UserError(refused);
-  const capacity = gpuMemory * 2 ** 30;
+  const choice: PlanChoice = { model, gpuMemory, options };
+  const capacity = capacityOf(choice);
   const planned = plan(size, options);
   const advice = advise(size, options, capacity);
   if (json) {
     const fits = required(planned) <= capacity;
     return write(JSON.stringify({ model, options, capacity, fits, ...planned, advice }, null, 2));
   }
-  show(screen, model, options, planned, capacity);
+  show(screen, choice, planned);
   showAdvice(screen, advice, planned, capacity);
   if (options.method !== 'full' && planned.dataParallel > 1) {
     screen.line(`\n${comparedSchemes((scheme) => plan(size, { ...options, scheme, offload: 'none' }))}`);
   }
 });
 
-function show(screen: Screen, model: string, o: PlanOptions, planned: Plan, capacity: number): void {
-  const { parts, traffic } = planned;
-  const method = { full: 'todos los pesos', lora: `LoRA r = ${o.r}`, qlora: `QLoRA r = ${o.r}` }[o.method];
-  screen.line(`${model}: ${method}; ${o.gpus} GPU de ${formatBytes(capacity)}, ${o.scheme}`);
+function show(screen: Screen, choice: PlanChoice, planned: Plan): void {
+  const { parts } = planned;
+  screen.line(titleOf(choice));
   screen.line(`${formatNumber(planned.parameters)} parámetros; se entrenan ${formatNumber(planned.trained)} `
     + `(${formatPercent(planned.trained / planned.parameters, 2)})\n`);
   screen.table([
@@ -108,32 +110,16 @@ function show(screen: Screen, model: string, o: PlanOptions, planned: Plan, capa
     ['contexto de CUDA', formatBytes(parts.context)],
     ['total', formatBytes(planned.total)],
     ...(planned.pageable > 0 ? [['  de ello, paginable a la CPU', formatBytes(planned.pageable)]] : []),
-    ...(planned.host > 0 ? [[`fuera de la GPU (${o.offload}), por GPU`, formatBytes(planned.host)]] : []),
+    ...(planned.host > 0 ? [[`fuera de la GPU (${choice.options.offload}), por GPU`, formatBytes(planned.host)]] : []),
   ]);
-  const moved = [
-    ['entre réplicas', traffic.data], ['dentro de las capas', traffic.tensor], ['entre etapas', traffic.pipeline],
-    ['con el anfitrión', traffic.host],
-  ].filter((entry): entry is [string, number] => Number(entry[1]) > 0);
-  if (moved.length > 0) {
-    screen.line(`\nTráfico por paso y GPU: ${moved.map(([name, bytes]) => `${formatBytes(bytes)} ${name}`).join(', ')}.`);
-  }
-  if (planned.bubble > 0) screen.line(`Burbuja de la tubería: ${formatPercent(planned.bubble)} del tiempo útil.`);
+  const traffic = trafficOf(planned);
+  if (traffic) screen.line(`\n${traffic}`);
 }
 
 function showAdvice(screen: Screen, advice: readonly Advice[], planned: Plan, capacity: number): void {
-  const missing = required(planned) - capacity;
-  if (missing <= 0) {
-    screen.line(`\nCabe: quedan ${formatBytes(-missing)} libres en cada GPU.`);
-    return;
-  }
-  screen.line(`\nNo cabe: faltan ${formatBytes(missing)} en cada GPU. ${advice.length > 0 ? 'Qué cambiar, por orden:' : ''}`);
-  advice.forEach(({ change, plan: changed }, i) => {
-    screen.line(`  ${i + 1}. ${change} → ${formatBytes(required(changed))}`);
-  });
-  const left = required(advice.at(-1)?.plan ?? planned) - capacity;
-  screen.line(left <= 0
-    ? `Así cabe, y quedan ${formatBytes(-left)} libres.`
-    : `Ni aun así: faltan ${formatBytes(left)}; hacen falta más GPU, otras mayores o un modelo más pequeño.`);
+  screen.line(`\n${verdictOf(planned, capacity)}${advice.length > 0 ? ' Qué cambiar, por orden:' : ''}`);
+  advice.forEach((one, i) => screen.line(`  ${i + 1}. ${adviceOf(one)}`));
+  if (required(planned) > capacity) screen.line(outcomeOf(advice.at(-1)?.plan ?? planned, capacity));
 }
 
 /** With adapters only they have gradients and states, so that stages 1 and 2 have little to share out: in figures. */

@@ -12,6 +12,7 @@ import type { Look, Theme } from './look.ts';
 import { ownHtml } from './markdown.ts';
 import { notes, withoutNotes } from './notes.ts';
 import { numbers } from './numbers.ts';
+import { plans } from './plan.ts';
 import { provenance } from './provenance.ts';
 import type { ReadRun } from './provenance.ts';
 import { time } from './time.ts';
@@ -42,8 +43,8 @@ export const editionOf = ({ DECK_EDITION }: NodeJS.ProcessEnv): Edition => JSON.
 export function withPlugins(
   marp: Marp, { read = (id) => readRun(id), look = {}, notes: keepsNotes = true }: DeckOptions = {},
 ): Marp {
-  marp.use(dress(look)).use(ownHtml).use(code).use(numbers(read)).use(embed(read)).use(diagrams).use(formulas)
-    .use(notes).use(time).use(experiment).use(provenance(read));
+  marp.use(dress(look)).use(ownHtml).use(code).use(numbers(read)).use(embed(read)).use(diagrams).use(plans)
+    .use(formulas).use(notes).use(time).use(experiment).use(provenance(read));
   if (!keepsNotes) marp.use(withoutNotes);
   for (const name of themes) marp.themeSet.add(themeCss(name));
   marp.themeSet.default = marp.themeSet.get('modulo');

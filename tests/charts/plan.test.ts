@@ -9,7 +9,7 @@ const parts = {
 const bytes = (factor: number) =>
   Object.fromEntries(Object.entries(parts).map(([name, size]) => [name, factor * size * GiB])) as typeof parts;
 const draw = (capacity: number) =>
-  parseHTML(planChart([{ label: 'DDP', parts: bytes(2) }, { label: 'FSDP', parts: bytes(1) }], capacity, 'Dos planes')).document;
+  parseHTML(planChart([{ label: 'DDP', parts: bytes(2), pageable: 0 }, { label: 'FSDP', parts: bytes(1), pageable: 0 }], capacity, 'Dos planes')).document;
 const sum = (numbers: number[]) => numbers.reduce((a, b) => a + b, 0);
 
 describe('the chart of plans', () => {
@@ -21,12 +21,25 @@ describe('the chart of plans', () => {
     expect(widths[0]! / widths[3]!).toBeCloseTo(4 / 3, 2);
   });
 
+  it('has its legend in one row where it is wide, and in as few as fit where it is not', () => {
+    const rows = (width: number) => {
+      const { document } = parseHTML(planChart([{ label: 'DDP', parts: bytes(1), pageable: 0 }], 16 * GiB, 'Un plan', width));
+      return new Set([...document.querySelectorAll('rect')].slice(0, 6).map((rect) => rect.getAttribute('y'))).size;
+    };
+    expect([rows(1136), rows(640), rows(420)]).toEqual([1, 2, 3]);
+  });
+
   it('draws the card’s memory, and says which plan does not fit', () => {
     const drawn = draw(16 * GiB);
     expect(Number(drawn.querySelector('line')!.getAttribute('x1'))).toBeCloseTo(640 * 16 / 24, 1);
     const texts = [...drawn.querySelectorAll('text')].map(({ textContent }) => textContent);
-    expect(texts).toContain('24 GiB, no cabe');
-    expect(texts).toContain('12 GiB');
-    expect(texts).toContain('GPU: 16 GiB');
+    expect(texts).toContain('24 GiB de 16 GiB: no cabe');
+    expect(texts).toContain('12 GiB de 16 GiB');
+  });
+
+  it('does not count against the card what may wait on the host', () => {
+    const { document } = parseHTML(planChart([{ label: 'DDP', parts: bytes(1), pageable: 5 * GiB }], 8 * GiB, 'Un plan'));
+    expect(document.querySelector('svg')!.textContent).toContain('12 GiB de 8 GiB');
+    expect(document.querySelector('svg')!.textContent).not.toContain('no cabe');
   });
 });

@@ -1,6 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { planDefaults } from '../../src/distributed/planner.ts';
+import type { PlanOptions } from '../../src/distributed/planner.ts';
+import { commandOf } from '../../src/distributed/words.ts';
 
 const plan = (...args: string[]) => spawnSync(process.execPath, ['--import', 'tsx', 'src/cli/plan.ts', ...args], {
   cwd: join(import.meta.dirname, '../..'), encoding: 'utf8',
@@ -8,6 +11,16 @@ const plan = (...args: string[]) => spawnSync(process.execPath, ['--import', 'ts
 const limit = { timeout: 60_000 };
 
 describe('npm run plan', () => {
+  it('asks by the command of a choice what was chosen', limit, () => {
+    const options: PlanOptions = {
+      ...planDefaults, method: 'lora', r: 8, targetModules: ['q_proj', 'v_proj'], gpus: 8, tensorParallel: 2, accumulation: 4,
+      optimizer: 'paged-adamw-8bit', checkpointing: 'sqrt',
+    };
+    const command = commandOf({ model: 'mistralai/Mistral-7B-v0.1', gpuMemory: 80, options });
+    const { stdout } = plan(...command.replace('npm run plan -- ', '').split(' '), '--json');
+    expect(JSON.parse(stdout)).toMatchObject({ model: 'mistralai/Mistral-7B-v0.1', capacity: 80 * 2 ** 30, options });
+  });
+
   it('says what does not fit, what to change and what comes of it', limit, () => {
     const { stdout, stderr, status } = plan(
       '--model', 'meta-llama/Llama-2-7b-hf', '--gpus', '2', '--gpu-memory', '24', '--method', 'lora', '--checkpointing', 'none');

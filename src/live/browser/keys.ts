@@ -12,8 +12,7 @@ export function mountPanels(panels: readonly Panel[]): void {
 /** Keys on a slide with an experiment: «e» runs or stops it, «c» opens or closes its panel, «g» shows more charts. */
 export function bindKeys(panels: readonly Panel[]): void {
   document.addEventListener('keydown', (event) => {
-    const target = event.target as HTMLElement;
-    if (event.ctrlKey || event.altKey || event.metaKey || target.isContentEditable || target.closest('input, textarea')) return;
+    if (isTyping(event)) return;
     const id = slides()[currentSlide()]?.querySelector('section')?.dataset.experimento;
     const panel = panels.find((one) => one.id === id);
     if (!panel) return;
@@ -22,4 +21,10 @@ export function bindKeys(panels: readonly Panel[]): void {
     else if (event.key === 'g') panel.turnPage();
     else if (event.key === 'Escape' && panel.isOpen) panel.toggleOpen();
   });
+}
+
+/** Whether a key is for what is being written or chosen, or for the browser, and not for the slide. */
+export function isTyping({ target, ctrlKey, altKey, metaKey }: KeyboardEvent): boolean {
+  const element = target as HTMLElement;
+  return ctrlKey || altKey || metaKey || element.isContentEditable || element.closest('input, select, textarea') !== null;
 }

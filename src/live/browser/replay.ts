@@ -7,6 +7,7 @@ import type { ExperimentView, RunView } from '../state.ts';
 import { element } from './dom.ts';
 import { bindKeys, mountPanels } from './keys.ts';
 import { Panel } from './panel.ts';
+import { Planner } from './planner.ts';
 import { view } from './slides.ts';
 import { canTrain, trainHere } from './training.ts';
 
@@ -27,6 +28,7 @@ function start(): void {
   const panels = Object.entries(recordings).map(([id, recording]) => playable(id as ExperimentId, recording));
   mountPanels(panels);
   bindKeys(panels);
+  new Planner().mount();
 }
 
 function playable(id: ExperimentId, { code, record }: Required<Recordings>[ExperimentId] & object): Panel {

@@ -6,6 +6,7 @@ import { Clock } from './clock.ts';
 import { Editor } from './editor.ts';
 import { bindKeys, mountPanels } from './keys.ts';
 import { Panel } from './panel.ts';
+import { Planner } from './planner.ts';
 import type { Actions } from './panel.ts';
 import { redraw, remember, view } from './slides.ts';
 
@@ -54,6 +55,8 @@ function start(): void {
   });
   mountPanels(panels);
   bindKeys(panels);
+  const planner = new Planner();
+  planner.mount();
   const clock = view === 'presenter' ? new Clock({
     toggle: (runs, slide) => void ask('clock', { runs, slide }), turned: (slide) => void ask('slide', { slide }),
   }) : undefined;
@@ -81,7 +84,11 @@ function start(): void {
     clock?.set(state);
     if (!known) void remember();
     else if (known.deck !== state.deck) {
-      void redraw().then((done) => (done ? mountPanels(panels) : location.reload()));
+      void redraw().then((done) => {
+        if (!done) return location.reload();
+        mountPanels(panels);
+        planner.mount();
+      });
     }
   });
 }
