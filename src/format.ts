@@ -41,8 +41,12 @@ export function formatCount(count: number, one: string, many = `${one}s`): strin
   return `${formatNumber(count, 2)} ${count === 1 ? one : many}`;
 }
 
+/** A formatter takes much longer to make than to use, and a live chart writes dozens of numbers many times a second. */
+const formats = new Map<string, Intl.NumberFormat>();
+
 function spanish(value: number, options: Intl.NumberFormatOptions): string {
-  return new Intl.NumberFormat('es-ES', options).formatToParts(value)
-    .map(({ type, value }) => (type === 'group' ? '\u202f' : value))
-    .join('');
+  const key = JSON.stringify(options);
+  const format = formats.get(key) ?? new Intl.NumberFormat('es-ES', options);
+  formats.set(key, format);
+  return format.formatToParts(value).map(({ type, value }) => (type === 'group' ? '\u202f' : value)).join('');
 }

@@ -1,5 +1,6 @@
 import { charts } from '../charts/index.ts';
 import { UserError } from '../errors.ts';
+import type { RunRecord } from '../runs/schema.ts';
 import { figures } from './figures.ts';
 import type { MarkdownIt } from './markdown.ts';
 import type { ReadRun } from './provenance.ts';
@@ -15,6 +16,17 @@ export function embed(read: ReadRun) {
     }
     const record = read(id);
     if (!record) return { html: `<p class="sin-medir">Sin medir todavía: falta la ejecución ${id}, que escribe npm run record.</p>` };
-    return { html: chart(record, alt), run: id };
+    return { html: drawn(record, `${path} ${alt}`, () => chart(record, alt)), run: id };
   });
+}
+
+/** A chart of a record that has been drawn already is not drawn again: a talk draws its deck at each change. */
+const known = new WeakMap<RunRecord, Map<string, string>>();
+
+function drawn(record: RunRecord, name: string, draw: () => string): string {
+  const charts = known.get(record) ?? new Map<string, string>();
+  known.set(record, charts);
+  const html = charts.get(name) ?? draw();
+  charts.set(name, html);
+  return html;
 }

@@ -40,9 +40,9 @@ export type Edition = Pick<DeckOptions, 'look' | 'notes'>;
 export const editionOf = ({ DECK_EDITION }: NodeJS.ProcessEnv): Edition => JSON.parse(DECK_EDITION ?? '{}') as Edition;
 
 /** Adds the project's plugins and themes to a Marp. */
-export function withPlugins(
-  marp: Marp, { read = (id) => readRun(id), look = {}, notes: keepsNotes = true }: DeckOptions = {},
-): Marp {
+export function withPlugins<Drawing extends Marp>(
+  marp: Drawing, { read = (id) => readRun(id), look = {}, notes: keepsNotes = true }: DeckOptions = {},
+): Drawing {
   marp.use(dress(look)).use(ownHtml).use(code).use(numbers(read)).use(embed(read)).use(diagrams).use(plans)
     .use(formulas).use(notes).use(time).use(experiment).use(provenance(read));
   if (!keepsNotes) marp.use(withoutNotes);

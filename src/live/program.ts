@@ -1,5 +1,8 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { constants, setPriority } from 'node:os';
+import { platform } from 'node:process';
 import { createInterface } from 'node:readline';
 import { childMessage } from './protocol.ts';
 import type { ChildMessage, Order } from './protocol.ts';
@@ -23,8 +26,9 @@ export class Program {
   /** @param command the arguments of Node */
   constructor(command: readonly string[]) {
     // Its standard input is never written: when this process is gone, it closes, and the child ends itself.
-    this.child = spawn(process.execPath, command, { stdio: ['pipe', 'pipe', 'pipe', 'ipc'] });
+    this.child = spawn(process.execPath, command, { stdio: ['pipe', 'pipe', 'pipe', 'ipc'], detached: platform === 'linux' });
     this.child.stdin!.on('error', () => {});
+    if (this.child.pid !== undefined) giveWay(this.child.pid);
     this.gone = new Promise((resolve) => {
       this.child.on('exit', () => resolve());
       this.child.on('error', () => resolve());
@@ -76,4 +80,17 @@ export class Program {
     this.child.kill('SIGKILL');
     await this.gone;
   }
+}
+
+/**
+ * A run computes on all cores: the windows and the server go before it, or each of its events waits to be seen. To be
+ * called before the process starts its threads, which take after it.
+ */
+function giveWay(pid: number): void {
+  const later = constants.priority.PRIORITY_BELOW_NORMAL;
+  setPriority(pid, later);
+  if (platform !== 'linux') return;
+  try { // Linux shares its cores out among sessions, where the kernel groups by them, and by priority only within one
+    writeFileSync(`/proc/${pid}/autogroup`, String(later));
+  } catch { /* no such groups */ }
 }

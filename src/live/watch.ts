@@ -2,7 +2,7 @@ import { existsSync, readdirSync, statSync, watch } from 'node:fs';
 import { join } from 'node:path';
 
 /** After the last change of a burst, in milliseconds: an editor saves in several steps. */
-const settle = 60;
+const settle = 30;
 
 /** How often the runs of other terminals are looked for, in milliseconds: their folders come and go. */
 const poll = 500;

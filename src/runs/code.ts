@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { posix } from 'node:path';
 import { z } from 'zod';
 import { readJson } from '../checkpoint/files.ts';
+import { keptPerFile } from '../checkpoint/kept.ts';
 import type { RunRecord } from './schema.ts';
 
 export type Code = NonNullable<RunRecord['provenance']['code']>;
@@ -29,15 +30,10 @@ export function codeOf(program: string): Code {
   const packages = new Set<string>();
   const visit = (path: string, follow: boolean) => {
     if (path in files || !existsSync(path)) return;
-    const bytes = readFileSync(path);
-    if (!path.endsWith('.ts')) {
-      files[path] = hash(bytes);
-      return;
-    }
-    const text = bytes.toString('utf8').replaceAll('\r\n', '\n');
-    files[path] = hash(text);
+    const { sha256, imports } = read(path);
+    files[path] = sha256;
     if (!follow) return;
-    for (const name of importsOf(text)) {
+    for (const name of imports) {
       if (name.startsWith('.')) visit(posix.join(posix.dirname(path), name), true);
       else if (!name.startsWith('node:')) packages.add(/^(@[^/]+\/)?[^/]+/.exec(name)![0]);
     }
@@ -59,6 +55,14 @@ export function codeChanges(before: Code, now: Code): string[] {
   return changes.length === 0 && before.lock !== now.lock ? ['cambió un paquete de los que traen sus dependencias'] : changes;
 }
 
+/** The hash of a file, and what it imports if it is a program. */
+const read = keptPerFile((path) => {
+  const bytes = readFileSync(path);
+  if (!path.endsWith('.ts')) return { sha256: hash(bytes), imports: [] };
+  const text = bytes.toString('utf8').replaceAll('\r\n', '\n');
+  return { sha256: hash(text), imports: importsOf(text) };
+});
+
 /** Modules, and files opened beside the module, as `new URL('kernels.wasm', import.meta.url)`; not `import type`. */
 function importsOf(text: string): string[] {
   const modules = /^\s*(?:import|export)\s+(?!type\b)(?:[^'";]*?\sfrom\s+)?'([^']+)'|\bimport\(\s*'([^']+)'/gm;
@@ -77,9 +81,11 @@ const lockfile = z.object({
   })),
 });
 
+const readLockfile = keptPerFile((path) => readJson(path, lockfile));
+
 /** Their versions, and a hash of those of everything that they bring with them. */
 function resolved(names: readonly string[]): Pick<Code, 'packages' | 'lock'> {
-  const { packages } = readJson('package-lock.json', lockfile);
+  const { packages } = readLockfile('package-lock.json');
   const found = new Set<string>();
   const add = (from: string, name: string) => { // as Node looks for it: in the package's own folder, then further up
     for (let folder = from; ; folder = folder.slice(0, Math.max(folder.lastIndexOf('/node_modules/'), 0))) {

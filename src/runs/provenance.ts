@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { sha256Of } from '../checkpoint/files.ts';
 import type { Pin } from '../checkpoint/hub.ts';
+import { keptPerFile } from '../checkpoint/kept.ts';
 import { codeChanges, codeOf } from './code.ts';
 import type { RunRecord } from './schema.ts';
 
@@ -32,9 +33,12 @@ export function provenance(
   };
 }
 
+/** A talk asks for the model's at each change of its deck. */
+const hashOf = keptPerFile(sha256Of);
+
 /** What has changed since a run was recorded, in words; nothing, while it still holds. */
 export function staleness({ id, provenance: { inputs, code } }: RunRecord): string[] {
-  const data = inputs.filter(({ path, sha256 }) => !existsSync(path) || sha256Of(path) !== sha256)
+  const data = inputs.filter(({ path, sha256 }) => !existsSync(path) || hashOf(path) !== sha256)
     .map(({ path }) => `${existsSync(path) ? 'cambió' : 'falta'} ${path}`);
   if (!code) return [...data, 'no dice con qué código se hizo'];
   return [...data, ...codeChanges(code, codeOf(programOf(id)))];

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { readJson, writeFileAtomic } from '../checkpoint/files.ts';
+import { keptPerFile } from '../checkpoint/kept.ts';
 import { runRecord } from './schema.ts';
 import type { RunRecord } from './schema.ts';
 
@@ -30,3 +31,6 @@ export function saveRun(file: string, record: RunRecord): void {
   const head = JSON.stringify(rest, null, 1).slice(0, -2);
   writeFileAtomic(file, `${head},\n "events": [\n${events.map((event) => `  ${JSON.stringify(event)}`).join(',\n')}\n ]\n}\n`);
 }
+
+/** A record's file: as long as it is as it was, the same object. */
+export const keptRun = keptPerFile((file) => readJson(file, runRecord));

@@ -33,24 +33,28 @@ export async function remember(): Promise<void> {
 
 /**
  * Draws the deck as it is now on the server in the place of the one on show, slide by slide, so that nothing moves but
- * what has changed.
+ * what has changed; in the presenter's frames too, which hold the deck again.
  * @returns false if it has other slides, and the page has to be loaded again
  */
 export async function redraw(): Promise<boolean> {
   const page = await read();
-  const [before, after] = [slides(), slides(page)];
-  if (before.length !== after.length) return false;
-  const [style, newStyle] = [document, page].map((root) => [...root.querySelectorAll('head style')].at(-1)!);
-  if (style!.textContent !== newStyle!.textContent) style!.textContent = newStyle!.textContent;
-  before.forEach((slide, i) => {
+  if (slides().length !== slides(page).length) return false;
+  drawIn(document, page);
+  for (const { contentDocument } of document.querySelectorAll('iframe')) if (contentDocument) drawIn(contentDocument, page);
+  return true;
+}
+
+function drawIn(shown: Document, page: Document): void {
+  const after = slides(page);
+  const [style, newStyle] = [shown, page].map((root) => [...root.querySelectorAll('head style')].at(-1));
+  if (style && newStyle && style.textContent !== newStyle.textContent) style.textContent = newStyle.textContent;
+  slides(shown).forEach((slide, i) => {
     const html = after[i]!.innerHTML;
     if (drawn.get(slide) !== html) slide.innerHTML = html;
     drawn.set(slide, html);
   });
   for (const note of page.querySelectorAll('.bespoke-marp-note')) {
-    const old = document.querySelector(`.bespoke-marp-note[data-index="${note.getAttribute('data-index')}"]`);
+    const old = shown.querySelector(`.bespoke-marp-note[data-index="${note.getAttribute('data-index')}"]`);
     if (old && old.innerHTML !== note.innerHTML) old.innerHTML = note.innerHTML;
   }
-  for (const frame of document.querySelectorAll('iframe')) frame.contentWindow?.location.reload();
-  return true;
 }
