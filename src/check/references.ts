@@ -43,7 +43,7 @@ export function markdownLinkFaults(file: string, markdown: string): string[] {
     `#${heading!.toLocaleLowerCase('es').replaceAll(/[^\p{L}\p{N}\s_-]/gu, '').replaceAll(/\s/g, '-')}`));
   const prose = markdown.replaceAll(/^```.*?^```/gms, '').replaceAll(/`[^`\n]*`/g, '');
   const targets = [...prose.matchAll(/\]\(<?([^)\s>]+)>?\)|<(https?:[^>\s]*)>/g)].map((match) => match[1] ?? match[2]!);
-  return targets.filter((target) => !/^(run|diagrama):/.test(target)).flatMap((target) => {
+  return targets.filter((target) => !/^(run|diagrama|plan):/.test(target)).flatMap((target) => {
     const wrong = linkFault(target, dirname(file), headings);
     return wrong === undefined ? [] : [`${file}: ${wrong}`];
   });

@@ -17,11 +17,14 @@ export interface PlanChoice {
 /** Bytes of a card. */
 export const capacityOf = ({ gpuMemory }: PlanChoice): number => gpuMemory * 2 ** 30;
 
-/** «meta-llama/Llama-2-7b-hf: QLoRA r = 16; 2 GPU de 24 GiB, fsdp». */
+/** Schemes by their names. */
+export const schemeNames = { ddp: 'DDP', zero1: 'ZeRO-1', zero2: 'ZeRO-2', zero3: 'ZeRO-3', fsdp: 'FSDP' } as const;
+
+/** «meta-llama/Llama-2-7b-hf: QLoRA r = 16; 2 GPU de 24 GiB, FSDP». */
 export function titleOf(choice: PlanChoice): string {
   const { model, options: { method, r, gpus, scheme } } = choice;
   const trained = { full: 'todos los pesos', lora: `LoRA r = ${r}`, qlora: `QLoRA r = ${r}` }[method];
-  return `${model}: ${trained}; ${gpus} GPU de ${formatBytes(capacityOf(choice))}, ${scheme}`;
+  return `${model}: ${trained}; ${gpus} GPU de ${formatBytes(capacityOf(choice))}, ${schemeNames[scheme]}`;
 }
 
 /** The command that asks the same: its flags, without those that say what would be taken anyway. */

@@ -99,7 +99,7 @@ describe.skipIf(!executable)(`the planner on its slide, in a file, in Chromium${
     await page.keyboard.press('Escape');
     expect(await panel().isVisible()).toBe(false);
     await page.keyboard.press('ArrowRight');
-    await expect.poll(() => page.url()).toContain('#2');
+    await expect.poll(() => page.url(), { timeout: 20_000 }).toContain('#2');
     await page.keyboard.press('m'); // there is no plan on this slide
     expect(await panel().isVisible()).toBe(false);
   });

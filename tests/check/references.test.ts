@@ -48,6 +48,7 @@ describe('links', () => {
   it('of a document, too: files, headings and addresses, not what is code', () => {
     const told = (markdown: string) => markdownLinkFaults(at('doc.md'), markdown);
     writeFileSync(at('esto.md'), '');
+    expect(told('![f](plan:uno/dos)')).toEqual([]);
     expect(told('# Cómo va\n\n[a](#cómo-va) [b](esto.md#x) `[c](nada)` <https://example.org>\n\n```\n[d](nada)\n```\n![e](run:qlora/loss)')).toEqual([]);
     expect(told('[a](otro.md) [b](#nada) <http://x>')).toHaveLength(3);
   });

@@ -3,7 +3,9 @@ import type { PlannerData } from '../../deck/plan.ts';
 import { advise } from '../../distributed/advice.ts';
 import { plan, refusal } from '../../distributed/planner.ts';
 import type { PlanOptions } from '../../distributed/planner.ts';
-import { adviceOf, capacityOf, commandOf, outcomeOf, titleOf, trafficOf, verdictOf } from '../../distributed/words.ts';
+import {
+  adviceOf, capacityOf, commandOf, outcomeOf, schemeNames, titleOf, trafficOf, verdictOf,
+} from '../../distributed/words.ts';
 import type { PlanChoice } from '../../distributed/words.ts';
 import { formatNumber } from '../../format.ts';
 import { button, element, setText } from './dom.ts';
@@ -19,7 +21,7 @@ const lists: readonly (readonly [name: OptionName, label: string, values: Readon
   ['optimizer', 'Optimizador', {
     'adamw': 'AdamW', 'adamw-8bit': 'AdamW de 8 bits', 'paged-adamw': 'AdamW paginado', 'paged-adamw-8bit': 'paginado de 8 bits',
   }],
-  ['scheme', 'Reparto', { ddp: 'DDP', zero1: 'ZeRO-1', zero2: 'ZeRO-2', zero3: 'ZeRO-3', fsdp: 'FSDP' }],
+  ['scheme', 'Reparto', schemeNames],
   ['offload', 'Descarga', { none: 'ninguna', cpu: 'a la CPU', nvme: 'a NVMe' }],
 ];
 
