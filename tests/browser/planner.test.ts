@@ -98,6 +98,7 @@ describe.skipIf(!executable)(`the planner on its slide, in a file, in Chromium${
   it('closes at Escape, and keys turn the slides again', async () => {
     await page.keyboard.press('Escape');
     expect(await panel().isVisible()).toBe(false);
+    expect(await page.locator('.bespoke-marp-overview[data-open="1"]').count()).toBe(0); // Marp's, at the same key
     await page.keyboard.press('ArrowRight');
     await expect.poll(() => page.url(), { timeout: 20_000 }).toContain('#2');
     await page.keyboard.press('m'); // there is no plan on this slide

@@ -86,8 +86,9 @@ export class Planner {
       if (isTyping(event) || !slides()[currentSlide()]?.contains(this.panel)) return;
       if (event.key !== 'm' && (event.key !== 'Escape' || this.panel.hidden)) return;
       event.preventDefault(); // or the list that gets the focus takes the letter for the beginning of a model's name
+      event.stopPropagation(); // Marp's player opens its overview at Escape
       this.toggle();
-    });
+    }, { capture: true });
     this.windows.addEventListener('message', ({ data }: MessageEvent<View | 'ask'>) => {
       if (!this.data) return;
       if (data !== 'ask') this.take(data);
@@ -147,8 +148,7 @@ export class Planner {
 
   private toggle(): void {
     this.panel.hidden = !this.panel.hidden;
-    if (this.panel.hidden) this.show.focus();
-    else this.selects.get('model')!.focus();
+    if (!this.panel.hidden) this.selects.get('model')!.focus(); // hidden, it gives the keys back to the slides
     this.tell();
   }
 
