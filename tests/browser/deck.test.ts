@@ -22,7 +22,8 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 /** A PDF's objects as text, those packed in streams included. */
 function objectsOf(pdf: Buffer): string {
   const text = pdf.toString('latin1');
-  const packed = [...text.matchAll(/\/Type\s*\/ObjStm\b.*?stream\r?\n(.*?)\r?\nendstream/gs)];
+  // With the line end before `endstream`: a stream may end in a byte that looks like one, and knows its own end.
+  const packed = [...text.matchAll(/\/Type\s*\/ObjStm\b.*?stream\r?\n(.*?)endstream/gs)];
   return text + packed.map(([, stream = '']) => inflateSync(Buffer.from(stream, 'latin1')).toString('latin1')).join('\n');
 }
 

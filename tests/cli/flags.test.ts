@@ -107,7 +107,7 @@ describe('a mistake in an option', () => {
     ['--learning-rate', '1e999', 'un número mayor que 0'],
     ['--weight-decay', '-1', 'un número de 0 o más'],
     ['--quant', 'int8', 'nf4, fp4 o int4'],
-    ['--backend', 'cuda', 'tensorflow, wasm o cpu'],
+    ['--backend', 'cuda', 'tensorflow, webgpu, wasm o cpu'],
     ['--target-modules', 'q_proj,,v_proj', 'all-linear, nombres separados por comas'],
     ['--peft', 'ia4', 'lora, rslora'],
     ['--page-size', '0', 'un entero de KiB, 1 o más'],
