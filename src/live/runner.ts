@@ -33,6 +33,8 @@ const mostEvents = 20_000;
 /** Runs one experiment at a time, and has the recorded run take over from a live one that does not end well. */
 export class Runner {
   private warm: Program | undefined;
+  /** Resolves when the process of the last run is gone and that of the next one has been started. */
+  private renewed: Promise<void> = Promise.resolve();
   private count = 0;
   private current: { readonly id: string; readonly abort: AbortController; readonly done: Promise<void> } | undefined;
   private closed = false;
@@ -47,7 +49,7 @@ export class Runner {
 
   /** Resolves when the process of the next run has everything in memory. */
   get ready(): Promise<void> {
-    return this.warm?.ready ?? Promise.resolve();
+    return this.renewed.then(() => this.warm?.ready);
   }
 
   /** The process that computes, or that waits to. */
@@ -153,7 +155,7 @@ export class Runner {
     } finally {
       timers.forEach(clearTimeout);
       this.warm = undefined;
-      void program.kill().then(() => this.warmUp());
+      this.renewed = program.kill().then(() => this.warmUp());
     }
   }
 }

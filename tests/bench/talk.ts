@@ -31,9 +31,10 @@ try {
   const context = await browser.newContext({ viewport: { width: 1280, height: 720 } });
   const page = await context.newPage();
   await page.goto(talk.url);
-  const presenter = await context.newPage();
-  await presenter.goto(`${new URL(talk.url).origin}/?view=presenter#10`);
   await page.evaluate(() => { location.hash = '#10'; });
+  // As a presenter does, in a window of its own: of a tab behind another one nothing is drawn but a frame a second.
+  const [presenter] = await Promise.all([context.waitForEvent('page'), page.keyboard.press('p')]);
+  await presenter.waitForLoadState();
   const panel = page.locator('.vivo[aria-label="QLoRA en Alpaca"]');
   const state = (name: string, value: string) => panel.and(page.locator(`[data-${name}="${value}"]`)).waitFor({ timeout: 120_000 });
   const press = () => page.keyboard.press('e');

@@ -1,3 +1,4 @@
+import { constants, getPriority } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Runner } from '../../src/live/runner.ts';
@@ -70,6 +71,18 @@ describe('a live run', () => {
     expect(last().reason).toBeUndefined();
     expect(last().events.length).toBeGreaterThan(3);
     await expect.poll(() => alive(pid!)).toBe(false);
+  });
+
+  it('is ready again after a stop once another process waits, which gives way to the windows', async () => {
+    const { runner, events } = start();
+    void runner.run('busy');
+    await expect.poll(() => events.length).toBeGreaterThan(3);
+    const { pid } = runner;
+    await runner.stop();
+    await runner.ready;
+    expect(alive(runner.pid!)).toBe(true);
+    expect(runner.pid).not.toBe(pid);
+    expect(getPriority(runner.pid)).toBe(constants.priority.PRIORITY_BELOW_NORMAL);
   });
 
   it('begins at once: its process waits with everything in memory', async () => {

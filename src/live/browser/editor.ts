@@ -6,7 +6,7 @@ import { EditorView, keymap } from '@codemirror/view';
 import { tags } from '@lezer/highlight';
 import { minimalSetup } from 'codemirror';
 import type { ExperimentView, Problem } from '../state.ts';
-import { element } from './dom.ts';
+import { element, whenIdle } from './dom.ts';
 import type { CodeView } from './panel.ts';
 
 /** After this pause in typing, in milliseconds, the code is told to the server. */
@@ -42,7 +42,7 @@ export class Editor implements CodeView {
     // What is typed here moves no slide.
     for (const name of ['keydown', 'keyup', 'keypress'] as const) this.dom.addEventListener(name, (event) => event.stopPropagation());
     // Made when nothing else is to be done, before its panel is first opened: the events of a run do not wait for it.
-    (window.requestIdleCallback ?? setTimeout)(() => {
+    whenIdle(() => {
       this.editor = this.make();
       if (this.view) this.show(this.view);
     });
@@ -58,7 +58,7 @@ export class Editor implements CodeView {
     if (!this.editor) return;
     if (code === this.typed) this.typed = undefined;
     if (this.typed === undefined) this.take(code);
-    if (problems !== this.problems) this.mark(problems);
+    if (!same(problems, this.problems)) this.mark(problems);
   }
 
   private make(): EditorView {
@@ -103,3 +103,7 @@ export class Editor implements CodeView {
     })));
   }
 }
+
+/** Each message brings its own copy of them. */
+const same = (some: readonly Problem[], others: readonly Problem[]): boolean =>
+  JSON.stringify(some) === JSON.stringify(others);

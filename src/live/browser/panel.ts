@@ -4,7 +4,7 @@ import { resultsOf } from '../../runs/schema.ts';
 import { runLabel } from '../label.ts';
 import { lineOf, progressOf } from '../lines.ts';
 import type { ExperimentView } from '../state.ts';
-import { button, element, setText } from './dom.ts';
+import { button, element, setText, whenIdle } from './dom.ts';
 
 /** What a panel can ask for. */
 export interface Actions {
@@ -47,7 +47,10 @@ export class Panel {
   private readonly panel: HTMLElement;
   private view: ExperimentView | undefined;
   /** What each figure shows, the height that it wants for itself, in pixels, and the page that it is on. */
-  private readonly drawn = new Map<string, { readonly html: string; readonly height: number; page: number }>();
+  private readonly drawn = new Map<string, {
+    readonly html: string; readonly shape: string | undefined; readonly height: number; page: number;
+  }>();
+
   private pages = 1;
   private laidOut = '';
   /** How many events of which run are in the text. */
@@ -65,7 +68,7 @@ export class Panel {
     this.panel.setAttribute('aria-label', experiment.title);
     this.panel.hidden = true;
     this.lines.setAttribute('role', 'log');
-    setInterval(() => this.tick(), 200);
+    setInterval(() => { if (this.view?.run?.state === 'running') this.tick(); }, 200);
   }
 
   /** Puts the panel on a slide: again, when the slide has been drawn again. */
@@ -74,6 +77,17 @@ export class Panel {
     section.append(...this.actions.train ? [this.buttons.trainThere] : [], this.buttons.show, this.panel);
     this.lines.scrollTop = this.lines.scrollHeight; // moving an element takes its scroll and its focus away
     if (this.panel.contains(focused)) focused!.focus();
+    whenIdle(() => this.rehearse());
+  }
+
+  /** Laid out once before it is first opened, unseen: fonts are read and styles known when the first event comes. */
+  private rehearse(): void {
+    if (!this.panel.hidden) return;
+    this.panel.style.visibility = 'hidden';
+    this.panel.hidden = false;
+    this.panel.getBoundingClientRect();
+    this.panel.hidden = true;
+    this.panel.style.visibility = '';
   }
 
   show(view: ExperimentView): void {
@@ -143,7 +157,6 @@ export class Panel {
     const events = this.view?.run?.events ?? [];
     const record = { id: this.id, events: [...events], results: resultsOf(events) };
     const running = this.view?.run?.state === 'running';
-    const room = this.figures.clientHeight - 50; // the button of more charts may take that
     Object.entries(this.experiment.charts).forEach(([name, alt], i) => {
       const known = this.drawn.get(name);
       if (running && known && known.height > 0 && known.page !== this.shownPage) return; // until it is looked at
@@ -156,9 +169,16 @@ export class Panel {
       if (known?.html === html) return;
       figure.innerHTML = html;
       figure.hidden = html === '';
-      this.drawn.set(name, { html, height: html === '' ? 0 : heightOf(figure, room), page: known?.page ?? 0 });
+      const shape = shapeOf(figure);
+      const height = shape !== undefined && shape === known?.shape ? known.height : this.measure(figure);
+      this.drawn.set(name, { html, shape, height, page: known?.page ?? 0 });
     });
     this.layOut();
+  }
+
+  private measure(figure: HTMLElement): number {
+    if (figure.hidden) return 0;
+    return heightOf(figure, this.figures.clientHeight - 50); // the button of more charts may take that
   }
 
   private layOut(): void {
@@ -202,6 +222,12 @@ const [trains, trainsTitle] = ['▶ Entrenar aquí', 'Ajusta el modelo que lleva
 const gap = 12;
 /** A drawing is readable at this share of its natural size; smaller it is only where its column is too narrow. */
 const least = 0.7;
+
+/** What the height of a drawing hangs on: measuring it again makes the browser lay the page out within a frame. */
+const shapeOf = (figure: HTMLElement): string | undefined => {
+  const box = figure.querySelector(':scope > svg')?.getAttribute('viewBox');
+  return box ? `${box} ${figure.querySelector('figcaption')?.textContent ?? ''}` : undefined;
+};
 
 /** What a figure needs to be read, in pixels. A drawing shrinks; of words only a table that would not fit alone. */
 function heightOf(figure: HTMLElement, room: number): number {
