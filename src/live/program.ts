@@ -65,7 +65,7 @@ export class Program {
     await this.ready;
     await new Promise<void>((resolve, reject) => {
       this.hear = (message) => {
-        if (message.type === 'finished') resolve();
+        if (message.type === 'finished') setImmediate(resolve); // what it printed before has come by another pipe
         else if (message.type === 'failed') reject(new Error(`La ejecución en vivo ha fallado: ${message.message}`));
         else if (message.type !== 'ready') heard(message);
       };
