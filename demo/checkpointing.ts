@@ -11,6 +11,7 @@ import { addLora } from '../src/peft/lora.ts';
 import { unfreeze } from '../src/peft/trainable.ts';
 import { median } from '../src/statistics.ts';
 import { TensorMemory } from '../src/tensor/memory.ts';
+import { readAll } from '../src/tensor/read.ts';
 import { lossAndGradients } from '../src/train/gradients.ts';
 
 export interface StepCost {
@@ -68,19 +69,20 @@ export async function checkpointing(
   const scale = 1 / answerTokens([batch]);
 
   // #region checkpointing
-  const step = (checkpointing: boolean) => {
+  const step = async (checkpointing: boolean) => {
     memory.resetPeak();
     const [before, began] = [memory.current, performance.now()];
-    const result = lossAndGradients(model, batch, { checkpointing, pass, scale });
+    const result = await lossAndGradients(model, batch, { checkpointing, pass, scale });
     const seconds = (performance.now() - began) / 1000;
     return { ...result, peakBytes: memory.peak - before, seconds };
   };
   // #endregion
 
-  const runs = { with: [] as ReturnType<typeof step>[], without: [] as ReturnType<typeof step>[] };
+  type Taken = Awaited<ReturnType<typeof step>>;
+  const runs = { with: [] as Taken[], without: [] as Taken[] };
   for (let i = 0; i < repeats + 1; i++) { // in turn, so that a slow moment of the machine touches both
     for (const way of ['with', 'without'] as const) {
-      const result = step(way === 'with');
+      const result = await step(way === 'with');
       const cost = `${formatBytes(result.peakBytes)}, ${formatNumber(result.seconds, 2, true)} s`;
       show(`${way === 'with' ? 'recomputando' : 'sin recomputar'}: ${cost}${i === 0 ? ' (calienta)' : ''}`);
       await new Promise(setImmediate); // whoever listens is told now, not at the end
@@ -89,7 +91,7 @@ export async function checkpointing(
     }
   }
   memory.close();
-  const cost = (results: ReturnType<typeof step>[]): StepCost => ({
+  const cost = (results: Taken[]): StepCost => ({
     peakBytes: Math.max(...results.map(({ peakBytes }) => peakBytes)),
     secondsPerStep: median(results.map(({ seconds }) => seconds)),
   });
@@ -126,8 +128,8 @@ async function further(
     const model = addLora(deepened(base, depth), { dropout: 0 });
     const segment = Math.round(Math.sqrt(depth));
     const [plain, blocks, sqrt] = [
-      costOf(model, [few], { checkpointing: false }), costOf(model, [few], { checkpointing: true }),
-      costOf(model, [few], { checkpointing: true, segment }),
+      await costOf(model, [few], { checkpointing: false }), await costOf(model, [few], { checkpointing: true }),
+      await costOf(model, [few], { checkpointing: true, segment }),
     ];
     layers.push({ layers: depth, plain, blocks, sqrt });
     const peaks = [plain, blocks, sqrt].map(({ peakBytes }) => formatBytes(peakBytes)).join(', ');
@@ -135,7 +137,7 @@ async function further(
     await new Promise(setImmediate);
   }
 
-  const gradients = wholeGradients(modelDir, few);
+  const gradients = await wholeGradients(modelDir, few);
   const precision = ([['bf16', 1], ['fp16', 1], ['fp16', 2 ** 16]] as const).map(([format, lossScale]) =>
     ({ format, lossScale, ...rounded(gradients, format, lossScale) }));
   for (const { format, lossScale, lost } of precision) {
@@ -147,7 +149,7 @@ async function further(
   for (let size = batchSize; size >= 1; size = Math.floor(size / 2)) {
     const micros = Array.from({ length: Math.ceil(batchSize / size) }, (_, i) =>
       makeBatch(train.slice(i * size, Math.min(batchSize, (i + 1) * size)), padId));
-    const cost = costOf(model, micros, { checkpointing: true });
+    const cost = await costOf(model, micros, { checkpointing: true });
     accumulation.push({ batchSize: size, micros: micros.length, ...cost });
     show(`lote ${size} × ${micros.length}: ${formatBytes(cost.peakBytes)}, pérdida ${formatNumber(cost.loss, 6, true)}`);
     await new Promise(setImmediate);
@@ -164,36 +166,36 @@ function deepened(base: LlamaModel, layers: number): LlamaModel {
 }
 
 /** A step of one or more micro-batches: the median of three, after one that warms up. */
-function costOf(
+async function costOf(
   model: PeftModel, micros: readonly Batch[], way: { checkpointing: boolean; segment?: number },
-): StepCost & { readonly loss: number } {
+): Promise<StepCost & { readonly loss: number }> {
   const scale = 1 / answerTokens(micros);
   const memory = new TensorMemory();
-  const step = () => {
+  const step = async () => {
     memory.resetPeak();
     const [before, began] = [memory.current, performance.now()];
     let loss = 0;
     for (const batch of micros) {
       const pass = { training: true, seed: 42 };
-      const result = lossAndGradients(model, batch, { ...way, pass, scale });
+      const result = await lossAndGradients(model, batch, { ...way, pass, scale });
       loss += result.loss;
       result.gradients.forEach((gradient) => gradient.dispose());
     }
     return { peakBytes: memory.peak - before, secondsPerStep: (performance.now() - began) / 1000, loss };
   };
-  step();
-  const costs = [step(), step(), step()].sort((a, b) => a.secondsPerStep - b.secondsPerStep);
+  await step();
+  const costs = [await step(), await step(), await step()].sort((a, b) => a.secondsPerStep - b.secondsPerStep);
   memory.close();
   return costs[1]!;
 }
 
 /** The gradient of every weight, in float32. */
-function wholeGradients(modelDir: string, batch: Batch): Float32Array[] {
+async function wholeGradients(modelDir: string, batch: Batch): Promise<Float32Array[]> {
   const model = unfreeze(loadModel(modelDir));
-  const { gradients } = lossAndGradients(model, batch, {
+  const { gradients } = await lossAndGradients(model, batch, {
     pass: { training: true, seed: 42 }, scale: 1 / answerTokens([batch]), checkpointing: true,
   });
-  const values = gradients.map((gradient) => gradient.dataSync<'float32'>().slice());
+  const values = await readAll(gradients);
   gradients.forEach((gradient) => gradient.dispose());
   model.base.dispose();
   return values;

@@ -2,7 +2,7 @@ import type { TimedEvent } from '../runs/events.ts';
 
 /** What a training in the page is to be: by default what `npm run demo` does. A test asks for less. */
 export interface TrainingOrder {
-  /** Where tensors are computed; wasm, if not said. */
+  /** Where tensors are computed; if not said, on the browser's GPU, or by wasm where it has none. */
   readonly backend?: 'webgpu' | 'wasm';
   /** Optimizer steps, in place of a pass over the examples. */
   readonly steps?: number;

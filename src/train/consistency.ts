@@ -12,23 +12,23 @@ import type { GradientOptions, LossAndGradients } from './gradients.ts';
  * one's cross-entropy, plus ½ (KL(p‖q) + KL(q‖p)) over the answer's tokens. In each divergence the distribution that is
  * the target is taken as it is: gradients go through the other one alone. It costs a forward more than two batches.
  */
-export function consistentLossAndGradients(
+export async function consistentLossAndGradients(
   trainable: Trainable, batch: Batch, given: GradientOptions,
-): LossAndGradients {
+): Promise<LossAndGradients> {
   const { pass, scale } = given;
   // What a block runs differs from draw to draw: none can be recorded for the next.
   const options = { ...given, graphs: undefined };
   const other = { ...pass, seed: Random.for(pass.seed, 'other draw').uint32() };
   const q = tf.tidy(() => answerLogits(trainable.base, batch, other).logSoftmax<Tensor2D>()); // (answer tokens, vocab)
   let p!: Tensor2D;
-  const first = lossAndGradients(trainable, batch, {
+  const first = await lossAndGradients(trainable, batch, {
     ...options,
     loss: (logits, labels) => {
       p = tf.keep(logits.logSoftmax<Tensor2D>());
       return crossEntropy(logits, labels, scale).add(divergence(q, logits, scale / 2));
     },
   });
-  const second = lossAndGradients(trainable, batch, {
+  const second = await lossAndGradients(trainable, batch, {
     ...options, pass: other, loss: (logits) => divergence(p, logits, scale / 2),
   });
   const gradients = first.gradients.map((gradient, i) => tf.tidy(() => gradient.add(second.gradients[i]!)));

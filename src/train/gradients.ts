@@ -32,8 +32,13 @@ export interface LossAndGradients {
   readonly checkpointBytes: number;
 }
 
-/** Loss of one batch and its gradient with respect to every trainable parameter. */
-export function lossAndGradients(trainable: Trainable, given: Batch, options: GradientOptions): LossAndGradients {
+/**
+ * Loss of one batch and its gradient with respect to every trainable parameter. No value is read before all is
+ * computed: a GPU is not waited for in between, and a page has no other way to read than to wait.
+ */
+export async function lossAndGradients(
+  trainable: Trainable, given: Batch, options: GradientOptions,
+): Promise<LossAndGradients> {
   const { config } = trainable.base;
   const batch = options.graphs ? padded(given) : given;
   const place = causalPlacement(config, batch.batchSize, batch.seqLength);
@@ -41,12 +46,23 @@ export function lossAndGradients(trainable: Trainable, given: Batch, options: Gr
   const targets = answerTargets(batch);
   try {
     const walk = options.checkpointing ? backwardByBlocks : backwardOnOneTape;
-    return walk(trainable, ids, targets, place, options);
+    const { loss, ...found } = walk(trainable, ids, targets, place, options);
+    try {
+      return { loss: (await loss.data())[0]!, ...found };
+    } catch (error) { // a GPU that is lost
+      tf.dispose(found.gradients);
+      throw error;
+    } finally {
+      loss.dispose();
+    }
   } finally {
     disposePlacement(place);
     tf.dispose([ids, targets.rows, targets.labels]);
   }
 }
+
+/** The same, the loss not read yet. */
+type Walked = Omit<LossAndGradients, 'loss'> & { readonly loss: Tensor };
 
 /** Sequences are this long, or twice, three times… as long: a graph is of one shape, and there should be few. */
 const LENGTH_STEP = 32;
@@ -103,7 +119,7 @@ export function answerLogits(model: LlamaModel, batch: Batch, pass: Pass): Tenso
  */
 function backwardByBlocks(
   { base, parameters }: Trainable, ids: Tensor1D, targets: Targets, place: Placement, options: GradientOptions,
-): LossAndGradients {
+): Walked {
   const { pass, graphs, segment = 1 } = options;
   const { layers } = base.config;
   const gradients = new Map<Parameter, Tensor>();
@@ -135,13 +151,13 @@ function backwardByBlocks(
   const output = graphs && inputs.pop();
   const checkpointBytes = inputs.reduce((sum, input) => sum + input.size * 4, 0);
 
-  let loss = NaN;
+  let loss!: Tensor;
   let dx: Tensor | undefined;
   if (output) {
     const { value, gradients: found } = differentiate([output, ...tensors(ending)], () =>
       answerLoss(base, output, targets, options));
-    loss = value.dataSync()[0]!;
-    tf.dispose([value, output]);
+    loss = value;
+    output.dispose();
     dx = found.shift();
     ending.forEach((parameter, i) => add(parameter, found[i]!));
   }
@@ -161,8 +177,8 @@ function backwardByBlocks(
       found = graphs.run(blockCall(name, i, [input, dx!]), () => again().gradients);
     } else {
       const { value, gradients } = again();
-      if (i === joined) loss = value.dataSync()[0]!;
-      value.dispose();
+      if (i === joined) loss = value;
+      else value.dispose();
       found = gradients;
     }
     tf.dispose([input, ...(dx ? [dx] : [])]);
@@ -180,15 +196,13 @@ function backwardByBlocks(
 /** The plain way, for comparison: every intermediate of every block is alive until the backward is done. */
 function backwardOnOneTape(
   { base, parameters }: Trainable, ids: Tensor1D, targets: Targets, place: Placement, options: GradientOptions,
-): LossAndGradients {
+): Walked {
   const { value, gradients } = differentiate(tensors(parameters), () => {
     let x = base.embed(ids);
     for (let layer = 0; layer < base.config.layers; layer++) x = base.block(layer, x, place, options.pass);
     return answerLoss(base, x, targets, options);
   });
-  const loss = value.dataSync()[0]!;
-  value.dispose();
-  return { loss, gradients, checkpointBytes: 0 };
+  return { loss: value, gradients, checkpointBytes: 0 };
 }
 
 /** Value of `f` and its gradients with respect to tensors that `f` encloses, given the gradient `dy` of its value. */

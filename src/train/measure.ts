@@ -6,6 +6,7 @@ import { trainableParameters } from '../peft/trainable.ts';
 import { Random } from '../random.ts';
 import { median } from '../statistics.ts';
 import { graphMode } from '../tensor/graph.ts';
+import { readAll } from '../tensor/read.ts';
 import { AdamW } from './adamw.ts';
 import { lossAndGradients } from './gradients.ts';
 
@@ -79,10 +80,10 @@ export async function measure(
         lengths: new Array<number>(batch).fill(sequence), batchSize: batch, seqLength: sequence,
       };
       const began = performance.now();
-      const result = lossAndGradients(model, given, {
+      const result = await lossAndGradients(model, given, {
         pass: { training: true, seed: step }, scale: 1 / ids.length, checkpointing: true, graphs,
       });
-      optimizer.step(result.gradients.map((gradient) => gradient.dataSync<'float32'>()), 2e-4);
+      optimizer.step(await readAll(result.gradients), 2e-4);
       tf.dispose(result.gradients);
       checkpoints = result.checkpointBytes;
       const seconds = (performance.now() - began) / 1000;

@@ -6,6 +6,7 @@ import { Parameter } from '../model/weights.ts';
 import type { Trainable } from '../peft/trainable.ts';
 import { Random } from '../random.ts';
 import type { TrainEvent } from '../runs/events.ts';
+import { readAll } from '../tensor/read.ts';
 import { AdamW, adamwDefaults } from './adamw.ts';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
 import { lossAndGradients } from './gradients.ts';
@@ -76,10 +77,10 @@ export async function* pretrain(
   const tokens = batchSize * seqLength;
   let before = secondsBefore;
   for (let step = optimizer.steps + 1; step <= steps && !options.signal?.aborted; step++) {
-    const { loss, gradients } = lossAndGradients(trainable, nextTokenBatch(rows(step)), {
+    const { loss, gradients } = await lossAndGradients(trainable, nextTokenBatch(rows(step)), {
       pass: { training: true, seed: step }, scale: 1 / tokens, checkpointing: false,
     });
-    const values = gradients.map((gradient) => gradient.dataSync() as Float32Array);
+    const values = await readAll(gradients);
     const gradientNorm = Math.sqrt(values.reduce((sum, gradient) => gradient.reduce((s, g) => s + g * g, sum), 0));
     const rate = learningRate(step, steps, { peak, warmupSteps, schedule: 'cosine' });
     optimizer.step(values, rate, Math.min(1, options.clip / (gradientNorm + 1e-6)));

@@ -1,3 +1,4 @@
+import * as tf from '@tensorflow/tfjs';
 import type { Tensor } from '@tensorflow/tfjs';
 import { answerTokens, epochOrder, makeBatch } from '../data/batches.ts';
 import type { Batch, Example } from '../data/batches.ts';
@@ -9,6 +10,7 @@ import { Random } from '../random.ts';
 import type { MemoryUse, TrainEvent } from '../runs/events.ts';
 import { graphMode } from '../tensor/graph.ts';
 import { TensorMemory } from '../tensor/memory.ts';
+import { readAll } from '../tensor/read.ts';
 import { AdamW, adamwDefaults } from './adamw.ts';
 import type { OptimizerName } from './adamw.ts';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
@@ -141,7 +143,7 @@ export async function* train(
       if (o.signal?.aborted) break;
       const warmupSteps = Math.round(o.warmup * steps);
       const rate = learningRate(step, steps, { peak: o.learningRate, warmupSteps, schedule: o.schedule });
-      const { loss, gradientNorm, tokens } = update(step, rate);
+      const { loss, gradientNorm, tokens } = await update(step, rate);
       const seconds = secondsBefore + (performance.now() - began) / 1000;
       yield tell({
         type: 'step', step, epoch: step / stepsPerEpoch, loss, learningRate: rate, gradientNorm, tokens,
@@ -171,14 +173,14 @@ export async function* train(
   }
 
   /** One optimizer step over an effective batch. */
-  function update(step: number, rate: number): { loss: number; gradientNorm: number; tokens: number } {
+  async function update(step: number, rate: number): Promise<{ loss: number; gradientNorm: number; tokens: number }> {
     const batches = microBatches(step);
     const scale = 1 / answerTokens(batches);
     let loss = 0;
     let tokens = 0;
     let gradients: Float32Array[] = [];
-    batches.forEach((batch, micro) => {
-      const result = (hooks.consistent ? consistentLossAndGradients : lossAndGradients)(trainable, batch, {
+    for (const [micro, batch] of batches.entries()) {
+      const result = await (hooks.consistent ? consistentLossAndGradients : lossAndGradients)(trainable, batch, {
         pass: { training: true, seed: Random.for(o.seed, 'dropout', step, micro).uint32() },
         scale,
         checkpointing: o.checkpointing,
@@ -187,8 +189,8 @@ export async function* train(
       loss += result.loss;
       checkpointBytes = Math.max(checkpointBytes, result.checkpointBytes);
       tokens += batch.lengths.reduce((sum, length) => sum + length, 0);
-      gradients = sumOnHost(gradients, result.gradients);
-    });
+      gradients = await sumOnHost(gradients, result.gradients);
+    }
     hooks.penalty?.().forEach((gradient, i) => addTo(gradients[i]!, gradient));
     const gradientNorm = Math.sqrt(gradients.reduce((sum, gradient) => gradient.reduce((s, g) => s + g * g, sum), 0));
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) throw diverged(`en el paso ${step}`);
@@ -272,10 +274,10 @@ function secondsAt(events: readonly TrainEvent[]): number {
 }
 
 /** Adds a micro-batch's gradients to the sum so far, and frees the tensors. */
-function sumOnHost(sums: Float32Array[], gradients: Tensor[]): Float32Array[] {
-  const values = gradients.map((gradient) => gradient.dataSync() as Float32Array);
-  gradients.forEach((gradient) => gradient.dispose());
-  if (sums.length === 0) return values.map((value) => value.slice());
+async function sumOnHost(sums: Float32Array[], gradients: Tensor[]): Promise<Float32Array[]> {
+  const values = await readAll(gradients);
+  tf.dispose(gradients);
+  if (sums.length === 0) return values;
   values.forEach((value, i) => addTo(sums[i]!, value));
   return sums;
 }

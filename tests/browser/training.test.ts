@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { gunzipSync, gzipSync } from 'node:zlib';
+import { chromium } from 'playwright-core';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { qlora } from '../../demo/qlora.ts';
@@ -23,24 +24,24 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const steps = 4;
 
 describe.skipIf(!executable)(`a training in the exported page${why}`, () => {
-  let [browser, exported]: [Browser | undefined, string] = [undefined, ''];
+  let [browser, withGpu, exported]: [Browser | undefined, Browser | undefined, string] = [undefined, undefined, ''];
   beforeAll(async () => {
     const deck = join(folder, 'demo.md');
     writeFileSync(deck, '# Demo\n\n<!-- experimento: qlora -->');
     exported = await withRecordings(await withTraining(await deckHtml(deck, { notes: false })), readAll);
     browser = await launch();
   });
-  afterAll(() => browser?.close());
+  afterAll(() => Promise.all([browser?.close(), withGpu?.close()]));
 
   /** Opens the page without a network, with an order of its own, and presses «Entrenar aquí». */
   async function press(
-    order: TrainingOrder, change = (html: string) => html,
+    order: TrainingOrder, change = (html: string) => html, inside = browser,
   ): Promise<{ page: Page; asked: string[] }> {
     const file = join(folder, 'page.html');
     const html = exported.replace(`id="${orderId}">{}`, () => `id="${orderId}">${JSON.stringify(order)}`);
     expect(html).toContain(JSON.stringify(order));
     writeFileSync(file, change(html));
-    const context = await browser!.newContext({ viewport: { width: 1280, height: 720 } });
+    const context = await inside!.newContext({ viewport: { width: 1280, height: 720 } });
     await context.setOffline(true);
     const page = await context.newPage();
     await page.addInitScript(() => { // hears what the worker tells, beside the page
@@ -73,7 +74,7 @@ describe.skipIf(!executable)(`a training in the exported page${why}`, () => {
   }
 
   /** The losses of the same steps under Node. */
-  async function lossesInNode(): Promise<number[]> {
+  async function lossesInNode(steps: number): Promise<number[]> {
     const found: number[] = [];
     await useBackend('wasm');
     await qlora({
@@ -103,11 +104,31 @@ describe.skipIf(!executable)(`a training in the exported page${why}`, () => {
     await expect.poll(() => state(page), { timeout: 50_000 }).toBe('finished');
     const found = await losses(page);
     expect(found.at(-1)).toBeLessThan(found[0]!);
-    expectClose(found, await lossesInNode());
+    expectClose(found, await lossesInNode(steps));
     const table = panel(page).locator('figure[data-grafico="evaluation"] table');
     await table.waitFor();
     expect(await table.innerText()).toMatch(/8 preguntas[\s\S]*acierto exacto[\s\S]*%[\s\S]*%/);
     expect(asked).toEqual([]);
+    await page.context().close();
+  });
+
+  it('takes the same steps by WebGPU, on the software adapter that Chromium carries, and asks for nothing', async () => {
+    withGpu = await chromium.launch({
+      executablePath: executable,
+      args: ['--no-sandbox', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader', '--enable-features=Vulkan'],
+    });
+    const { page, asked } = await press({ backend: 'webgpu', steps: 2, questions: 2 }, undefined, withGpu);
+    await expect.poll(() => state(page), { timeout: 110_000 }).toBe('finished');
+    expect(await panel(page).innerText()).toContain('WebGPU (');
+    expectClose(await losses(page), await lossesInNode(2));
+    expect(asked).toEqual([]);
+    await page.context().close();
+  }, 120_000);
+
+  it('prefers wasm, if nothing is asked for, to a software adapter', async () => {
+    const { page } = await press({ steps: 1, questions: 0 }, undefined, withGpu);
+    await expect.poll(() => state(page), { timeout: 50_000 }).toBe('finished');
+    expect(await panel(page).innerText()).toContain('WebAssembly, en un hilo');
     await page.context().close();
   });
 

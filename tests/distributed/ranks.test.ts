@@ -27,18 +27,19 @@ let alone: readonly number[];
 // Threads take a while to load; on a busy machine, more than a while.
 beforeAll(async () => {
   await useBackend('wasm');
-  alone = oneRank();
+  alone = await oneRank();
   ranks = await Ranks.start(4, 'wasm');
 }, 120_000);
 afterAll(() => ranks.close());
 
 /** The losses of the same steps by the loop of the rest of the project. */
-function oneRank(): number[] {
+async function oneRank(): Promise<number[]> {
   const trainable = newModel(model.config, model.seed);
   const optimizer = new AdamW(trainable.parameters, adamwDefaults);
-  return steps.map((examples) => {
+  const losses: number[] = [];
+  for (const examples of steps) {
     const batch = makeBatch(examples, 2);
-    const { loss, gradients } = lossAndGradients(trainable, batch, {
+    const { loss, gradients } = await lossAndGradients(trainable, batch, {
       pass: { training: true, seed: 0 }, checkpointing: true,
       scale: 1 / batch.labels.filter((label) => label >= 0).length,
     });
@@ -46,8 +47,9 @@ function oneRank(): number[] {
     tf.dispose(gradients);
     const norm = Math.sqrt(values.reduce((sum, gradient) => gradient.reduce((s, g) => s + g * g, sum), 0));
     optimizer.step(values, 1e-2, Math.min(1, 1 / (norm + 1e-6)));
-    return loss;
-  });
+    losses.push(loss);
+  }
+  return losses;
 }
 
 const largestDifference = (losses: readonly number[], reference: readonly number[]): number =>

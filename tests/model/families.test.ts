@@ -75,7 +75,7 @@ describe.each(testBackends('cpu', 'wasm'))('on %s', (backend) => {
     expect(worst).toBeLessThan(1e-4);
   });
 
-  it.each(families)('%s gives the gradient of PyTorch', (family) => {
+  it.each(families)('%s gives the gradient of PyTorch', async (family) => {
     const { ids, gradient } = reference(family);
     const model = loadModel(folderOf(family));
     const name = 'model.layers.0.self_attn.k_proj.weight';
@@ -85,7 +85,7 @@ describe.each(testBackends('cpu', 'wasm'))('on %s', (backend) => {
     const batch = makeBatch(lengths.map((length, row) => ({
       tokens: ids.slice(row * 24, row * 24 + length), promptLength: 1, record: { instruction: '', input: '', output: '' },
     })), 0);
-    const { gradients } = lossAndGradients({ base, parameters: [trained] }, batch, {
+    const { gradients } = await lossAndGradients({ base, parameters: [trained] }, batch, {
       pass: inference, scale: 1 / (23 + 16), checkpointing: true,
     });
     const ours = gradients[0]!.dataSync<'float32'>();

@@ -80,30 +80,32 @@ describe('a router', () => {
     logitsOf(fresh.base);
   });
 
-  it.each([true, false])('learns by its gates alone, whose gradients differences confirm; recomputing: %s', (checkpointing) => {
+  it.each([true, false])('learns by its gates alone, whose gradients differences confirm; recomputing: %s', async (checkpointing) => {
     const model = routed();
     expect(model.parameters.every(({ name }) => name.endsWith('.router.weight'))).toBe(true);
-    const lossOf = () => {
-      const { loss, gradients } = lossAndGradients(model, batch, { pass: inference, scale: 1 / 6, checkpointing });
+    const lossOf = async () => {
+      const { loss, gradients } = await lossAndGradients(model, batch, {
+        pass: inference, scale: 1 / 6, checkpointing,
+      });
       const values = gradients.map((gradient) => gradient.dataSync<'float32'>().slice());
       tf.dispose(gradients);
       return { loss, values };
     };
-    const { values } = lossOf();
+    const { values } = await lossOf();
     const random = new Random(8);
     for (const p of [0, 5, 9, 13]) {
       const parameter = model.parameters[p]!;
       const i = random.below(parameter.values.length);
-      const lossAt = (offset: number) => {
+      const lossAt = async (offset: number) => {
         const value = parameter.values[i]!;
         parameter.values[i] = value + offset;
         parameter.upload();
-        const { loss } = lossOf();
+        const { loss } = await lossOf();
         parameter.values[i] = value;
         parameter.upload();
         return loss;
       };
-      expect((lossAt(5e-3) - lossAt(-5e-3)) / 1e-2, parameter.name).toBeCloseTo(values[p]![i]!, 3);
+      expect((await lossAt(5e-3) - await lossAt(-5e-3)) / 1e-2, parameter.name).toBeCloseTo(values[p]![i]!, 3);
     }
   });
 

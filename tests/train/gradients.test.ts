@@ -60,8 +60,8 @@ function lossAt({ base }: Trainable): number {
 }
 
 /** Of each parameter: the root mean squares of gradient − central difference, and of the gradient. */
-function compareWithDifferences(model: Trainable, elements: number) {
-  const { gradients } = lossAndGradients(model, batch, { pass, scale: 1 / 6, checkpointing: true });
+async function compareWithDifferences(model: Trainable, elements: number) {
+  const { gradients } = await lossAndGradients(model, batch, { pass, scale: 1 / 6, checkpointing: true });
   const values = gradients.map((gradient) => gradient.dataSync().slice());
   tf.dispose(gradients);
   const step = 2e-3;
@@ -97,9 +97,9 @@ describe.each(testBackends('cpu', 'wasm'))('gradients on %s', (backend) => {
     ['every LoRA matrix, dropout on', loraModel],
     ['every weight, the head tied', () => fullModel(true)],
     ['every weight, the head its own', () => fullModel(false)],
-  ])('of %s agree with finite differences', { timeout: 120_000 }, (_what, make) => {
+  ])('of %s agree with finite differences', { timeout: 120_000 }, async (_what, make) => {
     const model = make();
-    const compared = compareWithDifferences(model, elements);
+    const compared = await compareWithDifferences(model, elements);
     expect(compared).toHaveLength(model.parameters.length);
     for (const { name, error, size } of compared) {
       expect(size, name).toBeGreaterThan(0.02); // far from the noise of float32, 1e-4
@@ -107,10 +107,10 @@ describe.each(testBackends('cpu', 'wasm'))('gradients on %s', (backend) => {
     }
   });
 
-  it.each([['LoRA', loraModel], ['full', fullModel]] as const)('checkpointed equal plain ones (%s)', (_name, make) => {
+  it.each([['LoRA', loraModel], ['full', fullModel]] as const)('checkpointed equal plain ones (%s)', async (_name, make) => {
     const model = make();
-    const [a, b] = [true, false].map((checkpointing) =>
-      lossAndGradients(model, batch, { pass, scale: 1 / 6, checkpointing }));
+    const [a, b] = await Promise.all([true, false].map((checkpointing) =>
+      lossAndGradients(model, batch, { pass, scale: 1 / 6, checkpointing })));
     expect(a!.loss).toBeCloseTo(b!.loss, 6);
     a!.gradients.forEach((gradient, i) => {
       const [x, y] = [gradient.dataSync(), b!.gradients[i]!.dataSync()];
@@ -118,7 +118,7 @@ describe.each(testBackends('cpu', 'wasm'))('gradients on %s', (backend) => {
     });
     expect(a!.checkpointBytes).toBe(tinyConfig.layers * batch.tokens.length * tinyConfig.hiddenSize * 4);
     expect(b!.checkpointBytes).toBe(0);
-    const segmented = lossAndGradients(model, batch, { pass, scale: 1 / 6, checkpointing: true, segment: 2 });
+    const segmented = await lossAndGradients(model, batch, { pass, scale: 1 / 6, checkpointing: true, segment: 2 });
     expect(segmented.checkpointBytes).toBe(a!.checkpointBytes / 2);
     segmented.gradients.forEach((gradient, i) => {
       const [x, y] = [gradient.dataSync(), b!.gradients[i]!.dataSync()];
@@ -127,14 +127,14 @@ describe.each(testBackends('cpu', 'wasm'))('gradients on %s', (backend) => {
     tf.dispose([...a!.gradients, ...b!.gradients, ...segmented.gradients]);
   });
 
-  it('leave no tensor behind', () => {
+  it('leave no tensor behind', async () => {
     const model = loraModel();
-    const step = (checkpointing: boolean) =>
-      tf.dispose(lossAndGradients(model, batch, { pass, scale: 1 / 6, checkpointing }).gradients);
-    step(true);
+    const step = async (checkpointing: boolean) =>
+      tf.dispose((await lossAndGradients(model, batch, { pass, scale: 1 / 6, checkpointing })).gradients);
+    await step(true);
     const before = tf.memory().numTensors;
-    step(true);
-    step(false);
+    await step(true);
+    await step(false);
     expect(tf.memory().numTensors).toBe(before);
   });
 });
@@ -142,11 +142,13 @@ describe.each(testBackends('cpu', 'wasm'))('gradients on %s', (backend) => {
 describe.each(testBackends('cpu', 'wasm'))('the gradients of PyTorch and PEFT, on %s', (backend) => {
   beforeAll(() => useBackend(backend));
 
-  it.each([true, false])('are those of every LoRA matrix (checkpointing %s)', (checkpointing) => {
+  it.each([true, false])('are those of every LoRA matrix (checkpointing %s)', async (checkpointing) => {
     const model = referenceModel();
     const reference = makeBatch(referenceExamples, 0);
     const answerTokens = reference.labels.filter((label) => label >= 0).length;
-    const { loss, gradients } = lossAndGradients(model, reference, { pass, scale: 1 / answerTokens, checkpointing });
+    const { loss, gradients } = await lossAndGradients(model, reference, {
+      pass, scale: 1 / answerTokens, checkpointing,
+    });
     expect(loss).toBeCloseTo(referenceSteps.losses[0]!, 5);
     expect(gradients).toHaveLength(28);
     model.parameters.forEach(({ name }, i) => {

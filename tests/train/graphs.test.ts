@@ -38,20 +38,21 @@ function longBatch(seed: number): ReturnType<typeof tinyBatch> {
 }
 
 /** Losses of a few steps, each with another batch, another dropout and changed adapters. */
-function train(
+async function train(
   peft: PeftModel, graphs: Graphs | undefined, batchOf = longBatch,
-): { losses: number[]; last: Float32Array[] } {
+): Promise<{ losses: number[]; last: Float32Array[] }> {
   const optimizer = new AdamW(peft.parameters, adamwDefaults);
   let last: Float32Array[] = [];
-  const losses = [1, 2, 3, 4].map((seed) => {
-    const { loss, gradients } = lossAndGradients(peft, batchOf(seed), {
+  const losses: number[] = [];
+  for (const seed of [1, 2, 3, 4]) {
+    const { loss, gradients } = await lossAndGradients(peft, batchOf(seed), {
       pass: { training: true, seed }, scale: 1 / 8, checkpointing: true, graphs,
     });
     last = gradients.map((gradient) => gradient.dataSync<'float32'>().slice());
     tf.dispose(gradients);
     optimizer.step(last, 0.01);
-    return loss;
-  });
+    losses.push(loss);
+  }
   optimizer.close();
   return { losses, last };
 }
@@ -65,10 +66,10 @@ describe.runIf(hasTensorflow())('blocks as graphs, on native TensorFlow', () => 
     ['other ranks in some layers', { rankPattern: { 'layers.1.self_attn.q_proj': 3 } }],
     ['two targets', { targetModules: ['q_proj', 'v_proj'] }],
     ['a trained head and norms', { modulesToSave: ['lm_head', 'embed_tokens', 'norm'] }],
-  ] as [string, Partial<LoraOptions>][])('give the losses and gradients of the program itself: %s', (_, options) => {
-    const plain = train(model(options), undefined);
+  ] as [string, Partial<LoraOptions>][])('give the losses and gradients of the program itself: %s', async (_, options) => {
+    const plain = await train(model(options), undefined);
     const graphs = new Graphs();
-    const recorded = train(model(options), graphs);
+    const recorded = await train(model(options), graphs);
     expect(graphs.problems).toEqual(new Map());
     recorded.losses.forEach((loss, i) => expect(loss).toBeCloseTo(plain.losses[i]!, 5));
     recorded.last.forEach((gradient, i) =>
@@ -76,12 +77,12 @@ describe.runIf(hasTensorflow())('blocks as graphs, on native TensorFlow', () => 
     graphs.dispose();
   });
 
-  it('multiply in bfloat16 where that is asked for: the losses within 2%', () => {
-    const plain = train(model(), undefined);
+  it('multiply in bfloat16 where that is asked for: the losses within 2%', async () => {
+    const plain = await train(model(), undefined);
     useMixedPrecision(true);
     try {
       const graphs = new Graphs();
-      const recorded = train(model(), graphs);
+      const recorded = await train(model(), graphs);
       expect(graphs.problems).toEqual(new Map());
       recorded.losses.forEach((loss, i) => {
         expect(loss).not.toBe(plain.losses[i]);
@@ -93,28 +94,28 @@ describe.runIf(hasTensorflow())('blocks as graphs, on native TensorFlow', () => 
     }
   });
 
-  it('leave a block that reads its values on the way as it is: DoRA', () => {
-    const plain = train(model({ useDora: true }), undefined);
+  it('leave a block that reads its values on the way as it is: DoRA', async () => {
+    const plain = await train(model({ useDora: true }), undefined);
     const graphs = new Graphs();
-    const recorded = train(model({ useDora: true }), graphs);
+    const recorded = await train(model({ useDora: true }), graphs);
     expect([...graphs.problems.keys()].sort()).toEqual(['backward', 'first backward', 'forward']);
     recorded.losses.forEach((loss, i) => expect(loss).toBeCloseTo(plain.losses[i]!, 5));
   });
 
-  it('pad a batch to one of few lengths, which changes nothing', () => {
-    const plain = train(model({ dropout: 0 }), undefined, tinyBatch);
+  it('pad a batch to one of few lengths, which changes nothing', async () => {
+    const plain = await train(model({ dropout: 0 }), undefined, tinyBatch);
     const graphs = new Graphs();
-    const recorded = train(model({ dropout: 0 }), graphs, tinyBatch);
+    const recorded = await train(model({ dropout: 0 }), graphs, tinyBatch);
     recorded.losses.forEach((loss, i) => expect(loss).toBeCloseTo(plain.losses[i]!, 5));
     graphs.dispose();
   });
 
-  it('leave no tensor behind', () => {
+  it('leave no tensor behind', async () => {
     const peft = model();
     const graphs = new Graphs();
-    train(peft, graphs);
+    await train(peft, graphs);
     const before = tf.memory().numTensors;
-    train(peft, graphs);
+    await train(peft, graphs);
     expect(tf.memory().numTensors).toBe(before);
     graphs.dispose();
   });

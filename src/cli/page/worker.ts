@@ -6,6 +6,7 @@ import type { TrainingMessage, TrainingOrder, TrainingTask } from '../../live/tr
 import type { RunEvent, TrainEvent } from '../../runs/events.ts';
 import { withSharedHeap } from '../../tensor/heap.ts';
 import { findAdapter, registerWebgpu } from '../../tensor/webgpu/device.ts';
+import type { FoundAdapter } from '../../tensor/webgpu/device.ts';
 import { countResults, sizeResults, trainingResults } from '../qlora-record.ts';
 import { carry } from './fs.ts';
 import { embedded, wasmBinary } from './paths.ts';
@@ -67,30 +68,40 @@ async function train({ backend, steps, questions }: TrainingOrder): Promise<void
   }
 }
 
-/** @returns Spanish: what computes */
-async function startBackend(asked: TrainingOrder['backend'] = 'wasm'): Promise<string> {
+/**
+ * The GPU, where there is one that reads back what it computes, and else WebAssembly. An order may ask for either; the
+ * browser's software adapter is used when asked for alone.
+ *
+ * @returns Spanish: what computes
+ */
+async function startBackend(asked: TrainingOrder['backend']): Promise<string> {
   tf.enableProdMode();
-  if (asked === 'webgpu') return startWebgpu();
+  if (asked === 'wasm') return startWasm();
+  const { gpu } = navigator as { gpu?: GPU };
+  const found = gpu && await findAdapter(gpu).catch(() => undefined);
+  if (asked === 'webgpu' && !found) {
+    throw new UserError('WebGPU no encuentra ninguna GPU en este navegador: pide «wasm», o nada, en la orden de la página.');
+  }
+  if (!found || (!asked && found.told.software)) return startWasm();
+  const computes = await startWebgpu(found).catch(() => false);
+  if (computes) return `WebGPU (${found.told.name})`;
+  if (!asked) return `${await startWasm()} (WebGPU no calcula bien en ${found.told.name})`;
+  throw new UserError(`WebGPU no calcula bien en este navegador (${found.told.name}): pide «wasm», o nada, en la orden de la página.`);
+}
+
+async function startWasm(): Promise<string> {
   if (!await withSharedHeap(wasmBinary, () => tf.setBackend('wasm'))) {
     throw new UserError('WebAssembly no arranca en este navegador: prueba con otro, o reproduce la ejecución grabada.');
   }
   return 'WebAssembly, en un hilo';
 }
 
-async function startWebgpu(): Promise<string> {
-  const { gpu } = navigator as { gpu?: GPU };
-  const found = gpu && await findAdapter(gpu);
-  if (!found) {
-    throw new UserError('WebGPU no encuentra ninguna GPU en este navegador: pide «wasm», o nada, en la orden de la página.');
-  }
-  await registerWebgpu(found);
-  await tf.setBackend('webgpu');
-  // The loop reads values at once, which in a browser goes by way of a canvas; where that fails it reads zeros.
-  const values = Float32Array.from({ length: 1000 }, (_, i) => i - 0.5);
-  const doubled = tf.tidy(() => tf.tensor1d(values).mul(2).dataSync<'float32'>());
-  if (!values.every((value, i) => doubled[i] === 2 * value)) {
-    throw new UserError(`Este navegador no lee bien los valores de la GPU (${found.told.name}): pide «wasm», o nada, en la orden `
-      + 'de la página.');
-  }
-  return `WebGPU (${found.told.name})`;
+/** @returns whether it computes */
+async function startWebgpu(found: FoundAdapter): Promise<boolean> {
+  await registerWebgpu(found, 'pulsa «Entrenar aquí» otra vez, o reproduce la ejecución grabada');
+  if (!await tf.setBackend('webgpu')) return false;
+  const doubled = tf.tidy(() => tf.range(0, 1000).mul(2));
+  const values = await doubled.data();
+  doubled.dispose();
+  return values.every((value, i) => value === 2 * i);
 }

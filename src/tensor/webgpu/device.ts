@@ -84,15 +84,20 @@ export async function findAdapter(gpu: GPU): Promise<FoundAdapter | undefined> {
 /**
  * Registers TensorFlow.js's WebGPU backend on a device of this adapter, with all that the adapter offers: its limits,
  * and the features that our kernels may use.
+ *
+ * @param afterLoss Spanish: what to do when the device is lost
  */
-export async function registerWebgpu({ adapter, told }: FoundAdapter): Promise<WebgpuBackend> {
+export async function registerWebgpu(
+  { adapter, told }: FoundAdapter,
+  afterLoss = 'repite la orden con --resume y sigue desde el último punto guardado, o quédate con --backend wasm',
+): Promise<WebgpuBackend> {
   const { WebGPUBackend } = await import('@tensorflow/tfjs-backend-webgpu');
   const device = await adapter.requestDevice({
     requiredFeatures: told.features as GPUFeatureName[],
     requiredLimits: Object.fromEntries(limits.map((name) => [name, adapter.limits[name]])),
   });
   const backend = new WebGPUBackend(device, adapter.info) as unknown as WebgpuBackend;
-  const faults = new Faults(device);
+  const faults = new Faults(device, afterLoss);
   current = { adapter: told, faults };
   backend.bufferManager = new Buffers(device);
   const getBufferData = backend.getBufferData.bind(backend);

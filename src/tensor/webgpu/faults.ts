@@ -5,7 +5,8 @@ export class Faults {
   private fault: Error | undefined;
   private isLost = false;
 
-  constructor(device: GPUDevice) {
+  /** @param afterLoss Spanish: what to do when the device is lost */
+  constructor(device: GPUDevice, private readonly afterLoss: string) {
     void device.lost.then(({ message }) => this.lost(message));
     device.addEventListener('uncapturederror', (event) => {
       const { error } = event as GPUUncapturedErrorEvent;
@@ -20,9 +21,7 @@ export class Faults {
     if (this.isLost) return;
     this.isLost = true;
     const reason = why.trim().split('\n')[0]!;
-    this.fault = new UserError(
-      `La GPU ha dejado de responder${reason && ` (${reason})`}: repite la orden con --resume y sigue desde el último punto guardado, `
-      + 'o quédate con --backend wasm.');
+    this.fault = new UserError(`La GPU ha dejado de responder${reason && ` (${reason})`}: ${this.afterLoss}.`);
   }
 
   /** A buffer could not be read: if nothing else is known, because the device is gone. */

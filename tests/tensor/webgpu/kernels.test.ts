@@ -7,9 +7,9 @@ import { Random } from '../../../src/random.ts';
 import { useBackend } from '../../../src/tensor/backend.ts';
 import { attention, crossEntropy, linear, rmsNorm, rotary, swiglu } from '../../../src/tensor/ops.ts';
 import { QuantizedMatrix } from '../../../src/tensor/quantized.ts';
-import { hasDawn } from '../../../src/tensor/webgpu/dawn.ts';
 import { matmul } from '../../../src/tensor/webgpu/matmul.ts';
 import { tinyConfig } from '../../tiny.ts';
+import { hasAdapter, why } from './adapter.ts';
 
 /** The largest difference that a kernel may make, relative to the largest value of its reference. */
 const BAR = 1e-4;
@@ -73,7 +73,7 @@ const cases: [string, Case][] = [
 
 const values = (found: Case) => tf.tidy(() => found().map((x) => x.dataSync<'float32'>().slice()));
 
-describe.runIf(hasDawn())('the WGSL kernels [tras npm run setup:webgpu]', () => {
+describe.runIf(hasAdapter)(`the WGSL kernels${why}`, () => {
   const expected = new Map<string, Float32Array[]>();
   beforeAll(async () => {
     await useBackend('cpu'); // where the plain TensorFlow.js references run
