@@ -30,17 +30,25 @@ export interface RunnerOptions {
 /** A program gone wild does not fill the memory of the windows. */
 const mostEvents = 20_000;
 
+/**
+ * Processes that wait for a run with everything in memory, some 240 MB each: one for the next run, and one for that
+ * which follows as soon as the first is stopped, when the third is still loading.
+ */
+const mostWaiting = 2;
+
 /** Runs one experiment at a time, and has the recorded run take over from a live one that does not end well. */
 export class Runner {
-  private warm: Program | undefined;
-  /** Resolves when the process of the last run is gone and that of the next one has been started. */
-  private renewed: Promise<void> = Promise.resolve();
+  /** The first is for the next run. */
+  private waiting: Program[] = [];
+  /** The one that was started last, until it has everything in memory. */
+  private loading: Program | undefined;
+  private running: Program | undefined;
   private count = 0;
   private current: { readonly id: string; readonly abort: AbortController; readonly done: Promise<void> } | undefined;
   private closed = false;
 
   constructor(private readonly options: RunnerOptions) {
-    this.warmUp();
+    this.fill();
   }
 
   get busy(): boolean {
@@ -49,12 +57,12 @@ export class Runner {
 
   /** Resolves when the process of the next run has everything in memory. */
   get ready(): Promise<void> {
-    return this.renewed.then(() => this.warm?.ready);
+    return Promise.resolve(this.loading?.ready).then(() => this.waiting[0]?.ready);
   }
 
   /** The process that computes, or that waits to. */
   get pid(): number | undefined {
-    return this.warm?.pid;
+    return (this.running ?? this.waiting[0])?.pid;
   }
 
   /**
@@ -77,23 +85,37 @@ export class Runner {
     await this.current?.done;
   }
 
-  /** The process that waits has what it was started with: another takes its place when the sources change. */
+  /** Those that wait have what they were started with: others take their place when the sources change. */
   refresh(): void {
-    if (this.busy) return;
-    void this.warm?.kill();
-    this.warm = undefined;
-    this.warmUp();
+    for (const program of this.waiting.splice(0)) void program.kill();
+    this.fill();
   }
 
   async close(): Promise<void> {
     this.closed = true;
     await this.stop();
-    await this.warm?.kill();
+    await Promise.all(this.waiting.splice(0).map((program) => program.kill()));
   }
 
-  private warmUp(): void {
-    if (this.options.replaySpeed !== undefined || this.closed || this.warm?.alive) return;
-    this.warm = new Program(this.options.command);
+  /** Starts what is missing of those that wait: one after another, so that the next run's is soon ready. */
+  private fill(): void {
+    if (this.options.replaySpeed !== undefined || this.closed) return;
+    if (this.loading || this.waiting.length >= mostWaiting) return;
+    const program = new Program(this.options.command);
+    this.waiting.push(program);
+    this.loading = program;
+    void program.ready.then(() => {
+      this.loading = undefined;
+      this.fill();
+    });
+  }
+
+  /** The process of a run; another one begins to wait in its place. */
+  private take(): Program {
+    this.waiting = this.waiting.filter(({ alive }) => alive);
+    const program = this.waiting.shift() ?? new Program(this.options.command);
+    this.fill();
+    return program;
   }
 
   private async follow(id: string, edited: string | undefined, signal: AbortSignal): Promise<void> {
@@ -133,8 +155,7 @@ export class Runner {
     id: string, edited: string | undefined, signal: AbortSignal,
     tell: (event: TimedEvent, sentAt: number) => void, identified: (header: RunHeader) => void,
   ): Promise<void> {
-    this.warmUp();
-    const program = this.warm!;
+    const program = this.running = this.take();
     const { budget, silence } = this.options.limits(id);
     const timers: NodeJS.Timeout[] = [];
     let told = 0;
@@ -154,8 +175,8 @@ export class Runner {
       });
     } finally {
       timers.forEach(clearTimeout);
-      this.warm = undefined;
-      this.renewed = program.kill().then(() => this.warmUp());
+      await program.kill();
+      this.running = undefined;
     }
   }
 }

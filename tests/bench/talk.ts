@@ -14,6 +14,8 @@ const bars = { first: 300, screen: 100, edit: 1000, kill: 2000 } as const;
 /** How long after the key a run is killed: before its first event, as it loads, as it trains. */
 const killedAfter = [0, 30, 300, 1500, 4000, 9000];
 const repeats = 6;
+/** A presenter who stops a run and begins it again does not do so sooner, in milliseconds. */
+const breath = 2000;
 /** Of the training whose events are timed. */
 const trainedFor = 25_000;
 
@@ -45,7 +47,7 @@ try {
     await page.waitForFunction((count) => performance.getEntriesByName('primer suceso').length > count, i, { polling: 20 });
     await press();
     await state('estado', 'stopped');
-    await talk.talk.ready;
+    await page.waitForTimeout(breath);
   }
   tell('de la tecla al primer suceso', await measured(page, 'primer suceso'), bars.first);
 
@@ -74,6 +76,7 @@ try {
   for (const wait of killedAfter) {
     await talk.talk.ready;
     await press();
+    while (!talk.talk.busy) await page.waitForTimeout(1);
     await page.waitForTimeout(wait);
     const killed = Date.now();
     process.kill(talk.talk.pid!, 'SIGKILL');

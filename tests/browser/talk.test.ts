@@ -21,8 +21,8 @@ const folder = mkdtempSync(join(tmpdir(), 'talk-'));
 const deck = join(folder, 'deck', 'charla.md');
 const output = join(folder, 'out');
 
-// Two slides, and a training of twelve steps on a very small model.
-const markdown = (title: string) => `---
+// Two slides, the first with a plan, and a training of 24 steps on a very small model.
+const markdown = (title: string, demo = 'Demo', note = 'Ejecutar.') => `---
 theme: modulo
 ---
 
@@ -32,14 +32,16 @@ theme: modulo
 
 Una nota al margen: {{qlora.training.steps | entero}} pasos.
 
+![Un plan](plan:meta-llama/Llama-2-7b-hf)
+
 ---
 
-# Demo
+# ${demo}
 
 <!-- tiempo: 10min -->
 <!-- experimento: qlora -->
 
-^ **Notas:** Ejecutar.
+^ **Notas:** ${note}
 `;
 
 describe.skipIf(!executable)(`npm run talk in Chromium${why}`, () => {
@@ -52,7 +54,7 @@ describe.skipIf(!executable)(`npm run talk in Chromium${why}`, () => {
   const start = (options: Partial<StartOptions> = {}) => startTalk({
     deck, output, host: '127.0.0.1', port: 0,
     command: [...experimentCommand('wasm'), '--model', join(folder, 'model'), '--data', join(folder, 'data.json'),
-      '--examples', '8', '--eval', '4', '--batch-size', '2', '--epochs', '3', '--r', '4', '--output', join(output, 'qlora')],
+      '--examples', '8', '--eval', '4', '--batch-size', '2', '--epochs', '6', '--r', '4', '--output', join(output, 'qlora')],
     limits: () => ({ budget: 100, silence: 60 }),
     timed: (times) => void timed.push(times),
     failed: (error) => { throw error; },
@@ -102,13 +104,20 @@ describe.skipIf(!executable)(`npm run talk in Chromium${why}`, () => {
   it('runs the experiment at a key: the curve moves and the table arrives, in two windows in step', async () => {
     await talk.talk.ready;
     const audience = await open(`${origin()}/#2`);
+    await page.evaluate(() => { // every shape that the curve takes: the training may be over before it is asked for
+      const curves = new Set<string>();
+      new MutationObserver(() => {
+        const paths = document.querySelectorAll('[data-grafico="loss"] path');
+        if (paths.length > 0) curves.add([...paths].map((path) => path.getAttribute('d')).join());
+      }).observe(document.body, { childList: true, subtree: true });
+      Object.assign(globalThis, { curves });
+    });
     await page.keyboard.press('e');
     await panel(page).locator('.vivo-texto p').first().waitFor();
     expect(await label(page)).toMatch(/^en vivo · \d/);
-    await expect.poll(() => curve(page), { timeout: 60_000, interval: 20 }).not.toBe('');
-    const before = await curve(page);
-    await expect.poll(() => curve(page), { timeout: 60_000, interval: 20 }).not.toBe(before);
     await finished(page);
+    const curves = await page.evaluate(() => (globalThis as unknown as { curves: Set<string> }).curves.size);
+    expect(curves).toBeGreaterThan(2);
     await finished(audience);
     expect(await label(page)).toMatch(/^en vivo · terminada en \d/);
     for (const window of [page, audience]) {
@@ -152,11 +161,21 @@ describe.skipIf(!executable)(`npm run talk in Chromium${why}`, () => {
   it('is stopped by the same key, and keeps what it has', async () => {
     await page.keyboard.press('e');
     await panel(page).and(page.locator('[data-estado="running"]')).waitFor();
-    await expect.poll(() => lines(page), { timeout: 60_000, interval: 20 }).toContain('1/4 · '); // twelve steps are soon over
+    await expect.poll(() => lines(page), { timeout: 60_000, interval: 20 }).toContain('1/4 · '); // its steps are soon over
     await page.keyboard.press('e');
     await panel(page).and(page.locator('[data-estado="stopped"]')).waitFor();
     expect(await label(page)).toMatch(/^en vivo · detenida a los \d/);
     expect(await lines(page)).toContain('1/4 · ');
+  });
+
+  const overviews = (on: Page) => on.locator('.bespoke-marp-overview[data-open="1"]').count(); // Marp's, at Escape too
+
+  it('closes its panel at Escape, which opens nothing else, and opens it at its key', async () => {
+    await page.keyboard.press('Escape');
+    await panel(page).waitFor({ state: 'hidden' });
+    expect(await overviews(page)).toBe(0);
+    await page.keyboard.press('c');
+    await panel(page).waitFor();
   });
 
   it('edits the code on the slide: type errors in place, run as edited, and back', async () => {
@@ -194,6 +213,59 @@ describe.skipIf(!executable)(`npm run talk in Chromium${why}`, () => {
     expect(await panel(page).isVisible()).toBe(true); // and the panel is still there
   });
 
+  it("draws an edit in the presenter's window too: slide, next slide and notes, none of them loaded again", async () => {
+    // As a presenter does, who opens it beside the audience's.
+    await page.keyboard.press('ArrowLeft');
+    const [presenter] = await Promise.all([context.waitForEvent('page'), page.keyboard.press('p')]);
+    const next = presenter.frameLocator('iframe').last().locator('section:visible h1');
+    await expect.poll(() => next.textContent(), { timeout: 20_000 }).toBe('Demo');
+    for (const frame of presenter.frames()) await frame.evaluate(() => { document.body.dataset.same = 'yes'; });
+    writeFileSync(deck, markdown('Tercera charla', 'La demo', 'Respirar.'));
+    await expect.poll(() => presenter.locator('section h1').first().textContent(), { timeout: 20_000 }).toBe('Tercera charla');
+    await expect.poll(() => next.textContent()).toBe('La demo');
+    expect(await presenter.locator('.bespoke-marp-note').last().textContent()).toContain('Respirar.');
+    for (const frame of presenter.frames()) expect(await frame.evaluate(() => document.body.dataset.same)).toBe('yes');
+    await presenter.close();
+  });
+
+  describe('the planner', () => {
+    const planner = (on: Page) => on.locator('aside[aria-label="Planificador de memoria"]');
+    const verdict = (on: Page) => planner(on).getByRole('status').textContent();
+
+    it('opens at its key, in all windows, those that come later too, and is chosen in any of them', async () => {
+      const audience = await open(`${origin()}/#1`);
+      await page.keyboard.press('m');
+      for (const window of [page, audience]) await planner(window).waitFor();
+      const fits = await verdict(page);
+      expect(fits).toMatch(/^Cabe: /);
+      await audience.getByLabel('Método').selectOption('full');
+      await expect.poll(() => verdict(page)).toMatch(/^No cabe: /);
+      const late = await open(`${origin()}/#1`);
+      await expect.poll(() => verdict(late)).toBe(await verdict(page));
+      await audience.getByLabel('Método').selectOption('qlora');
+      await expect.poll(() => verdict(page)).toBe(fits);
+      await late.close();
+      await audience.close();
+    });
+
+    it('stays as it is when the deck is drawn again', async () => {
+      await page.getByLabel('Método').selectOption('lora');
+      const said = await verdict(page);
+      writeFileSync(deck, markdown('Cuarta charla'));
+      await expect.poll(() => page.locator('h1').first().textContent(), { timeout: 20_000 }).toBe('Cuarta charla');
+      await planner(page).waitFor();
+      expect(await verdict(page)).toBe(said);
+    });
+
+    it('closes at Escape, which opens nothing else, and gives the keys back', async () => {
+      await page.keyboard.press('Escape');
+      await planner(page).waitFor({ state: 'hidden' });
+      expect(await overviews(page)).toBe(0);
+      await page.keyboard.press('ArrowRight');
+      await expect.poll(() => page.url()).toMatch(/#2$/);
+    });
+  });
+
   it("shows time and pace in the presenter's view alone", async () => {
     const presenter = await open(`${origin()}/?view=presenter#2`);
     const clock = presenter.locator('.vivo-reloj');
@@ -205,7 +277,7 @@ describe.skipIf(!executable)(`npm run talk in Chromium${why}`, () => {
     await presenter.keyboard.press('ArrowRight');
     await presenter.keyboard.press('t');
     await expect.poll(() => clock.textContent()).toMatch(/^⏵ 11:00 · esta, 10:00 \(la última vez, 0:\d\d\)$/);
-    expect(timed.at(-1)!.slides.map(({ title, share }) => [title, share])).toEqual([['Otra charla', 60], ['Demo', 600]]);
+    expect(timed.at(-1)!.slides.map(({ title, share }) => [title, share])).toEqual([['Cuarta charla', 60], ['Demo', 600]]);
     expect(await page.locator('.vivo-reloj').count()).toBe(0);
     await presenter.close();
   });

@@ -1,4 +1,5 @@
-// What stands in for the process of an experiment: it does what the id of the order says.
+// What stands in for the process of an experiment: it does what the id of the order says, once it has loaded for as many
+// milliseconds as its argument says.
 process.stdin.resume().on('close', () => process.kill(process.pid, 'SIGKILL'));
 const event = (text) => process.send({ type: 'event', event: { type: 'text', text, at: 0.1 }, sentAt: Date.now() });
 const header = {
@@ -23,4 +24,4 @@ process.once('message', ({ id, edited }) => {
   if (id === 'flood') for (let i = 0; i < 21_000; i++) event('agua');
   // 'silent' tells nothing more
 });
-process.send({ type: 'ready' });
+setTimeout(() => process.send({ type: 'ready' }), Number(process.argv[2] ?? 0));

@@ -19,8 +19,11 @@ export function bindKeys(panels: readonly Panel[]): void {
     if (event.key === 'e') panel.toggleRun();
     else if (event.key === 'c') panel.toggleOpen();
     else if (event.key === 'g') panel.turnPage();
-    else if (event.key === 'Escape' && panel.isOpen) panel.toggleOpen();
-  });
+    else if (event.key === 'Escape' && panel.isOpen) {
+      event.stopPropagation(); // Marp's player opens its overview at Escape
+      panel.toggleOpen();
+    }
+  }, { capture: true });
 }
 
 /** Whether a key is for what is being written or chosen, or for the browser, and not for the slide. */

@@ -86,7 +86,7 @@ export class Planner {
       if (isTyping(event) || !slides()[currentSlide()]?.contains(this.panel)) return;
       if (event.key !== 'm' && (event.key !== 'Escape' || this.panel.hidden)) return;
       event.preventDefault(); // or the list that gets the focus takes the letter for the beginning of a model's name
-      event.stopPropagation(); // Marp's player opens its overview at Escape
+      event.stopImmediatePropagation(); // Marp's player opens its overview at Escape; a panel beneath would close
       this.toggle();
     }, { capture: true });
     this.windows.addEventListener('message', ({ data }: MessageEvent<View | 'ask'>) => {

@@ -27,8 +27,8 @@ function start(): void {
   const recordings = JSON.parse(document.getElementById('grabaciones')!.textContent) as Recordings;
   const panels = Object.entries(recordings).map(([id, recording]) => playable(id as ExperimentId, recording));
   mountPanels(panels);
+  new Planner().mount(); // lies over the panels, and hears keys before them
   bindKeys(panels);
-  new Planner().mount();
 }
 
 function playable(id: ExperimentId, { code, record }: Required<Recordings>[ExperimentId] & object): Panel {

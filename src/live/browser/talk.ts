@@ -54,9 +54,9 @@ function start(): void {
     return panel;
   });
   mountPanels(panels);
-  bindKeys(panels);
-  const planner = new Planner();
+  const planner = new Planner(); // lies over the panels, and hears keys before them
   planner.mount();
+  bindKeys(panels);
   const clock = view === 'presenter' ? new Clock({
     toggle: (runs, slide) => void ask('clock', { runs, slide }), turned: (slide) => void ask('slide', { slide }),
   }) : undefined;
