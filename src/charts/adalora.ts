@@ -15,22 +15,22 @@ export function ranksMap({ r, ranks }: z.infer<typeof rankResults>, alt: string)
   const modules = [...new Set(ranks.map(({ module }) => module))];
   const layers = [...new Set(ranks.map(({ layer }) => layer))];
   const most = Math.max(...ranks.map(({ rank }) => rank));
-  const [left, top, width, height] = [74, 28, 448 / modules.length, 32];
+  const [left, top, width, height] = [72, 30, 378 / modules.length, 37];
   const sorted = [...ranks].sort((a, b) => a.rank - b.rank);
   const words = `LoRA da ${formatNumber(r)} a cada matriz; AdaLoRA, de ${formatNumber(sorted[0]!.rank, 1)} `
     + `(${nameOf(sorted[0]!)}) a ${formatNumber(sorted.at(-1)!.rank, 1)} (${nameOf(sorted.at(-1)!)}).`;
   return svg(left + modules.length * width, top + layers.length * height + 4, alt,
-    ...modules.map((module, i) => text(left + (i + 0.5) * width - 2, 20, module.replace('_proj', ''),
+    ...modules.map((module, i) => text(left + (i + 0.5) * width - 3, 20, module.replace('_proj', ''),
       { 'font-size': 20, 'fill': palette.quiet })),
-    ...layers.map((layer, i) => text(left - 8, top + i * height + 24, `capa ${layer + 1}`,
+    ...layers.map((layer, i) => text(left - 10, top + i * height + 22, `capa ${layer + 1}`,
       { 'text-anchor': 'end', 'font-size': 20, 'fill': palette.quiet })),
     ...ranks.flatMap(({ layer, module, rank }) => {
       const [x, y] = [left + modules.indexOf(module) * width, top + layers.indexOf(layer) * height];
       return [
-        rect(x, y, width - 4, height - 4, { fill: palette.panel, rx: 3 }),
         // A bar and not only a shade: it is read without telling colours apart.
-        rect(x, y + height - 9, (width - 4) * rank / most, 5, { fill: palette.learns }),
-        text(x + width / 2 - 2, y + 20, formatNumber(rank, 1), { 'font-size': 20 }),
+        line(x, y + height - 6, x + width - 6, y + height - 6, { stroke: palette.line }),
+        rect(x, y + height - 10, (width - 6) * rank / most, 5, { fill: palette.learns }),
+        text(x + width / 2 - 3, y + 21, formatNumber(rank, 1), { 'font-size': 20 }),
       ];
     }),
   ) + caption(words);
@@ -46,7 +46,7 @@ export const lossResults = z.object({ steps: z.number(), ways: z.array(way).min(
 
 /** Held-out loss from each seed, a dot each and a line at the mean; and in words what it says of each claim. */
 export function lossesChart({ ways }: z.infer<typeof lossResults>, alt: string): string {
-  const [width, row] = [540, 50];
+  const [width, row] = [540, 54];
   const all = ways.flatMap(({ losses }) => losses.map(({ loss }) => loss));
   const [least, most] = [Math.min(...all), Math.max(...all)];
   const x = (loss: number) => 8 + (width - 16) * (most > least ? (loss - least) / (most - least) : 0.5);
@@ -58,7 +58,7 @@ export function lossesChart({ ways }: z.infer<typeof lossResults>, alt: string):
       text(width, y - 20, figure(mean, deviation, losses.length), { 'text-anchor': 'end', 'font-size': 21 }),
       line(0, y, width, y, { 'stroke': palette.line, 'stroke-width': 2 }),
       ...losses.map(({ loss }) => rect(x(loss) - 5, y - 5, 10, 10, { 'fill': palette.measured, 'rx': 5, 'fill-opacity': 0.75 })),
-      line(x(mean), y - 12, x(mean), y + 12, { 'stroke': palette.text, 'stroke-width': 3 }),
+      line(x(mean), y - 9, x(mean), y + 9, { 'stroke': palette.text, 'stroke-width': 3 }),
     ];
   })) + caption(verdict(ways));
 }

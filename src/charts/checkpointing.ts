@@ -30,18 +30,17 @@ export function depthChart({ layers }: z.infer<typeof depth>, alt: string): stri
   const deepest = layers.at(-1)!;
   const x = (count: number) => left + (right - left) * count / deepest.layers;
   const y = (bytes: number) => base - (base - top) * bytes / most;
-  let above = -apart;
+  let below = base - 3 + apart; // labels keep apart from one another and from the line, from the last one up
   return svg(540, 130, alt,
     line(left, base, right, base, { 'stroke': palette.line, 'stroke-width': 2 }),
-    ...layers.map(({ layers: count }, i) => text(x(count), base + 22, i === layers.length - 1 ? `${count} capas` : String(count), {
-      'font-size': 18, 'fill': palette.quiet,
-    })),
-    ...ways.flatMap(({ key, name, color }) => {
+    ...layers.map(({ layers: count }) => text(x(count), base + 22, String(count), { 'font-size': 18, 'fill': palette.quiet })),
+    text(right + 14, base + 22, 'capas', { 'font-size': 18, 'fill': palette.quiet, 'text-anchor': 'start' }),
+    ...[...ways].reverse().flatMap(({ key, name, color }) => {
       const { peakBytes, secondsPerStep } = deepest[key];
-      above = Math.max(y(peakBytes) + 6, above + apart);
+      below = Math.min(y(peakBytes) + 6, below - apart);
       return [
         path(layers.map((at) => [x(at.layers), y(at[key].peakBytes)] as const), { 'fill': 'none', 'stroke': color, 'stroke-width': 3 }),
-        text(right + 14, above, `${name}: ${formatBytes(peakBytes)} · ${formatNumber(secondsPerStep, 2)} s`, {
+        text(right + 14, below, `${name}: ${formatBytes(peakBytes)} · ${formatNumber(secondsPerStep, 2)} s`, {
           'fill': color, 'text-anchor': 'start', 'font-size': 19,
         }),
       ];

@@ -11,11 +11,12 @@ const cells = ({ title, parameters, optimizerBytes, checkpointBytes, peakBytes }
   [title, formatNumber(parameters), formatBytes(optimizerBytes), formatBytes(checkpointBytes), formatBytes(peakBytes)];
 const head = ['parámetros', 'optimizador', 'checkpoint', 'pico'];
 
-/** What each way of fine-tuning took here, and how well it answers after the same steps. */
+/** What each way of fine-tuning took here, the highest peak first, and how well it answers after the same steps. */
 export function measuredCostsTable({ measured }: z.infer<typeof measuredCosts>, alt: string): string {
   return table([
     ['aquí', ...head, 'acierto'],
-    ...measured.map((one) => [...cells(one), formatPercent(one.exactMatch, 0)]),
+    ...[...measured].sort((a, b) => b.peakBytes - a.peakBytes)
+      .map((one) => [...cells(one), formatPercent(one.exactMatch, 0)]),
   ], alt);
 }
 

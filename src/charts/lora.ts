@@ -17,5 +17,5 @@ export function loraDiagram(alt: string): string {
     text(b + r / 2, below, 'B · d × r', learns),
     text((b + r + a) / 2, middle + 12, '·', { 'font-size': 44 }),
     rect(a, middle - r / 2, width, r, { ...learns, rx: 4 }),
-    text(534, below, 'A · r × k, se entrenan', { ...learns, 'text-anchor': 'end' }));
+    text(a + width / 2, below, 'A · r × k, se entrenan', learns));
 }

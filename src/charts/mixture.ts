@@ -62,7 +62,7 @@ export function matrixChart(
  * thicker the more, and over its letter.
  */
 export function routingChart({ families, routed }: z.infer<typeof routing>, alt: string): string {
-  const [width, size, line] = [600, 18, 52];
+  const [width, size, line] = [520, 18, 56];
   const advance = 0.6 * size; // of the monospaced face
   const drawn = families.map((family, i) => text(i * width / families.length, 18, `${letterOf(i)} · ${family}`, {
     'text-anchor': 'start', 'font-size': 19, 'fill': colors[i]!,
@@ -83,7 +83,7 @@ export function routingChart({ families, routed }: z.infer<typeof routing>, alt:
       drawn.push(
         text(x, y + 17, written, words),
         rect(x + 1, y + 23, room - 2, 1 + 7 * weight, { fill: colors[adapter]! }),
-        text(x + room / 2, y + 43, letterOf(adapter), { 'font-size': 13, 'fill': colors[adapter]! }));
+        text(x + room / 2, y + 46, letterOf(adapter), { 'font-size': 16, 'fill': colors[adapter]! }));
       x += room;
     });
     y += line;

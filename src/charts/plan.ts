@@ -29,7 +29,7 @@ const shown: readonly { name: string; color: keyof typeof palette; parts: readon
 export function planChart(bars: readonly PlanBar[], capacity: number, alt: string, width = 640): string {
   const columns = Math.min(shown.length, Math.floor(width / 180));
   const head = 26 * Math.ceil(shown.length / columns);
-  const row = 54;
+  const row = 66;
   const sizes = bars.map(({ parts }) => shown.map((part) => part.parts.reduce((sum, name) => sum + parts[name], 0)));
   const totals = sizes.map((of) => of.reduce((a, b) => a + b, 0));
   const scale = width / Math.max(capacity, ...totals);
@@ -48,11 +48,11 @@ export function planChart(bars: readonly PlanBar[], capacity: number, alt: strin
           'text-anchor': 'end', 'font-size': 20, 'fill': fits ? palette.text : palette.measured,
         }),
         ...sizes[i]!.map((size, j) => {
-          const drawn = rect(x, y + 30, size * scale, 18, { fill: palette[shown[j]!.color] });
+          const drawn = rect(x, y + 32, size * scale, 26, { 'fill': palette[shown[j]!.color], 'stroke': palette.ground, 'stroke-width': 1 });
           x += size * scale;
           return drawn;
         }),
-        line(capacity * scale, y + 26, capacity * scale, y + row, { 'stroke': palette.text, 'stroke-width': 2, 'stroke-dasharray': '5 4' }),
+        line(capacity * scale, y + 28, capacity * scale, y + 62, { 'stroke': palette.text, 'stroke-width': 2, 'stroke-dasharray': '5 4' }),
       ];
     }));
 }

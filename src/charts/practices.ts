@@ -81,11 +81,12 @@ type Look = z.infer<typeof look>;
 
 /** Validation loss by step on few examples, with dropout and without, and where early stopping ends. */
 export function overfittingChart({ overfitting: o }: Overfitting, alt: string): string {
+  const beside = { x: 'step', y: 'loss', textAnchor: 'start', dx: 10 } as const;
   const end = (looks: readonly Look[], words: string, fill: string, dy: number) =>
-    Plot.text(looks.slice(-1), { x: 'step', y: 'loss', text: () => words, fill, textAnchor: 'end', dy });
+    Plot.text(looks.slice(-1), { ...beside, text: () => words, fill, dy });
   const over = o.plain.at(-1)!.loss > (o.dropped.at(-1)?.loss ?? 0);
   return drawPlot(alt, {
-    width: 540, height: 290, marginLeft: 54, marginBottom: 58, marginRight: 20, marginTop: 34,
+    width: 540, height: 310, marginLeft: 54, marginBottom: 58, marginRight: 122, marginTop: 34,
     x: { ...steps, label: 'paso', ticks: 5, domain: [0, o.plain.at(-1)!.step] },
     y: { label: null, tickFormat: (loss: number) => formatNumber(loss, 2), grid: true, zero: true, ticks: 5 },
     marks: [
@@ -98,14 +99,14 @@ export function overfittingChart({ overfitting: o }: Overfitting, alt: string): 
       Plot.lineY(o.dropped, { x: 'step', y: 'loss', stroke: palette.green, strokeWidth: 3 }),
       Plot.lineY(o.plain, { x: 'step', y: 'loss', stroke: palette.learns, strokeWidth: 3 }),
       Plot.dot([o.bestLoss], { x: 'step', y: 'loss', r: 8, fill: palette.measured, symbol: 'diamond' }),
-      end(o.plain, 'sin dropout', palette.learns, over ? -16 : 18),
-      end(o.dropped, `dropout ${formatNumber(o.dropout, 2)}`, palette.green, over ? 18 : -16),
+      Plot.text([o.bestLoss], { x: 'step', y: 'loss', text: () => 'la menor', fill: palette.measured, dy: -24 }),
+      end(o.plain, 'sin dropout', palette.learns, over ? -11 : 11),
+      end(o.dropped, `dropout ${formatNumber(o.dropout, 2)}`, palette.green, over ? 11 : -11),
       ...(o.stopped ? [Plot.text([o.stopped], {
         x: 'step', frameAnchor: 'top', dy: -18, text: () => 'early stopping', fill: palette.measured,
-        textAnchor: o.stopped.step > o.training.length * 0.8 ? 'end' : 'middle',
       })] : []),
       Plot.text([{ step: o.training.length, loss: o.training.at(-1)! }], {
-        x: 'step', y: 'loss', text: () => 'entreno', fill: palette.quiet, textAnchor: 'end', dy: -14,
+        ...beside, text: () => 'entreno', fill: palette.quiet, dy: -4,
       }),
     ],
   });

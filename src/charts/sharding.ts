@@ -30,26 +30,29 @@ const total = (held: z.infer<typeof states>): number => held.weights + held.grad
 /** What a rank of four holds between steps: measured, as stacked bars; by the formula, as a mark that each ends at. */
 export function statesChart({ schemes }: Sharding, alt: string): string {
   const rows = shown.flatMap((name) => schemes.find((one) => one.name === name) ?? []);
-  const [left, width, top, row] = [0, 540, 26, 38];
-  const scale = width / Math.max(...rows.map(({ held }) => total(held)));
+  const [width, left, right, top, row] = [540, 142, 396, 36, 35];
+  const scale = (right - left) / Math.max(...rows.map(({ held }) => total(held)));
   return svg(width, top + row * rows.length, alt,
     ...parts.flatMap(({ name, color }, i) => [
-      rect(i * 180, 4, 14, 14, { fill: palette[color] }),
-      text(i * 180 + 22, 18, name, { 'text-anchor': 'start', 'font-size': 19 }),
+      rect(i * 134, 5, 14, 14, { fill: palette[color] }),
+      text(i * 134 + 20, 18, name, { 'text-anchor': 'start', 'font-size': 19 }),
     ]),
+    text(width, 18, 'envía', { 'text-anchor': 'end', 'font-size': 19, 'fill': palette.quiet }),
     ...rows.flatMap(({ name, held, expectedHeld, psi }, i) => {
       const y = top + row * i;
       let x = left;
-      const sends = name.includes('×') ? '' : ` · envía ${formatNumber(psi, 1)} Ψ`;
       return [
-        text(0, y + 16, name, { 'text-anchor': 'start', 'font-size': 20 }),
-        text(width, y + 16, `${formatBytes(total(held))}${sends}`, { 'text-anchor': 'end', 'font-size': 20 }),
+        text(0, y + 20, name, { 'text-anchor': 'start', 'font-size': 20 }),
+        text(486, y + 20, formatBytes(total(held)), { 'text-anchor': 'end', 'font-size': 20 }),
+        text(width, y + 20, name.includes('×') ? '' : `${formatNumber(psi, 1)} Ψ`, {
+          'text-anchor': 'end', 'font-size': 20, 'fill': palette.quiet,
+        }),
         ...parts.map(({ key, color }) => {
-          const drawn = rect(x, y + 22, held[key] * scale, 14, { fill: palette[color] });
+          const drawn = rect(x, y + 3, held[key] * scale, 22, { 'fill': palette[color], 'stroke': palette.ground, 'stroke-width': 1 });
           x += held[key] * scale;
           return drawn;
         }),
-        line(expectedHeld * scale, y + 19, expectedHeld * scale, y + 38, { 'stroke': palette.text, 'stroke-width': 3 }),
+        line(left + expectedHeld * scale, y, left + expectedHeld * scale, y + 28, { 'stroke': palette.text, 'stroke-width': 3 }),
       ];
     })) + caption(meaning);
 }

@@ -224,12 +224,14 @@ describe('drawings', () => {
 describe('the sharding', () => {
   it('stacks what a rank holds, to one scale, and marks the formula where the bar ends', () => {
     const { document } = parseHTML(charts.sharding!.states!(shardingRecord(), ''));
-    const bars = [...document.querySelectorAll('rect')].slice(3).map((rect) => Number(rect.getAttribute('width')));
-    const ends = [0, 1, 2, 3].map((row) => bars.slice(3 * row, 3 * row + 3).reduce((a, b) => a + b, 0));
-    [540, 337.5, 236.25, 135].forEach((width, i) => expect(ends[i]).toBeCloseTo(width, 0));
+    const bars = [...document.querySelectorAll('rect')].slice(3);
+    const [left, ...ends] = [bars[0]!, ...[0, 1, 2, 3].map((row) => bars[3 * row + 2]!)].map((rect, i) =>
+      Number(rect.getAttribute('x')) + (i === 0 ? 0 : Number(rect.getAttribute('width'))));
+    const widths = ends.map((end) => end - left!);
+    [1, 0.625, 0.4375, 0.25].forEach((share, i) => expect(widths[i]! / widths[0]!).toBeCloseTo(share, 2));
     const marks = [...document.querySelectorAll('line')].map((line) => Number(line.getAttribute('x1')));
     marks.slice(0, 4).forEach((mark, i) => expect(mark).toBeCloseTo(ends[i]!, 0));
-    expect(document.documentElement.textContent).toContain('14 MiB · envía 3 Ψ');
+    expect(document.documentElement.textContent).toContain('ZeRO-314 MiB3 Ψ');
   });
 
   it('draws each stage’s passes when they were, and tells the bubble', () => {
@@ -244,8 +246,8 @@ describe('the sharding', () => {
 describe('the rest of slide 8', () => {
   it('draws the peak against layers to one scale, and tells the deepest model’s', () => {
     const { document } = parseHTML(charts.checkpointing!.layers!(checkpointingRecord(), ''));
-    const points = [...document.querySelectorAll('path')].map((path) => path.getAttribute('d'));
-    expect(points[0]).toBe('M54.5 81.5L200 14'); // four times as deep, four times as much
+    const whole = document.querySelector('path[stroke="var(--quiet)"]')!;
+    expect(whole.getAttribute('d')).toBe('M54.5 81.5L200 14'); // four times as deep, four times as much
     expect(document.documentElement.textContent).toContain('guardándolo todo: 256 MiB · 0,5 s');
   });
 
