@@ -59,13 +59,14 @@ async function generateBatch(
     const next = tf.tidy(() => {
       const place = placement();
       let x = model.embed(tf.tensor1d(ids, 'int32'));
+      const rows = tf.tensor1d(lastRows, 'int32');
       for (let layer = 0; layer < config.layers; layer++) {
         x = tf.tidy(() => model.block(layer, x, place, inference, {
-          past: caches[layer],
-          keep: ({ k, v }) => grown.push({ k: tf.keep(k), v: tf.keep(v) }),
+          cache: { past: caches[layer], keep: ({ k, v }) => grown.push({ k: tf.keep(k), v: tf.keep(v) }) },
+          rows: layer === config.layers - 1 ? rows : undefined,
         }));
       }
-      const logits = model.head(tf.gather(x, tf.tensor1d(lastRows, 'int32'))); // (batch, vocab)
+      const logits = model.head(x); // (batch, vocab)
       return sampling ? logits : logits.argMax(1);
     });
     disposeCaches(caches);

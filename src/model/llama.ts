@@ -69,10 +69,18 @@ export class LlamaModel {
     return gatherRows(this.weight('model.embed_tokens.weight').tensor() as Tensor2D, ids);
   }
 
-  /** One transformer block. x: (batch·queries, hidden) → the same shape. */
+  /**
+   * One transformer block. x: (batch·queries, hidden) → the same shape.
+   *
+   * @param rows int32 (n): the only rows whose result is wanted, as after the last block; they attend to all. The
+   *   result is then (n, hidden).
+   */
   block(
     layer: number, x: Tensor2D, place: Placement, pass: Pass,
-    cache?: { past?: LayerCache; keep(now: LayerCache): void },
+    { cache, rows: wanted }: {
+      cache?: { past?: LayerCache; keep(now: LayerCache): void };
+      rows?: Tensor1D | undefined;
+    } = {},
   ): Tensor2D {
     const { heads, kvHeads, headDim, headNorms, rmsNormEps, slides } = this.config;
     const { batch, queries } = place;
@@ -100,11 +108,12 @@ export class LlamaModel {
       cache.keep({ k, v });
     }
     const seen = slides?.[layer] ? place.sliding ?? place : place;
-    const mixed = attention(q, k, v, seen); // (rows, heads·headDim)
-    const attended = x.add(project('self_attn.o_proj', mixed)) as Tensor2D;
+    const goesOn = (x: Tensor2D) => (wanted ? gatherRows(x, wanted) : x);
+    const mixed = goesOn(attention(q, k, v, seen)); // (rows or n, heads·headDim)
+    const attended = goesOn(x).add(project('self_attn.o_proj', mixed)) as Tensor2D;
 
     const m = norm('post_attention_layernorm', attended);
-    const gated = swiglu(project('mlp.gate_proj', m), project('mlp.up_proj', m)); // (rows, intermediate)
+    const gated = swiglu(project('mlp.gate_proj', m), project('mlp.up_proj', m)); // (rows or n, intermediate)
     return attended.add(project('mlp.down_proj', gated));
   }
 
@@ -228,13 +237,18 @@ export function disposePlacement(place: Placement): void {
 }
 
 /**
- * Hidden states after the last block, at every position of one batch of sequences. Called inside `tf.tidy`.
- * ids: int32 (batch·seq) → (batch·seq, hidden).
+ * Hidden states after the last block, at every position of one batch of sequences or at some. Called inside `tf.tidy`.
+ * ids: int32 (batch·seq), rows: int32 (n) → (batch·seq or n, hidden).
  */
-export function hiddenStates(model: LlamaModel, ids: Int32Array, batch: number, pass: Pass = inference): Tensor2D {
+export function hiddenStates(
+  model: LlamaModel, ids: Int32Array, batch: number, pass: Pass = inference, rows?: Tensor1D,
+): Tensor2D {
   const place = causalPlacement(model.config, batch, ids.length / batch);
+  const { layers } = model.config;
   let x = model.embed(tf.tensor1d(ids, 'int32'));
-  for (let layer = 0; layer < model.config.layers; layer++) x = tf.tidy(() => model.block(layer, x, place, pass));
+  for (let layer = 0; layer < layers; layer++) {
+    x = tf.tidy(() => model.block(layer, x, place, pass, { rows: layer === layers - 1 ? rows : undefined }));
+  }
   return x;
 }
 

@@ -19,7 +19,8 @@ export async function consistentLossAndGradients(
   // What a block runs differs from draw to draw: none can be recorded for the next.
   const options = { ...given, graphs: undefined };
   const other = { ...pass, seed: Random.for(pass.seed, 'other draw').uint32() };
-  const q = tf.tidy(() => answerLogits(trainable.base, batch, other).logSoftmax<Tensor2D>()); // (answer tokens, vocab)
+  const q = tf.tidy(() => // (answer tokens, vocab)
+    answerLogits(trainable.base, batch, other, options.answersOnly ?? false).logSoftmax<Tensor2D>());
   let p!: Tensor2D;
   const first = await lossAndGradients(trainable, batch, {
     ...options,

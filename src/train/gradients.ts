@@ -19,6 +19,11 @@ export interface GradientOptions {
   readonly checkpointing: boolean;
   /** Blocks from one kept input to the next, which are then computed again together: 1 if not said; not with graphs. */
   readonly segment?: number | undefined;
+  /**
+   * Past the last block's attention, compute the answers' rows alone: nobody looks at the others. Its dropout then
+   * draws other masks. Not with graphs, each of which is of one shape.
+   */
+  readonly answersOnly?: boolean | undefined;
   /** Runs each block as a graph (native TensorFlow, with checkpointing). */
   readonly graphs?: Graphs | undefined;
 }
@@ -95,11 +100,15 @@ export function answerTargets({ labels }: Batch): Targets {
   return { rows: tf.tensor1d(rows, 'int32'), labels: tf.tensor1d(rows.map((row) => labels[row]!), 'int32') };
 }
 
-/** Mean and head only where an answer is predicted: the prompt's logits are never computed. */
+/**
+ * Mean and head only where an answer is predicted: the prompt's logits are never computed.
+ * x: (batch·seq, hidden); where no `rows` are given, the answers' alone (n, hidden).
+ */
 export function answerLoss(
-  model: LlamaModel, x: Tensor2D, { rows, labels }: Targets, { scale, loss }: Pick<GradientOptions, 'scale' | 'loss'>,
+  model: LlamaModel, x: Tensor2D, { rows, labels }: Pick<Targets, 'labels'> & Partial<Targets>,
+  { scale, loss }: Pick<GradientOptions, 'scale' | 'loss'>,
 ): Scalar {
-  const answers = gatherRows(x, rows);
+  const answers = rows ? gatherRows(x, rows) : x;
   if (loss) return loss(model.head(answers), labels);
   return tf.getBackend() !== 'tensorflow' || model.headWeight.trainable
     ? crossEntropy(model.head(answers), labels, scale)
@@ -107,9 +116,21 @@ export function answerLoss(
 }
 
 /** The answer tokens' logits (n, vocab), by a forward pass alone. Called inside `tf.tidy`. */
-export function answerLogits(model: LlamaModel, batch: Batch, pass: Pass): Tensor2D {
-  const x = hiddenStates(model, batch.tokens, batch.batchSize, pass);
-  return model.head(gatherRows(x, answerTargets(batch).rows));
+export function answerLogits(model: LlamaModel, batch: Batch, pass: Pass, answersOnly = true): Tensor2D {
+  const { rows } = answerTargets(batch);
+  const x = hiddenStates(model, batch.tokens, batch.batchSize, pass, answersOnly ? rows : undefined);
+  return model.head(answersOnly ? x : gatherRows(x, rows));
+}
+
+/** A batch's way through the blocks to its loss: with `answersOnly`, the last block gives the answers' rows alone. */
+function wayOf(base: LlamaModel, targets: Targets, place: Placement, options: GradientOptions) {
+  const last = base.config.layers - 1;
+  const rows = options.answersOnly && !options.graphs ? targets.rows : undefined;
+  return {
+    block: (layer: number, x: Tensor2D) =>
+      base.block(layer, x, place, options.pass, { rows: layer === last ? rows : undefined }),
+    loss: (x: Tensor2D) => answerLoss(base, x, rows ? { labels: targets.labels } : targets, options),
+  };
 }
 
 /**
@@ -122,6 +143,7 @@ function backwardByBlocks(
 ): Walked {
   const { pass, graphs, segment = 1 } = options;
   const { layers } = base.config;
+  const { block, loss: lossOf } = wayOf(base, targets, place, options);
   const gradients = new Map<Parameter, Tensor>();
   const add = (parameter: Parameter, gradient: Tensor) => {
     const before = gradients.get(parameter);
@@ -143,7 +165,6 @@ function backwardByBlocks(
   const inputs = [tf.tidy(() => base.embed(ids))]; // each (batch·seq, hidden)
   for (let i = 0; i < segments.length && i !== joined; i++) {
     const input = inputs[i]!;
-    const block = (layer: number, x: Tensor2D) => base.block(layer, x, place, pass);
     inputs.push(graphs
       ? graphs.run(blockCall('forward', i, [input]), () => [block(i, input)])[0] as Tensor2D
       : tf.tidy(() => segments[i]!.reduce((x, layer) => tf.tidy(() => block(layer, x)), input)));
@@ -154,8 +175,7 @@ function backwardByBlocks(
   let loss!: Tensor;
   let dx: Tensor | undefined;
   if (output) {
-    const { value, gradients: found } = differentiate([output, ...tensors(ending)], () =>
-      answerLoss(base, output, targets, options));
+    const { value, gradients: found } = differentiate([output, ...tensors(ending)], () => lossOf(output));
     loss = value;
     output.dispose();
     dx = found.shift();
@@ -168,8 +188,8 @@ function backwardByBlocks(
     // Nothing below the first block learns unless the embedding does.
     const passOn = i > 0 || embedding.length > 0;
     const again = () => differentiate([...(passOn ? [input] : []), ...tensors(trained)], () => {
-      const output = segments[i]!.reduce((x, layer) => base.block(layer, x, place, pass), input);
-      return i === joined ? answerLoss(base, output, targets, options) : output;
+      const output = segments[i]!.reduce((x, layer) => block(layer, x), input);
+      return i === joined ? lossOf(output) : output;
     }, dx);
     let found: Tensor[];
     if (graphs) {
@@ -197,10 +217,11 @@ function backwardByBlocks(
 function backwardOnOneTape(
   { base, parameters }: Trainable, ids: Tensor1D, targets: Targets, place: Placement, options: GradientOptions,
 ): Walked {
+  const { block, loss: lossOf } = wayOf(base, targets, place, options);
   const { value, gradients } = differentiate(tensors(parameters), () => {
     let x = base.embed(ids);
-    for (let layer = 0; layer < base.config.layers; layer++) x = base.block(layer, x, place, options.pass);
-    return answerLoss(base, x, targets, options);
+    for (let layer = 0; layer < base.config.layers; layer++) x = block(layer, x);
+    return lossOf(x);
   });
   return { loss: value, gradients, checkpointBytes: 0 };
 }

@@ -184,6 +184,7 @@ export async function* train(
         pass: { training: true, seed: Random.for(o.seed, 'dropout', step, micro).uint32() },
         scale,
         checkpointing: o.checkpointing,
+        answersOnly: true,
         graphs,
       });
       loss += result.loss;

@@ -3,13 +3,13 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { makeBatch } from '../../src/data/batches.ts';
 import { DenseWeight } from '../../src/model/weights.ts';
 import type { Parameter } from '../../src/model/weights.ts';
-import { causalPlacement, LlamaModel } from '../../src/model/llama.ts';
+import { causalPlacement, inference, LlamaModel } from '../../src/model/llama.ts';
 import { addLora } from '../../src/peft/lora.ts';
 import type { Trainable } from '../../src/peft/trainable.ts';
 import { Random } from '../../src/random.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
 import { crossEntropy } from '../../src/tensor/ops.ts';
-import { lossAndGradients } from '../../src/train/gradients.ts';
+import { answerLogits, lossAndGradients } from '../../src/train/gradients.ts';
 import { newModel } from '../../src/train/pretrain.ts';
 import {
   referenceExamples, referenceModel, referenceOf, referenceSteps, relativeError,
@@ -35,11 +35,11 @@ function fullModel(tiedHead = true): Trainable & { parameters: Parameter[] } {
   return model;
 }
 
-function loraModel(): Trainable {
+function loraModel(dropout = 0.25): Trainable {
   const { base } = fullModel();
   const frozen = new LlamaModel(tinyConfig, new Map([...base.weights].map(([name, weight]) =>
     [name, new DenseWeight((weight as Parameter).values, weight.shape)])));
-  const model = addLora(frozen, { r: 2, alpha: 4, dropout: 0.25 });
+  const model = addLora(frozen, { r: 2, alpha: 4, dropout });
   shake(model.parameters, 0.3);
   return model;
 }
@@ -94,7 +94,7 @@ describe.each(testBackends('cpu', 'wasm'))('gradients on %s', (backend) => {
   const elements = backend === 'cpu' ? Infinity : 3;
 
   it.each([
-    ['every LoRA matrix, dropout on', loraModel],
+    ['every LoRA matrix, dropout on', () => loraModel()],
     ['every weight, the head tied', () => fullModel(true)],
     ['every weight, the head its own', () => fullModel(false)],
   ])('of %s agree with finite differences', { timeout: 120_000 }, async (_what, make) => {
@@ -107,7 +107,7 @@ describe.each(testBackends('cpu', 'wasm'))('gradients on %s', (backend) => {
     }
   });
 
-  it.each([['LoRA', loraModel], ['full', fullModel]] as const)('checkpointed equal plain ones (%s)', async (_name, make) => {
+  it.each([['LoRA', () => loraModel()], ['full', () => fullModel()]] as const)('checkpointed equal plain ones (%s)', async (_name, make) => {
     const model = make();
     const [a, b] = await Promise.all([true, false].map((checkpointing) =>
       lossAndGradients(model, batch, { pass, scale: 1 / 6, checkpointing })));
@@ -125,6 +125,25 @@ describe.each(testBackends('cpu', 'wasm'))('gradients on %s', (backend) => {
       x.forEach((value, j) => expect(Math.abs(value - y[j]!)).toBeLessThan(1e-6));
     });
     tf.dispose([...a!.gradients, ...b!.gradients, ...segmented.gradients]);
+  });
+
+  it('are the same where the last block ends in the answers alone', async () => {
+    const model = loraModel(0);
+    const [every, ...answers] = await Promise.all([
+      {}, { answersOnly: true }, { answersOnly: true, checkpointing: false }, { answersOnly: true, segment: 2 },
+    ].map((how) => lossAndGradients(model, batch, { pass, scale: 1 / 6, checkpointing: true, ...how })));
+    for (const { loss, gradients } of answers) {
+      expect(loss).toBeCloseTo(every!.loss, 6);
+      gradients.forEach((gradient, i) => {
+        expect(relativeError(gradient.dataSync<'float32'>(), every!.gradients[i]!.dataSync<'float32'>())).toBeLessThan(1e-5);
+      });
+      tf.dispose(gradients);
+    }
+    tf.dispose(every!.gradients);
+    // What is predicted from them, and what is not: the rows before an answer are still attended to.
+    const [some, all] = [true, false].map((answersOnly) =>
+      tf.tidy(() => [...answerLogits(model.base, batch, inference, answersOnly).dataSync()]));
+    some!.forEach((logit, i) => expect(logit).toBeCloseTo(all![i]!, 5));
   });
 
   it('leave no tensor behind', async () => {
