@@ -106,6 +106,22 @@ const zeroBucket = 5e8;
 /** Blocks whose parameters are whole at once under FSDP: one in use and two in flight (`limit_all_gathers`). */
 const gatheredBlocks = 3;
 
+/** What of a step depends on the engine that takes it, and not on the model and the options alone. */
+export interface Engine {
+  /** Bytes of a trained parameter: its weight, its gradient, and what the optimizer keeps of it. */
+  readonly bytesOfTrained: (o: PlanOptions) => ModelStates;
+  /** Bytes of a frozen weight that is not in 4 bits. */
+  readonly bytesOfFrozen: (o: PlanOptions) => number;
+  /** Bytes of activations at the fullest moment, of so many layers, with the loss or without it. */
+  readonly activations: (size: ModelSize, o: PlanOptions, layers: number, isLast: boolean) => number;
+  /** Bytes that are there for the occasion, besides those of communication. */
+  readonly buffers: (size: ModelSize, o: PlanOptions) => number;
+  /** What the allocator holds and no tensor fills, as a share of what it holds. */
+  readonly fragmentation: number;
+  /** Bytes that no allocator sees. */
+  readonly context: number;
+}
+
 /** Why these options cannot go together, as a Spanish sentence; undefined when they can. */
 export function refusal(o: PlanOptions, size: ModelSize): string | undefined {
   const { tensorParallel: t, pipelineParallel: p, gpus } = o;
@@ -141,11 +157,17 @@ export function refusal(o: PlanOptions, size: ModelSize): string | undefined {
 
 /** Parameters of the adapters of one block: r · (in + out) for each (Hu et al., 2021, section 4.1). */
 function adapterOfBlock(size: ModelSize, o: PlanOptions): number {
-  if (o.method === 'full') return 0;
-  return targets(size, o).reduce((n, name) => n + o.r * (size.linears[name]![0] + size.linears[name]![1]), 0);
+  return adapterMatrices(size, o).reduce((a, b) => a + b, 0);
 }
 
-function targets(size: ModelSize, { targetModules }: PlanOptions): string[] {
+/** Those of each matrix, A and B in turn. */
+function adapterMatrices(size: ModelSize, o: PlanOptions): number[] {
+  if (o.method === 'full') return [];
+  return targets(size, o).flatMap((name) => size.linears[name]!.map((width) => o.r * width));
+}
+
+/** The linear layers of a block that have an adapter, by the last parts of their names. */
+export function targets(size: ModelSize, { targetModules }: PlanOptions): string[] {
   const names = Object.keys(size.linears);
   return targetModules === 'all-linear' ? names : names.filter((name) => targetModules.includes(name));
 }
@@ -158,12 +180,19 @@ export function bitsOfQuantized(doubleQuant: boolean): number {
   return 4 + (doubleQuant ? 8 / 64 + 32 / (64 * 256) : 32 / 64);
 }
 
+/**
+ * AdamW's two moments. PyTorch keeps them in the parameter's type; bitsandbytes in fp32, or in 8 bits with one fp32
+ * scale for 256 of them (Dettmers et al., 2022, "8-bit Optimizers via Block-wise Quantization"), but for tensors of
+ * fewer elements than this (its `min_8bit_size`).
+ */
+export const bytesOf8bitMoments = 2 * (1 + 4 / 256);
+const smallest8bit = 4096;
+
+export const is8bit = ({ optimizer }: Pick<PlanOptions, 'optimizer'>): boolean => optimizer.endsWith('8bit');
+
 /** Bytes of a trained parameter: its weight, its gradient, and what the optimizer keeps of it. */
 export function bytesOfTrained(o: Pick<PlanOptions, 'method' | 'optimizer' | 'precision'>): ModelStates {
-  const is8bit = o.optimizer.endsWith('8bit');
-  // AdamW's two moments. PyTorch keeps them in the parameter's type; bitsandbytes in fp32, or in 8 bits with one
-  // fp32 scale for 256 of them (Dettmers et al., 2022, "8-bit Optimizers via Block-wise Quantization").
-  const moments = is8bit ? 2 * (1 + 4 / 256) : o.optimizer === 'adamw' && o.precision === 'bf16' ? 4 : 8;
+  const moments = is8bit(o) ? bytesOf8bitMoments : o.optimizer === 'adamw' && o.precision === 'bf16' ? 4 : 8;
   if (o.precision === 'bf16') return { weights: 2, gradients: 2, optimizer: moments };
   // Adapters are few: PEFT keeps them in fp32 and they need no other master copy.
   if (o.precision === 'fp32' || o.method !== 'full') return { weights: 4, gradients: 4, optimizer: moments };
@@ -189,27 +218,38 @@ export const stages = { ddp: 0, zero1: 1, zero2: 2, zero3: 3, fsdp: 3 } as const
 
 const stageOf = (scheme: PlanOptions['scheme']): number => stages[scheme];
 
+/** PyTorch with Hugging Face's libraries, on a CUDA card: the engines of the recipes. */
+export const pytorch: Engine = {
+  bytesOfTrained,
+  // `prepare_model_for_kbit_training` widens to fp32 what is not in 4 bits; a run in pure bf16 leaves it.
+  bytesOfFrozen: ({ method, precision }) => (precision === 'fp32' || (method === 'qlora' && precision === 'mixed') ? 4 : 2),
+  activations: activationBytes,
+  buffers: dequantizedBytes,
+  fragmentation: fragmentationShare,
+  context: contextBytes,
+};
+
 /** The memory and the traffic of a training step. The options are taken to be possible: see `refusal`. */
-export function plan(size: ModelSize, o: PlanOptions): Plan {
+export function plan(size: ModelSize, o: PlanOptions, engine: Engine = pytorch): Plan {
   const { tensorParallel: t, pipelineParallel: p } = o;
   const dataParallel = o.gpus / (t * p);
   // The first stage of a pipeline holds the embedding and most micro-batches; the last one the head and the loss.
   const candidates = p === 1 ? [[0, p - 1]] : [[0], [p - 1]];
-  const stagePlans = candidates.map((ends) => planStage(size, o, dataParallel, ends));
+  const stagePlans = candidates.map((ends) => planStage(size, o, engine, dataParallel, ends));
   const fullest = stagePlans.reduce((most, next) => (next.allocated > most.allocated ? next : most));
-  const reserved = fullest.allocated / (1 - fragmentationShare);
+  const reserved = fullest.allocated / (1 - engine.fragmentation);
   const paged = o.optimizer.startsWith('paged') && o.offload === 'none';
   const blocks = size.layers * adapterOfBlock(size, o);
   return {
-    parts: { ...fullest.parts, fragmentation: reserved - fullest.allocated, context: contextBytes },
+    parts: { ...fullest.parts, fragmentation: reserved - fullest.allocated, context: engine.context },
     allocated: fullest.allocated,
     reserved,
-    total: reserved + contextBytes,
-    pageable: paged ? fullest.parts.optimizer / (1 - fragmentationShare) : 0,
+    total: reserved + engine.context,
+    pageable: paged ? fullest.parts.optimizer / (1 - engine.fragmentation) : 0,
     host: fullest.host,
     trained: o.method === 'full' ? size.parameters : blocks,
     parameters: size.parameters + blocks,
-    traffic: traffic(size, o, dataParallel),
+    traffic: traffic(size, o, engine, dataParallel),
     // GPipe and 1F1B: (p − 1) / m (Narayanan et al., 2021, section 2.2).
     bubble: (p - 1) / o.accumulation,
     dataParallel,
@@ -226,21 +266,23 @@ interface StagePlan {
  * Bytes of one pipeline stage on one GPU.
  * @param ends 0 for the stage with the embedding, p − 1 for the one with the head
  */
-function planStage(size: ModelSize, o: PlanOptions, dataParallel: number, ends: readonly number[]): StagePlan {
+function planStage(
+  size: ModelSize, o: PlanOptions, engine: Engine, dataParallel: number, ends: readonly number[],
+): StagePlan {
   const { tensorParallel: t, pipelineParallel: p } = o;
   const layers = size.layers / p;
   const isLast = ends.includes(p - 1);
   const wide = (ends.includes(0) ? size.embedding : 0)
     // A tied head is a copy of the embedding where the two are apart.
     + (isLast ? size.head + size.norm + (p > 1 && size.head === 0 ? size.embedding : 0) : 0);
-  const unit = unitBytes(size, o, wide / t);
+  const unit = unitBytes(size, o, engine, wide / t);
   const whole = sum(times(layers, unit.block), unit.root);
   const sharded = shard(whole, o.scheme, dataParallel);
   const held = offloaded(sharded, o);
   // The scales of a 4-bit base are no parameters: FSDP shards and offloads the codes alone, and every rank has them.
   const weights = held.weights + layers * unit.scales;
-  const activations = activationBytes(size, o, layers, isLast);
-  const buffers = bufferBytes(size, o, unit, whole, dataParallel);
+  const activations = engine.activations(size, o, layers, isLast);
+  const buffers = engine.buffers(size, o) + communicationBytes(o, unit, whole, dataParallel);
   return {
     parts: { weights, gradients: held.gradients, optimizer: held.optimizer, activations, buffers },
     allocated: weights + held.gradients + held.optimizer + activations + buffers,
@@ -256,25 +298,25 @@ interface UnitBytes {
   readonly root: ModelStates;
 }
 
-function unitBytes(size: ModelSize, o: PlanOptions, root: number): UnitBytes {
+function unitBytes(size: ModelSize, o: PlanOptions, engine: Engine, root: number): UnitBytes {
   const t = o.tensorParallel;
   const linear = Object.values(size.linears).reduce((n, [out, input]) => n + out * input, 0) / t;
   const rest = size.blockRest;
-  const { weights, gradients, optimizer } = bytesOfTrained(o);
+  const { weights, gradients, optimizer } = engine.bytesOfTrained(o);
   if (o.method === 'full') {
     const states = { weights, gradients, optimizer };
     return { block: times(linear + rest, states), scales: 0, root: times(root, states) };
   }
   const adapter = adapterOfBlock(size, o) / t;
+  const small = is8bit(o) ? adapterMatrices(size, o).filter((n) => n < smallest8bit).reduce((a, b) => a + b, 0) / t : 0;
   const isQuantized = o.method === 'qlora';
-  // `prepare_model_for_kbit_training` widens to fp32 what is not in 4 bits; a run in pure bf16 leaves it.
-  const frozen = o.precision === 'fp32' || (isQuantized && o.precision === 'mixed') ? 4 : 2;
+  const frozen = engine.bytesOfFrozen(o);
   const scales = isQuantized ? linear * (bitsOfQuantized(o.doubleQuant) - 4) / 8 : 0;
   return {
     block: {
       weights: (isQuantized ? linear / 2 : linear * frozen) + rest * frozen + adapter * weights,
       gradients: adapter * gradients,
-      optimizer: adapter * optimizer,
+      optimizer: adapter * optimizer + small * (8 - bytesOf8bitMoments),
     },
     scales,
     root: { weights: root * frozen, gradients: 0, optimizer: 0 },
@@ -363,27 +405,27 @@ function activationBytes(size: ModelSize, o: PlanOptions, layers: number, isLast
   return tokens * (flying * stored + Math.max(loss, recomputed + working));
 }
 
-/** Parameters gathered for use, communication buckets, and one dequantised matrix. */
-function bufferBytes(
-  size: ModelSize, o: PlanOptions, { block, root }: UnitBytes, whole: ModelStates, ranks: number,
-): number {
+/** One dequantised matrix: bitsandbytes widens it to multiply by it. */
+function dequantizedBytes(size: ModelSize, o: PlanOptions): number {
   const largest = Math.max(...Object.values(size.linears).map(([out, input]) => out * input));
-  const dequantized = o.method === 'qlora' ? width(o) * largest : 0;
-  return dequantized + communicationBytes();
+  return o.method === 'qlora' ? width(o) * largest : 0;
+}
 
-  function communicationBytes(): number {
-    if (ranks === 1) return 0;
-    switch (o.scheme) {
-      case 'ddp': return whole.gradients; // its buckets are a second copy (`gradient_as_bucket_view=False`)
-      case 'zero1':
-      case 'zero2': return 2 * Math.min(whole.gradients, zeroBucket * bytesOfTrained(o).gradients);
-      case 'zero3':
-      case 'fsdp': {
-        const gathered = root.weights + gatheredBlocks * block.weights;
-        const brought = o.offload === 'none' ? 0 : gathered / ranks; // shards on their way from the host
-        const reduced = block.gradients; // one block's gradients, whole until they are scattered
-        return gathered + brought + reduced;
-      }
+/** Parameters gathered for use, and communication buckets. */
+function communicationBytes(
+  o: PlanOptions, { block, root }: UnitBytes, whole: ModelStates, ranks: number,
+): number {
+  if (ranks === 1) return 0;
+  switch (o.scheme) {
+    case 'ddp': return whole.gradients; // its buckets are a second copy (`gradient_as_bucket_view=False`)
+    case 'zero1':
+    case 'zero2': return 2 * Math.min(whole.gradients, zeroBucket * bytesOfTrained(o).gradients);
+    case 'zero3':
+    case 'fsdp': {
+      const gathered = root.weights + gatheredBlocks * block.weights;
+      const brought = o.offload === 'none' ? 0 : gathered / ranks; // shards on their way from the host
+      const reduced = block.gradients; // one block's gradients, whole until they are scattered
+      return gathered + brought + reduced;
     }
   }
 }
@@ -397,12 +439,12 @@ function bufferBytes(
  * Inside layers: two all-reduces forward and two backward for each block (Megatron-LM, Shoeybi et al., 2019,
  * section 3), and two more where it is recomputed.
  */
-function traffic(size: ModelSize, o: PlanOptions, ranks: number): Traffic {
+function traffic(size: ModelSize, o: PlanOptions, engine: Engine, ranks: number): Traffic {
   const { tensorParallel: t, pipelineParallel: p, accumulation: m } = o;
   const layers = size.layers / p;
-  const { block, root } = unitBytes(size, o, (size.embedding + size.norm + size.head) / t / p);
+  const { block, root } = unitBytes(size, o, engine, (size.embedding + size.norm + size.head) / t / p);
   const { weights, gradients } = sum(times(layers, block), root);
-  const trained = bytesOfTrained(o);
+  const trained = engine.bytesOfTrained(o);
   const updated = o.method === 'full' ? weights : gradients * trained.weights / trained.gradients;
   const boundary = o.sequence * o.batchSize * size.hiddenSize * width(o);
   const passes = o.checkpointing === 'none' ? 2 : 3; // forward, backward and, with checkpoints, forward again

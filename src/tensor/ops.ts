@@ -13,6 +13,19 @@ import * as webgpuRows from './webgpu/rows.ts';
  */
 
 /**
+ * An operation with a gradient of its own. What the gradient's function makes on its way goes as it ends; by
+ * TensorFlow.js's `customGrad` alone it would stay until the whole tape has been walked back.
+ */
+function customGrad<T extends Tensor>(f: (...args: (Tensor | tf.GradSaveFunc)[]) => {
+  value: T; gradFunc: (dy: T, saved: Tensor[]) => Tensor | Tensor[];
+}): (...args: Tensor[]) => T {
+  return tf.customGrad<T>((...args) => {
+    const { value, gradFunc } = f(...args);
+    return { value, gradFunc: (dy, saved) => tf.tidy(() => gradFunc(dy, saved)) };
+  });
+}
+
+/**
  * A linear layer: y = x · wᵀ. x: (rows, in), w: (out, in) as checkpoints have it, y: (rows, out).
  * A frozen `w` gets no gradient, and none is computed.
  */
@@ -20,7 +33,7 @@ export function linear(x: Tensor2D, w: Tensor2D, trainable: boolean): Tensor2D {
   if (!trainable) return frozenLinear(x, w, product);
   // What the gradient needs goes through `save`: the tape frees everything else that f made, w included.
   const multiply = bfloat16.mixedPrecision() ? mixedProduct : product;
-  const op = tf.customGrad((x, w, save) => {
+  const op = customGrad((x, w, save) => {
     (save as tf.GradSaveFunc)([x as Tensor, w as Tensor]);
     return {
       value: multiply(x as Tensor, w as Tensor, { transposeB: true }),
@@ -39,7 +52,7 @@ export function bfloat16Linear(x: Tensor2D, pairs: Tensor2D): Tensor2D {
 type Product = (a: Tensor, b: Tensor, how?: { transposeA?: boolean; transposeB?: boolean }) => Tensor2D;
 
 function frozenLinear(x: Tensor2D, w: Tensor2D, multiply: Product): Tensor2D {
-  const op = tf.customGrad((x, save) => {
+  const op = customGrad((x, save) => {
     (save as tf.GradSaveFunc)([w]);
     return {
       value: multiply(x as Tensor, w, { transposeB: true }),
@@ -69,7 +82,7 @@ export function rmsNorm(x: Tensor2D, weight: Tensor1D, epsilon: number): Tensor2
 }
 
 function normalizeByKernel(x: Tensor2D, epsilon: number): Tensor2D {
-  const op = tf.customGrad((x, save) => {
+  const op = customGrad((x, save) => {
     const { y, scale } = webgpuRows.normalize(x as Tensor2D, epsilon);
     (save as tf.GradSaveFunc)([y, scale]);
     return {
@@ -84,7 +97,7 @@ function normalizeByKernel(x: Tensor2D, epsilon: number): Tensor2D {
 }
 
 function normalizeByTensors(x: Tensor2D, epsilon: number): Tensor2D {
-  const op = tf.customGrad((x, save) => {
+  const op = customGrad((x, save) => {
     const input = x as Tensor2D;
     const scale = input.square().mean(1, true).add(epsilon).rsqrt(); // (rows, 1)
     const normed = input.mul(scale);
@@ -106,7 +119,7 @@ export function swiglu(gate: Tensor2D, up: Tensor2D): Tensor2D {
 }
 
 function swigluByKernel(gate: Tensor2D, up: Tensor2D): Tensor2D {
-  const op = tf.customGrad((gate, up, save) => {
+  const op = customGrad((gate, up, save) => {
     (save as tf.GradSaveFunc)([gate as Tensor, up as Tensor]);
     return {
       value: webgpuRows.swiglu(gate as Tensor, up as Tensor),
@@ -117,7 +130,7 @@ function swigluByKernel(gate: Tensor2D, up: Tensor2D): Tensor2D {
 }
 
 function swigluByTensors(gate: Tensor2D, up: Tensor2D): Tensor2D {
-  const op = tf.customGrad((gate, up, save) => {
+  const op = customGrad((gate, up, save) => {
     const a = gate as Tensor2D;
     const sigmoid = a.sigmoid();
     const silu = a.mul(sigmoid);
@@ -149,7 +162,7 @@ export interface RotaryTables {
  */
 export function rotary(x: Tensor3D, tables: RotaryTables): Tensor3D {
   const rotate = hasKernels(x.shape[2]) ? rotateByKernel : rotateByTensors;
-  const op = tf.customGrad((x) => ({
+  const op = customGrad((x) => ({
     value: rotate(x as Tensor3D, tables, 1),
     gradFunc: (dy: Tensor) => rotate(dy as Tensor3D, tables, -1),
   }));
@@ -168,7 +181,7 @@ function rotateByKernel(x: Tensor3D, { cos, sin }: RotaryTables, sign: 1 | -1): 
 
 /** Rows of a matrix by index; the gradient adds rows that were taken twice. table: (n, width), ids: int32 (rows). */
 export function gatherRows(table: Tensor2D, ids: Tensor1D): Tensor2D {
-  const op = tf.customGrad((table) => {
+  const op = customGrad((table) => {
     const shape = (table as Tensor2D).shape as [number, number];
     return {
       value: tf.gather(table as Tensor2D, ids),
@@ -189,7 +202,7 @@ export function crossEntropy(logits: Tensor2D, labels: Tensor1D, scale: number):
 }
 
 function crossEntropyByKernel(logits: Tensor2D, labels: Tensor1D, scale: number): tf.Scalar {
-  const op = tf.customGrad((logits, save) => {
+  const op = customGrad((logits, save) => {
     const { losses, sums } = webgpuRows.crossEntropy(logits as Tensor2D, labels);
     (save as tf.GradSaveFunc)([logits as Tensor, labels, sums]);
     return {
@@ -204,7 +217,7 @@ function crossEntropyByKernel(logits: Tensor2D, labels: Tensor1D, scale: number)
 }
 
 function crossEntropyByTensors(logits: Tensor2D, labels: Tensor1D, scale: number): tf.Scalar {
-  const op = tf.customGrad((logits, save) => {
+  const op = customGrad((logits, save) => {
     const shape = (logits as Tensor2D).shape;
     const cells = tf.stack([tf.range(0, shape[0], 1, 'int32'), labels], 1); // (rows, 2): where each row's label stands
     const logProbability = (logits as Tensor2D).logSoftmax();
@@ -225,7 +238,7 @@ function crossEntropyByTensors(logits: Tensor2D, labels: Tensor1D, scale: number
  * logTarget: log-probabilities (rows, n), logits: (rows, n).
  */
 export function divergence(logTarget: Tensor2D, logits: Tensor2D, scale: number): tf.Scalar {
-  const op = tf.customGrad((logits, save) => {
+  const op = customGrad((logits, save) => {
     const logProbability = (logits as Tensor2D).logSoftmax();
     const target = logTarget.exp();
     (save as tf.GradSaveFunc)([logProbability, target]);
@@ -246,7 +259,7 @@ export function divergence(logTarget: Tensor2D, logits: Tensor2D, scale: number)
 export function headCrossEntropy(x: Tensor2D, w: Tensor2D, labels: Tensor1D, scale: number): tf.Scalar {
   const [rows, hidden] = x.shape;
   const step = Math.max(MIN_ROWS, Math.floor(LOGIT_BYTES / (4 * w.shape[0])));
-  const op = tf.customGrad((x, save) => {
+  const op = customGrad((x, save) => {
     const losses: Tensor[] = [];
     const gradients: Tensor2D[] = [];
     for (let row = 0; row < rows; row += step) {
@@ -318,7 +331,7 @@ function attentionByTensors(q: Tensor3D, k: Tensor4D, v: Tensor4D, { batch, quer
 }
 
 function attentionByKernel(q: Tensor3D, k: Tensor4D, v: Tensor4D): Tensor2D {
-  const op = tf.customGrad((...args) => {
+  const op = customGrad((...args) => {
     const [q, k, v, save] = args as unknown as [Tensor3D, Tensor4D, Tensor4D, tf.GradSaveFunc];
     const { out, sums } = kernels().causalAttention(q, k, v);
     save([q, k, v, out, sums]);

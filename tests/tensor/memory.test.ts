@@ -41,14 +41,28 @@ describe('the memory of tensors', () => {
     memory.close();
   });
 
+  it('counts once what several tensors share', () => {
+    const memory = new TensorMemory();
+    const before = memory.current;
+    const kept = kib();
+    const views = [kept.clone(), kept.reshape([16, 16])];
+    expect(memory.current - before).toBe(1024);
+    kept.dispose();
+    expect(memory.current - before).toBe(1024);
+    tf.dispose(views);
+    expect(memory.current).toBe(before);
+    memory.close();
+  });
+
   it('leaves the engine as it was', () => {
     const { numBytes } = tf.memory();
     const memory = new TensorMemory();
     const kept = kib();
     memory.close();
-    expect(tf.memory().numBytes).toBe(numBytes + 1024);
+    expect(memory.current).toBe(numBytes + 1024);
     kept.dispose();
+    expect(memory.current).toBe(numBytes + 1024); // it counts no more
     expect(tf.memory().numBytes).toBe(numBytes);
-    expect(Object.getOwnPropertyDescriptor(tf.engine().state, 'numBytes')).toMatchObject({ writable: true });
+    expect(Object.keys(tf.engine().state.tensorInfo)).toEqual([]);
   });
 });
