@@ -4,12 +4,17 @@ import type { Advice } from '../distributed/advice.ts';
 import { readArchitecture } from '../distributed/architecture.ts';
 import { plan, planDefaults, refusal } from '../distributed/planner.ts';
 import type { Plan, PlanOptions } from '../distributed/planner.ts';
+import { measuredChecks } from '../distributed/measured.ts';
+import type { MeasuredCheck } from '../distributed/measured.ts';
 import { publishedChecks } from '../distributed/published.ts';
+import type { PublishedCheck } from '../distributed/published.ts';
 import { modelSize } from '../distributed/size.ts';
 import { adviceOf, capacityOf, outcomeOf, titleOf, trafficOf, verdictOf } from '../distributed/words.ts';
 import type { PlanChoice } from '../distributed/words.ts';
 import { UserError } from '../errors.ts';
 import { formatBytes, formatNumber, formatPercent } from '../format.ts';
+import { useBackend } from '../tensor/backend.ts';
+import { embeddedModel } from './flags.ts';
 import { runCommand } from './main.ts';
 import {
   choice, helpText, integer, option, parseOptions, positive, share, text, toggle,
@@ -56,7 +61,7 @@ const machine = {
 };
 
 const output = {
-  check: toggle('check', 'compara el planificador con cifras publicadas'),
+  check: toggle('check', 'compara el planificador con cifras publicadas, y con pasos que mide aquí'),
   json: toggle('json', 'el plan en JSON, y nada más'),
   help: toggle('help', 'esta ayuda'),
 };
@@ -72,7 +77,13 @@ await runCommand(async () => {
   const write = (value: string) => void process.stdout.write(`${value}\n`);
   if (flags.help) return write(help);
   const screen = createScreen();
-  if (flags.check) return flags.json ? write(JSON.stringify(publishedChecks(), null, 2)) : showChecks(screen);
+  if (flags.check) {
+    await useBackend('wasm');
+    const [published, measured] = [publishedChecks(), [...measuredChecks(embeddedModel)]];
+    if (flags.json) return write(JSON.stringify({ published, measured }, null, 2));
+    showPublished(screen, published);
+    return showMeasured(screen, measured);
+  }
 
   const size = modelSize(readArchitecture(flags.model));
   const { gpuMemory, check: _check, json, help: _help, model, ...chosen } = flags;
@@ -134,10 +145,16 @@ function comparedSchemes(of: (scheme: PlanOptions['scheme']) => Plan): string {
     + `ZeRO-2 ${saved('zero2')} y ZeRO-3 o FSDP, que reparten la base, ${saved('fsdp')}.`;
 }
 
-function showChecks(screen: Screen): void {
-  const checks = publishedChecks();
-  const gigabytes = (bytes: number) => `${formatNumber(bytes / 1e9, 2, true)} GB`;
-  const signed = (error: number) => `${error > 0 ? '+' : ''}${formatPercent(error)}`;
+function gigabytes(bytes: number): string {
+  return `${formatNumber(bytes / 1e9, 2, true)} GB`;
+}
+
+function signed(error: number): string {
+  const rounded = Math.round(error * 1000) / 1000 || 0; // no −0
+  return `${rounded > 0 ? '+' : ''}${formatPercent(rounded)}`;
+}
+
+function showPublished(screen: Screen, checks: readonly PublishedCheck[]): void {
   screen.table([
     ['caso', 'publicado', 'planificado', 'error', 'fuente'],
     ...checks.map(({ what, published, planned, error, source, unmet }) =>
@@ -145,4 +162,16 @@ function showChecks(screen: Screen): void {
   ]);
   screen.line('');
   for (const { what, unmet } of checks) if (unmet) screen.line(`* ${what}: ${unmet}.`);
+}
+
+/** Planned and measured here, and the error of each part. */
+function showMeasured(screen: Screen, checks: readonly MeasuredCheck[]): void {
+  screen.line('\nUn paso de este proyecto, medido aquí (wasm) y planificado como su motor:\n');
+  screen.table([
+    ['caso', 'medido', 'planificado', 'error', 'pesos', 'gradientes', 'optimizador', 'activaciones'],
+    ...checks.map(({ what, total, weights, gradients, optimizer, activations }) => [
+      what, formatBytes(total.measured), formatBytes(total.planned),
+      ...[total, weights, gradients, optimizer, activations].map(({ error }) => signed(error)),
+    ]),
+  ]);
 }

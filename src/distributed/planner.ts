@@ -116,6 +116,8 @@ export interface Engine {
   readonly activations: (size: ModelSize, o: PlanOptions, layers: number, isLast: boolean) => number;
   /** Bytes that are there for the occasion, besides those of communication. */
   readonly buffers: (size: ModelSize, o: PlanOptions) => number;
+  /** Optimizer states come in pages of so many bytes. */
+  readonly page: number;
   /** What the allocator holds and no tensor fills, as a share of what it holds. */
   readonly fragmentation: number;
   /** Bytes that no allocator sees. */
@@ -156,7 +158,7 @@ export function refusal(o: PlanOptions, size: ModelSize): string | undefined {
 }
 
 /** Parameters of the adapters of one block: r · (in + out) for each (Hu et al., 2021, section 4.1). */
-function adapterOfBlock(size: ModelSize, o: PlanOptions): number {
+export function adapterOfBlock(size: ModelSize, o: PlanOptions): number {
   return adapterMatrices(size, o).reduce((a, b) => a + b, 0);
 }
 
@@ -225,6 +227,7 @@ export const pytorch: Engine = {
   bytesOfFrozen: ({ method, precision }) => (precision === 'fp32' || (method === 'qlora' && precision === 'mixed') ? 4 : 2),
   activations: activationBytes,
   buffers: dequantizedBytes,
+  page: 1,
   fragmentation: fragmentationShare,
   context: contextBytes,
 };
@@ -281,11 +284,12 @@ function planStage(
   const held = offloaded(sharded, o);
   // The scales of a 4-bit base are no parameters: FSDP shards and offloads the codes alone, and every rank has them.
   const weights = held.weights + layers * unit.scales;
+  const optimizer = Math.ceil(held.optimizer / engine.page) * engine.page;
   const activations = engine.activations(size, o, layers, isLast);
   const buffers = engine.buffers(size, o) + communicationBytes(o, unit, whole, dataParallel);
   return {
-    parts: { weights, gradients: held.gradients, optimizer: held.optimizer, activations, buffers },
-    allocated: weights + held.gradients + held.optimizer + activations + buffers,
+    parts: { weights, gradients: held.gradients, optimizer, activations, buffers },
+    allocated: weights + held.gradients + optimizer + activations + buffers,
     host: sharded.weights + sharded.gradients + sharded.optimizer - held.weights - held.gradients - held.optimizer,
   };
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs';
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
+import { shareClones } from './identity.ts';
 
 const binaries = ['tfjs-backend-wasm.wasm', 'tfjs-backend-wasm-simd.wasm', 'tfjs-backend-wasm-threaded-simd.wasm'];
 
@@ -21,6 +22,7 @@ export async function withSharedHeap<T>(file: string, start: () => Promise<T>): 
   tf.env().platform = Object.assign(Object.create(platform) as typeof platform, {
     fetch: () => Promise.resolve(response),
   });
+  shareClones();
   try {
     return await start();
   } finally {
