@@ -79,7 +79,9 @@ await runCommand(async () => {
   const screen = createScreen();
   if (flags.check) {
     await useBackend('wasm');
-    const [published, measured] = [publishedChecks(), [...measuredChecks(embeddedModel)]];
+    const published = publishedChecks();
+    const measured: MeasuredCheck[] = [];
+    for await (const check of measuredChecks(embeddedModel)) measured.push(check);
     if (flags.json) return write(JSON.stringify({ published, measured }, null, 2));
     showPublished(screen, published);
     return showMeasured(screen, measured);

@@ -11,6 +11,7 @@ import { addLora } from '../peft/lora.ts';
 import { disposeTrained, unfreeze } from '../peft/trainable.ts';
 import { Random } from '../random.ts';
 import { TensorMemory } from '../tensor/memory.ts';
+import { readAll } from '../tensor/read.ts';
 import { AdamW, adamwDefaults } from '../train/adamw.ts';
 import { lossAndGradients } from '../train/gradients.ts';
 import { readArchitecture } from './architecture.ts';
@@ -70,22 +71,22 @@ const otherShape = {
  *
  * @param embedded folder of the embedded model
  */
-export function* measuredChecks(embedded: string): Generator<MeasuredCheck> {
+export async function* measuredChecks(embedded: string): AsyncGenerator<MeasuredCheck> {
   const other = join(mkdtempSync(join(tmpdir(), 'shape-')), 'model');
   try {
     for (const _written of writeSyntheticModel(other, otherShape)); // piece by piece
     for (const { what, model, options } of cases) {
-      yield check(what, model === 'embedded' ? embedded : other, { ...planDefaults, optimizer: 'paged-adamw', ...options });
+      yield await check(what, model === 'embedded' ? embedded : other, { ...planDefaults, optimizer: 'paged-adamw', ...options });
     }
   } finally {
     rmSync(join(other, '..'), { recursive: true, force: true });
   }
 }
 
-function check(what: string, folder: string, o: PlanOptions): MeasuredCheck {
+async function check(what: string, folder: string, o: PlanOptions): Promise<MeasuredCheck> {
   const config = readArchitecture(folder);
   const batch = randomBatch(o, config.vocabSize);
-  const measured = measure(folder, o, batch);
+  const measured = await measure(folder, o, batch);
   const { parts } = plan(modelSize(config), o, tapeEngine(answerTokens([batch])));
   const planned = { ...parts, activations: parts.activations + parts.buffers };
   const partOf = (of: (bytes: typeof measured) => number): PartCheck =>
@@ -99,9 +100,9 @@ function check(what: string, folder: string, o: PlanOptions): MeasuredCheck {
 }
 
 /** Bytes of a step, counted as they come and go. */
-function measure(
+async function measure(
   folder: string, o: PlanOptions, batch: Batch,
-): Record<'weights' | 'gradients' | 'optimizer' | 'activations', number> {
+): Promise<Record<'weights' | 'gradients' | 'optimizer' | 'activations', number>> {
   const memory = new TensorMemory();
   const nothing = memory.current;
   const base = loadModel(folder, { loadIn4bit: o.method === 'qlora' });
@@ -113,13 +114,14 @@ function measure(
     for (const parameter of model.parameters) parameter.tensor(); // on the device, as the step has them
     const held = memory.current;
     memory.resetPeak();
-    const { gradients } = lossAndGradients(model, batch, {
-      pass: { training: true, seed: 1 }, scale: 1 / answerTokens([batch]), checkpointing: o.checkpointing !== 'none',
+    const { gradients } = await lossAndGradients(model, batch, {
+      pass: { training: true, seed: 1 }, scale: 1 / answerTokens([batch]), answersOnly: true,
+      checkpointing: o.checkpointing !== 'none',
       segment: o.checkpointing === 'sqrt' ? Math.round(Math.sqrt(base.config.layers)) : 1,
     });
     const gradientBytes = memory.current - held;
     const fullest = memory.peak - held;
-    optimizer.step(gradients.map((gradient) => gradient.dataSync<'float32'>()), 1e-4);
+    optimizer.step(await readAll(gradients), 1e-4);
     tf.dispose(gradients);
     const in4bits = [...base.weights.values()].filter((weight) => weight instanceof QuantizedWeight);
     // No tensors: the 4 bits, and the host's copies of what learns.
