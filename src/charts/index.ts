@@ -7,6 +7,7 @@ import { barsChart } from './bars.ts';
 import {
   depth, depthChart, effectiveBatch, effectiveBatchTable, precision, precisionTable,
 } from './checkpointing.ts';
+import { costChart, stepCost } from './cost.ts';
 import { measuredCosts, measuredCostsTable, plannedCosts, plannedCostsTable } from './costs.ts';
 import { errorsTable, quantization } from './errors.ts';
 import { lossChart } from './loss.ts';
@@ -99,6 +100,7 @@ export const charts: Readonly<Record<string, Readonly<Record<string, Chart>>>> =
     timeline: chart(sharding, pipelineTimeline),
   },
   bench: {
+    cost: chart(stepCost, costChart),
     speed: chart(speed, ({ speed }, alt) => barsChart(speed.flatMap(({ name, tokensPerSecond, peer }) => [
       { label: name, value: tokensPerSecond, text: `${formatNumber(tokensPerSecond)} tokens/s`, color: 'learns' as const },
       ...(peer ? [{

@@ -1,6 +1,7 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatBytes, formatCount } from '../format.ts';
+import { experiments } from '../runs/experiments.ts';
 import { staleness } from '../runs/provenance.ts';
 import { listRuns, readRun } from '../runs/store.ts';
 
@@ -10,10 +11,12 @@ export const most = { page: 8 * 2 ** 20, record: 2 ** 20 } as const;
 /** Recorded runs that would come out otherwise now. */
 export function staleFaults(folder: string): string[] {
   return listRuns(folder).flatMap((id) => {
-    const reasons = staleness(readRun(id, folder)!);
+    const record = readRun(id, folder)!;
+    const reasons = staleness(record);
     if (reasons.length === 0) return [];
     const rest = reasons.length > 3 ? [`y ${formatCount(reasons.length - 3, 'cambio')} más`] : [];
-    return [`${join(folder, id)}.json, obsoleto: ${[...reasons.slice(0, 3), ...rest].join(', ')}; vuelve a medirlo con npm run record`];
+    const command = id in experiments ? 'npm run record' : record.command;
+    return [`${join(folder, id)}.json, obsoleto: ${[...reasons.slice(0, 3), ...rest].join(', ')}; vuelve a medirlo con ${command}`];
   });
 }
 

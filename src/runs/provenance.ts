@@ -44,8 +44,8 @@ export function staleness({ id, provenance: { inputs, code } }: RunRecord): stri
   return [...data, ...codeChanges(code, codeOf(programOf(id)))];
 }
 
-/** The program that a run is of bears its name. */
-const programOf = (id: string): string => `demo/${id}.ts`;
+/** The program that a run is of bears its name; `npm run bench` has its steps elsewhere. */
+const programOf = (id: string): string => (id === 'bench' ? 'src/train/measure.ts' : `demo/${id}.ts`);
 
 /** What git prints; null outside a repository, or without git. */
 function git(...args: string[]): string | null {

@@ -9,7 +9,7 @@ import { table } from '../../src/charts/table.ts';
 import { CODEBOOKS } from '../../src/quant/codebooks.ts';
 import type { RunRecord } from '../../src/runs/schema.ts';
 import {
-  adaloraRecord, checkpointingRecord, mixtureRecord, quantizationRecord, readAll, record, shardingRecord,
+  adaloraRecord, benchRecord, checkpointingRecord, mixtureRecord, quantizationRecord, readAll, record, shardingRecord,
 } from '../deck/record.ts';
 
 const parse = (html: string) => parseHTML(`<html><body>${html}</body></html>`).document;
@@ -240,6 +240,17 @@ describe('the sharding', () => {
     const [forward, backward] = [...document.querySelectorAll('rect')];
     expect(Number(backward!.getAttribute('x'))).toBeCloseTo(540 * 0.1 / 0.35, 1);
     expect(Number(backward!.getAttribute('width'))).toBeCloseTo(2 * Number(forward!.getAttribute('width')), 1);
+  });
+});
+
+describe('the cost of a step', () => {
+  it('is drawn against each thing that grows, to the same two scales from zero', () => {
+    const { document } = parseHTML(charts.bench!.cost!(benchRecord(), ''));
+    const curves = [...document.querySelectorAll('path')].map((path) => path.getAttribute('d'));
+    expect(curves).toHaveLength(8);
+    expect(curves.slice(0, 2)).toEqual(['M17.5 52L140 10', 'M17.5 59L140 10']); // memory, time: the most of both
+    expect(curves.at(-1)).toBe('M848.75 52L980 52'); // a rank that costs no time: a fourth of the longest's
+    expect(document.documentElement.textContent).toMatch(/8 s1 GiB64512tokens.*4 s512 MiB520capas/);
   });
 });
 

@@ -20,6 +20,11 @@ describe('recorded runs', () => {
     ]);
   });
 
+  it('name the command that measures them again, where it is another', () => {
+    writeRun({ ...record(), id: 'bench', command: 'npm run bench -- --cost' }, at('bench'));
+    expect(staleFaults(at('bench'))).toEqual([expect.stringMatching(/; vuelve a medirlo con npm run bench -- --cost$/)]);
+  });
+
   it('say the first of much that changed', () => {
     const inputs = ['a', 'b', 'c', 'd', 'e'].map((path) => ({ path, sha256: '' }));
     writeRun(record({}, inputs), at('many'));

@@ -197,13 +197,23 @@ export const shardingRecord = (changes: Partial<RunRecord> = {}): RunRecord => {
   });
 };
 
-export const benchRecord = (): RunRecord => record({
-  id: 'bench', command: 'npm run bench', events: [],
-  results: { speed: [
-    { name: 'SmolLM2-135M', tokensPerSecond: 300, peakResident: 9e8, peer: { tokensPerSecond: 150, peakResident: 1.2e9 } },
-    { name: 'TinyLlama-1.1B', tokensPerSecond: 80, peakResident: 3e9, peer: null },
-  ] },
-});
+export const benchRecord = (): RunRecord => {
+  const series = (...points: [number, number, number][]) =>
+    points.map(([value, seconds, MiB]) => ({ value, seconds, peakResident: MiB * 2 ** 20 }));
+  return record({
+    id: 'bench', command: 'npm run bench', events: [],
+    results: {
+      speed: [
+        { name: 'SmolLM2-135M', tokensPerSecond: 300, peakResident: 9e8, peer: { tokensPerSecond: 150, peakResident: 1.2e9 } },
+        { name: 'TinyLlama-1.1B', tokensPerSecond: 80, peakResident: 3e9, peer: null },
+      ],
+      cost: {
+        sequence: series([64, 1, 256], [512, 8, 1024]), layers: series([5, 2, 256], [20, 4, 512]),
+        batch: series([1, 2, 256], [4, 8, 512]), r: series([4, 2, 512], [64, 2, 512]),
+      },
+    },
+  });
+};
 
 /** All the runs that the deck embeds. */
 export const readAll: ReadRun = (id) => [
