@@ -12,10 +12,10 @@ import { sizes, themes } from '../deck/look.ts';
 import { deckHtml } from '../deck/marp-cli.ts';
 import { readSlides } from '../deck/slides.ts';
 import { formatBytes, formatCount } from '../format.ts';
-import { withRecordings } from '../live/recordings.ts';
-import { listRuns, readRun, runsFolder } from '../runs/store.ts';
+import { listRuns, runsFolder } from '../runs/store.ts';
 import { runCommand } from './main.ts';
 import { helpText, option, parseOptions, text, toggle } from './options.ts';
+import { completePage } from './page/complete.ts';
 
 const command = 'npm run check';
 const table = {
@@ -68,8 +68,7 @@ a la presentación.`, { Opciones: table })}\n`);
   ]);
   tell('citas', 'todas con su fuente', citationFaults(pages, beside('bibliografia.md')));
 
-  // As it is exported: one file, with fonts, player and recorded runs inside.
-  const page = await withRecordings(await deckHtml(deck), (id) => readRun(id));
+  const page = await completePage(await deckHtml(deck)); // as it is exported
   tell('tamaños', `la página ocupa ${formatBytes(Buffer.byteLength(page))}`, sizeFaults(page, runsFolder));
 
   if (!flags.browser) {

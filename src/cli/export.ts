@@ -1,12 +1,10 @@
 import { statSync } from 'node:fs';
 import { exportDeck } from '../deck/export.ts';
 import { formatBytes } from '../format.ts';
-import { withRecordings } from '../live/recordings.ts';
-import { readRun } from '../runs/store.ts';
 import { lookOptions } from './look.ts';
 import { runCommand } from './main.ts';
 import { helpText, option, parseOptions, text, toggle } from './options.ts';
-import { withTraining } from './page/embed.ts';
+import { completePage } from './page/complete.ts';
 
 const command = 'npm run export';
 const table = {
@@ -33,7 +31,7 @@ texto. PDF, apuntes y PPTX se hacen con Chromium; CHROME_PATH dice dónde está.
   await exportDeck(deck, output, {
     look: { theme, size },
     notes,
-    complete: async (html) => withRecordings(await withTraining(html), (id) => readRun(id)),
+    complete: completePage,
     show: (path) => void process.stdout.write(`${path}: ${formatBytes(statSync(path).size)}\n`),
   });
 });

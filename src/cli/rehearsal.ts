@@ -2,6 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { readJson, writeFileAtomic } from '../checkpoint/files.ts';
+import { formatDuration } from '../format.ts';
 import { clock } from '../live/pace.ts';
 import type { TalkTimes } from '../live/clock.ts';
 import type { Limits } from '../live/runner.ts';
@@ -45,6 +46,13 @@ export function limitsOf(
 ): Limits {
   const silence = rehearsed[id]?.silence ?? longestSilence(record?.events ?? []);
   return { budget, silence: Math.max(15, 4 * silence) };
+}
+
+/** How an experiment fared, beside the time that it has: a row for the terminal. */
+export function rehearsalRow(id: ExperimentId, seconds: number): string[] {
+  const { title, budget } = experiments[id];
+  const told = seconds <= budget ? 'cabe' : 'NO CABE: se mostrará lo grabado';
+  return [title, formatDuration(seconds), formatDuration(budget), told];
 }
 
 /** Arguments of Node that start the process of an experiment, with options of the demo. */

@@ -1,11 +1,9 @@
 import { join } from 'node:path';
-import { formatDuration } from '../format.ts';
-import { experiments } from '../runs/experiments.ts';
 import { saveRun } from '../runs/store.ts';
 import { backendOption } from './flags.ts';
 import { runCommand } from './main.ts';
 import { helpText, option, parseOptions, text, toggle } from './options.ts';
-import { latestTimes, longestSilence, readRehearsal, timesTable, writeRehearsal } from './rehearsal.ts';
+import { latestTimes, longestSilence, readRehearsal, rehearsalRow, timesTable, writeRehearsal } from './rehearsal.ts';
 import { createScreen } from './screen.ts';
 import { walk } from './walk.ts';
 
@@ -33,11 +31,10 @@ si la charla se ha dado alguna vez con el reloj del presentador en marcha, cuán
     const rehearsed = readRehearsal(flags.output);
     for await (const { id, record } of walk(flags.backend, (event) => screen.show(event))) {
       const { seconds } = record;
-      const { title, budget } = experiments[id];
       saveRun(join(flags.output, id, 'run.json'), record);
       rehearsed[id] = { seconds, silence: longestSilence(record.events) };
       writeRehearsal(flags.output, rehearsed); // what is known stays known if a later one fails
-      rows.push([title, formatDuration(seconds), formatDuration(budget), seconds <= budget ? 'cabe' : 'NO CABE: se mostrará lo grabado']);
+      rows.push(rehearsalRow(id, seconds));
     }
     screen.line('');
     screen.table(rows);

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import {
-  latestTimes, limitsOf, longestSilence, readRehearsal, timesTable, writeRehearsal, writeTimes,
+  latestTimes, limitsOf, longestSilence, readRehearsal, rehearsalRow, timesTable, writeRehearsal, writeTimes,
 } from '../../src/cli/rehearsal.ts';
 import type { TimedEvent } from '../../src/runs/events.ts';
 import { record } from '../deck/record.ts';
@@ -21,6 +21,12 @@ describe('what a rehearsal leaves', () => {
   it('is refused when it is something else', () => {
     writeFileSync(at('rehearsal.json'), '{"qlora": 3}');
     userErrorOf(() => readRehearsal(at('.')), 'rehearsal.json');
+  });
+
+  it('is told beside the time that each experiment has, with what would not fit in it', () => {
+    expect(rehearsalRow('adalora', 41.6)).toEqual(['AdaLoRA e IA3 frente a LoRA', '42 s', '1 min 0 s', 'cabe']);
+    expect(rehearsalRow('adalora', 61)).toEqual(
+      ['AdaLoRA e IA3 frente a LoRA', '1 min 1 s', '1 min 0 s', 'NO CABE: se mostrará lo grabado']);
   });
 
   it('counts the longest silence from the beginning', () => {
