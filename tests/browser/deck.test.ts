@@ -1,5 +1,5 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -110,6 +110,7 @@ describe.skipIf(!executable)(`the deck in Chromium${why}`, () => {
       const names = ['modulo-2-apuntes.pdf', 'modulo-2.html', 'modulo-2.pdf', 'modulo-2.pptx', 'notas.txt'];
       for (const name of names) expect(written).toContain(`${join(folder, name)}: `);
       expect(readdirSync(folder).sort()).toEqual(names);
+      expect(statSync(join(folder, 'modulo-2.html')).size).toBeLessThan(8 * 2 ** 20);
     });
 
     it('plays a recorded run back, and asks for nothing but the page itself', async () => {
