@@ -107,12 +107,15 @@ export const contrastFaults = (page: Page): Promise<string[]> => page.evaluate((
   return [...faults.values()];
 }, least).then((faults) => faults.map((fault) => fault.replace(/, ([\d.]+) y/, (_all, ratio: string) => `, ${written(Number(ratio))} y`)));
 
-/** What axe finds. Contrast is not asked of it: Marp's slides leave it in doubt, and ours is measured above, at 7:1. */
-export async function axeFaults(page: Page): Promise<string[]> {
+/**
+ * What axe finds. Contrast is not asked of it: Marp's slides leave it in doubt, and ours is measured above, at 7:1.
+ * @param part a selector of what is looked at
+ */
+export async function axeFaults(page: Page, part = 'html'): Promise<string[]> {
   await page.evaluate(axe());
-  const { violations } = await page.evaluate(async () =>
-    (window as unknown as { axe: { run(options: object): Promise<AxeResults> } }).axe
-      .run({ resultTypes: ['violations'], rules: { 'color-contrast': { enabled: false } } }));
+  const { violations } = await page.evaluate(async (selector) =>
+    (window as unknown as { axe: { run(part: string, options: object): Promise<AxeResults> } }).axe
+      .run(selector, { resultTypes: ['violations'], rules: { 'color-contrast': { enabled: false } } }), part);
   return violations.flatMap(({ id, nodes }) => nodes.map(({ target }) => `${id} en ${target.join(' ')}`));
 }
 

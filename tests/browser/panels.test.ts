@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { contrastFaults } from '../../src/check/browser.ts';
+import { axeFaults, contrastFaults } from '../../src/check/browser.ts';
 import { sizes, themes } from '../../src/deck/look.ts';
 import { startTalk } from '../../src/live/start.ts';
 import { experiments } from '../../src/runs/experiments.ts';
@@ -71,6 +71,7 @@ describe.skipIf(!executable)(`the panel of each experiment, with its recorded ru
           expect(contrast, `${title}, ${shown}`).toEqual([]);
           await page.keyboard.press('g');
         }
+        expect(await axeFaults(page, '.bespoke-marp-active .vivo:not([hidden])'), title!).toEqual([]);
         const charts = Object.values(experiments).find((one) => one.title === title)!.charts;
         expect([...drawn].sort()).toEqual(Object.keys(charts).sort());
         await page.keyboard.press('c');

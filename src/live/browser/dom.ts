@@ -20,6 +20,16 @@ export function button(className: string, label: string, title: string, press: (
   return made;
 }
 
+/** A box that scrolls, and does so without a mouse too: keys that scroll it turn no slide. */
+export function scrollable<Box extends HTMLElement>(box: Box, name: string): Box {
+  box.tabIndex = 0;
+  box.setAttribute('aria-label', name);
+  box.addEventListener('keydown', (event) => {
+    if (/^(Arrow|Page|Home|End| )/.test(event.key)) event.stopPropagation();
+  });
+  return box;
+}
+
 /** Sets a text where it is not so already. */
 export function setText(target: HTMLElement, text: string): void {
   if (target.textContent !== text) target.textContent = text;

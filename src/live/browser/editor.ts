@@ -72,7 +72,7 @@ export class Editor implements CodeView {
         ])),
         minimalSetup, javascript({ typescript: true }), syntaxHighlighting(colours), EditorView.lineWrapping,
         EditorState.readOnly.of(readOnly),
-        EditorView.contentAttributes.of({ 'aria-label': 'Código del experimento' }),
+        EditorView.contentAttributes.of({ 'aria-label': 'Código del experimento', 'tabindex': '0' }),
         EditorView.updateListener.of(({ docChanged, state }) => {
           if (!docChanged || this.taking) return;
           this.typed = state.doc.toString();

@@ -4,7 +4,7 @@ import { resultsOf } from '../../runs/schema.ts';
 import { runLabel } from '../label.ts';
 import { lineOf, progressOf } from '../lines.ts';
 import type { ExperimentView } from '../state.ts';
-import { button, element, setText, whenIdle } from './dom.ts';
+import { button, element, scrollable, setText, whenIdle } from './dom.ts';
 
 /** What a panel can ask for. */
 export interface Actions {
@@ -41,8 +41,8 @@ export class Panel {
   private readonly label = element('span', 'vivo-procedencia');
   private readonly reason = element('p', 'vivo-motivo');
   private readonly figures = element('div', 'vivo-figuras');
-  private readonly lines = element('div', 'vivo-texto');
-  private readonly problems = element('ul', 'vivo-problemas');
+  private readonly lines = scrollable(element('div', 'vivo-texto'), 'Lo que cuenta la ejecución');
+  private readonly problems = scrollable(element('ul', 'vivo-problemas'), 'Errores del código');
   private readonly progress = element('p', 'vivo-progreso');
   private readonly panel: HTMLElement;
   private view: ExperimentView | undefined;

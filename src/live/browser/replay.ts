@@ -4,7 +4,7 @@ import { toldBy } from '../../runs/schema.ts';
 import type { RunRecord } from '../../runs/schema.ts';
 import { replay } from '../replay.ts';
 import type { ExperimentView, RunView } from '../state.ts';
-import { element } from './dom.ts';
+import { element, scrollable } from './dom.ts';
 import { bindKeys, mountPanels } from './keys.ts';
 import { Panel } from './panel.ts';
 import { Planner } from './planner.ts';
@@ -63,7 +63,8 @@ function playable(id: ExperimentId, { code, record }: Required<Recordings>[Exper
       update({ state: 'stopped' });
     };
   };
-  const panel: Panel = new Panel(id, experiments[id], { dom: element('pre', 'vivo-editor', code), show() {}, pending: () => undefined }, {
+  const shown = scrollable(element('pre', 'vivo-editor', code), 'Código del experimento');
+  const panel: Panel = new Panel(id, experiments[id], { dom: shown, show() {}, pending: () => undefined }, {
     run: () => void play((state.run?.number ?? 0) + 1),
     stop: () => stop(),
     ...id === 'qlora' && canTrain() && { train: () => train((state.run?.number ?? 0) + 1) },
