@@ -70,7 +70,7 @@ export async function trainRank({ modelDir, data, ...job }: LoraSetting & RankJo
   const { method, r, alpha, steps, learningRate, folder } = job;
   const model = addAdapter(loadModel(modelDir), { method, r, alpha, dropout: 0 });
   const { heldOut, ...examples } = await loadInstructions(modelDir, data);
-  for await (const _ of train(model, { ...examples, heldOut: [] }, { steps, learningRate }));
+  for await (const _ of train(model, { ...examples, heldOut: [] }, { steps, learningRate, checkpointing: false }));
   const scores = await score(model.base, heldOut, examples.tokenizer.padId);
   if (folder) saveAdapter(model, folder, { baseModel: modelDir });
   disposeTrained(model); // the next job has a model of its own
@@ -87,8 +87,11 @@ export async function trainAll(
   const model = unfreeze(loadModel(modelDir));
   const start = model.parameters.map(({ values }) => values.slice());
   const base = await examine();
-  const residentBytes = Number.MAX_SAFE_INTEGER; // two moments of every weight: no pages to and fro
-  for await (const _ of train(model, { ...examples, heldOut: [] }, { steps, learningRate, residentBytes }));
+  const training = {
+    steps, learningRate, checkpointing: false,
+    residentBytes: Number.MAX_SAFE_INTEGER, // two moments of every weight: no pages to and fro
+  };
+  for await (const _ of train(model, { ...examples, heldOut: [] }, training));
   const full = { ...await examine(), parameters: trainableParameters(model).trainable };
 
   const random = new Random(1);
@@ -112,9 +115,9 @@ export async function trainAll(
     random: mean(updates.map(({ shape }) => energyOf(noise.get(shape)!, r))),
   }));
   const truncated = [];
-  for (const r of [...ranks, all]) {
-    for (const { parameter, start, update, spectrum } of updates) {
-      const cut = r < all ? spectrum.truncated(r) : update;
+  for (const r of ranks.filter((r) => r < all)) {
+    for (const { parameter, start, spectrum } of updates) {
+      const cut = spectrum.truncated(r);
       parameter.assign(start.map((value, j) => value + cut.values[j]!));
     }
     truncated.push({ r, ...await examine() });

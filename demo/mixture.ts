@@ -178,7 +178,8 @@ function load({ modelDir, families, questions: limit }: Place) {
     learn: async (model: PeftModel, chosen: readonly number[], steps: number, learningRate = 3e-3): Promise<void> => {
       const of = Math.ceil(8 * steps / chosen.length);
       const drawn = chosen.flatMap((family) => examples[family]!.slice(0, of)).slice(0, 8 * steps);
-      for await (const _ of train(model, { tokenizer, train: drawn, heldOut: [] }, { batchSize: 8, learningRate }));
+      const training = { batchSize: 8, learningRate, checkpointing: false };
+      for await (const _ of train(model, { tokenizer, train: drawn, heldOut: [] }, training));
     },
     examine: async (model: LlamaModel): Promise<Matches> => {
       const matches: Matches = [];
@@ -202,7 +203,7 @@ function costs(place: Place, batch: ReturnType<typeof makeBatch>): MixtureResult
     for (const [name, adapter] of Object.entries(ways)) {
       base.adapter = adapter;
       const began = performance.now();
-      tf.tidy(() => answerLogits(base, batch, inference).dataSync());
+      tf.tidy(() => answerLogits(base, batch, inference, false).dataSync());
       if (i > 0) times.get(name)!.push((performance.now() - began) / tokens); // the first of each warms up
     }
   }
@@ -223,7 +224,7 @@ function route(place: Place, examples: readonly Example[], tokenizer: Tokenizer)
     adapter.observer = (_, weights) => weights.forEach((weight, i) => {
       sums[Math.floor(i / experts)]![i % experts]! += weight / adapter.targets.size;
     });
-    tf.tidy(() => answerLogits(base, batch, inference).dataSync());
+    tf.tidy(() => answerLogits(base, batch, inference, false).dataSync());
     const answer = [...example.tokens.keys()].slice(example.promptLength, -1); // without the end token
     return {
       tokens: answer.map((i) => tokenizer.decode([example.tokens[i]!])),

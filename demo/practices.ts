@@ -49,6 +49,8 @@ interface Training {
   readonly modelDir: string;
   readonly data: DataOptions;
   readonly examples: number;
+  /** Whether it is looked at with the held-out questions; at the least, at the end. */
+  readonly isExamined: boolean;
   readonly lora: Partial<LoraOptions>;
   readonly training: Partial<TrainOptions>;
 }
@@ -63,19 +65,19 @@ interface Trained {
   readonly parameters: number;
   /** Of each step's batch. */
   readonly losses: readonly number[];
-  /** At the held-out questions, the last one at the end. */
+  /** At the held-out questions, the last one at the end; none if it is not examined. */
   readonly looks: readonly Look[];
 }
 
 // #region practices
 /** One LoRA, trained on so many examples and looked at now and then: what the sweep and the curves are made of. */
-export async function trained({ modelDir, data, examples, lora, training }: Training): Promise<Trained> {
+export async function trained({ modelDir, data, examples, isExamined, lora, training }: Training): Promise<Trained> {
   const model = addLora(loadModel(modelDir), { dropout: 0, ...lora });
-  const { tokenizer, heldOut: validation, ...all } = await loadInstructions(modelDir, data);
+  const { tokenizer, heldOut, ...all } = await loadInstructions(modelDir, data);
   const losses: number[] = [];
   const looks: Look[] = [];
-  const given = { tokenizer, train: all.train.slice(0, examples), validation, heldOut: [] };
-  for await (const event of train(model, given, training)) {
+  const given = { tokenizer, train: all.train.slice(0, examples), validation: isExamined ? heldOut : [], heldOut: [] };
+  for await (const event of train(model, given, { checkpointing: false, ...training })) {
     if (event.type === 'step') losses.push(event.loss);
     if (event.type === 'evaluation') looks.push({ step: event.step, loss: event.loss, exactMatch: event.exactMatch });
   }
@@ -88,26 +90,29 @@ export async function trained({ modelDir, data, examples, lora, training }: Trai
 /** The learning-rate finder on the same model and data. */
 export async function found({ modelDir, data, batchSize, climb }: PracticesSetting): Promise<FinderResult> {
   const model = addLora(loadModel(modelDir), { dropout: 0 });
-  return findLearningRate(model, await loadInstructions(modelDir, data), { batchSize }, { steps: climb });
+  return findLearningRate(
+    model, await loadInstructions(modelDir, data), { batchSize, checkpointing: false }, { steps: climb });
 }
 
 /** Slide 9: each of its counsels, tried. */
 export async function practices(setting: PracticesSetting, tell: Tell): Promise<void> {
   const { modelDir, data, batchSize, learningRate, ranks, alphas, steps, small, dropout, patience } = setting;
   const module = import.meta.url;
-  const job = (name: string, lora: Training['lora'], changes: Training['training'], examples = data.examples): Job => {
+  const job = (
+    name: string, lora: Training['lora'], changes: Training['training'], { examples = data.examples, isExamined = true } = {},
+  ): Job => {
     const training = { batchSize, learningRate, validateEvery: steps, ...changes };
-    return { name, module, run: 'trained', options: { modelDir, data, examples, lora, training } as never };
+    return { name, module, run: 'trained', options: { modelDir, data, examples, isExamined, lora, training } as never };
   };
   const overfitting = (dropout: number) => job(
     `dropout ${formatNumber(dropout, 2)}`, { dropout },
-    { steps: small.steps, validateEvery: small.validateEvery, schedule: 'constant' }, small.examples);
+    { steps: small.steps, validateEvery: small.validateEvery, schedule: 'constant' }, { examples: small.examples });
   const parts = {
     plain: overfitting(0),
     dropped: overfitting(dropout),
     finder: { name: 'buscador de tasa', module, run: 'found', options: setting as never } satisfies Job,
-    whole: job('un lote de 8', {}, { batchSize: 8, steps: 3 }),
-    halves: job('dos lotes de 4', {}, { batchSize: 4, accumulation: 2, steps: 3 }),
+    whole: job('un lote de 8', {}, { batchSize: 8, steps: 3 }, { isExamined: false }),
+    halves: job('dos lotes de 4', {}, { batchSize: 4, accumulation: 2, steps: 3 }, { isExamined: false }),
   };
   const modules = moduleSets.map((targetModules) => job(modulesTitle(targetModules), { targetModules }, { steps }));
   const sweep = ranks.flatMap((r) => alphas.map((alpha) => job(`r = ${r}, alpha = ${alpha}`, { r, alpha }, { steps })));
@@ -155,8 +160,10 @@ function modulesTitle(modules: typeof moduleSets[number]): string {
   return modules === 'all-linear' ? 'todas las lineales' : modules.map((name) => name.replace('_proj', '')).join(', ');
 }
 
-function told(name: string, { looks, suggestion }: Trained & FinderResult): string {
+function told(name: string, { losses, looks, suggestion }: Trained & FinderResult): string {
   if (suggestion !== undefined) return `${name}: la pérdida cae más deprisa en ${formatSignificant(suggestion, 2)}`;
-  const { loss, exactMatch } = looks.at(-1)!;
+  const end = looks.at(-1);
+  if (!end) return `${name}: pérdida de cada paso, ${losses.map((loss) => formatNumber(loss, 4, true)).join('; ')}`;
+  const { loss, exactMatch } = end;
   return `${name}: pérdida ${formatNumber(loss, 3, true)}, acierto ${formatPercent(exactMatch)}`;
 }
