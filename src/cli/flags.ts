@@ -16,7 +16,7 @@ export const embeddedData = 'assets/data/alpaca_es.json';
 export const embeddedHeldOut = 'assets/data/heldout_es.json';
 
 /** What could only be names is a list of names; a regular expression is whatever else. */
-const targets: Kind<string | string[]> = {
+export const targets: Kind<string | string[]> = {
   schema: z.string().trim().min(1).transform((value) =>
     (value === 'all-linear' || !/^[\w.,\s-]+$/.test(value) ? value : value.split(',').map((name) => name.trim())))
     .pipe(z.union([z.string(), z.array(z.string().min(1))])),

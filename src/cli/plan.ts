@@ -1,10 +1,9 @@
-import { z } from 'zod';
+import { silent } from '../checkpoint/download.ts';
 import { advise, required } from '../distributed/advice.ts';
 import type { Advice } from '../distributed/advice.ts';
-import { readArchitecture } from '../distributed/architecture.ts';
+import { findArchitecture } from '../distributed/architecture.ts';
 import { plan, planDefaults, refusal } from '../distributed/planner.ts';
 import type { Plan, PlanOptions } from '../distributed/planner.ts';
-import { measuredChecks } from '../distributed/measured.ts';
 import type { MeasuredCheck } from '../distributed/measured.ts';
 import { publishedChecks } from '../distributed/published.ts';
 import type { PublishedCheck } from '../distributed/published.ts';
@@ -13,33 +12,24 @@ import { adviceOf, capacityOf, outcomeOf, titleOf, trafficOf, verdictOf } from '
 import type { PlanChoice } from '../distributed/words.ts';
 import { UserError } from '../errors.ts';
 import { formatBytes, formatNumber, formatPercent } from '../format.ts';
-import { useBackend } from '../tensor/backend.ts';
-import { embeddedModel } from './flags.ts';
+import { targetNames } from '../peft/targets.ts';
+import { embeddedModel, targets } from './flags.ts';
 import { runCommand } from './main.ts';
 import {
   choice, helpText, integer, option, parseOptions, positive, share, text, toggle,
 } from './options.ts';
-import type { Kind } from './options.ts';
 import { createScreen } from './screen.ts';
 import type { Screen } from './screen.ts';
 
 const command = 'npm run plan';
 const d = planDefaults;
 
-const targetModules: Kind<'all-linear' | string[]> = {
-  schema: z.string()
-    .transform((list) => list.split(',').map((name) => name.trim()))
-    .pipe(z.array(z.string().regex(/^[\w.-]+$/)))
-    .transform((names) => (names.length === 1 && names[0] === 'all-linear' ? 'all-linear' : names)),
-  expected: 'all-linear o nombres separados por comas, como q_proj,v_proj',
-};
-
 const training = {
-  model: option('model', 'MODELO', 'carpeta, config.json o nombre de un modelo conocido', text('un modelo'),
+  model: option('model', 'MODELO', 'carpeta, config.json o nombre del hub: de los conocidos no se descarga nada; de otro, solo su config.json', text('un modelo'),
     'meta-llama/Llama-2-7b-hf'),
   method: option('method', 'MÉTODO', 'full, lora o qlora', choice('full', 'lora', 'qlora'), d.method),
   r: option('r', 'N', 'rango de los adaptadores', integer(1), String(d.r)),
-  targetModules: option('target-modules', 'LISTA', 'all-linear, o capas separadas por comas', targetModules, 'all-linear'),
+  targetModules: option('target-modules', 'CAPAS', 'all-linear, capas separadas por comas o expresión regular', targets, 'all-linear'),
   dropout: option('dropout', 'X', 'dropout de los adaptadores, de 0 a menos de 1', share, String(d.dropout)),
   sequence: option('sequence', 'N', 'tokens por secuencia', integer(1), String(d.sequence)),
   batchSize: option('batch-size', 'N', 'secuencias por micro-lote y GPU', integer(1), String(d.batchSize)),
@@ -78,6 +68,10 @@ await runCommand(async () => {
   if (flags.help) return write(help);
   const screen = createScreen();
   if (flags.check) {
+    // A plan alone needs no tensors.
+    const [{ measuredChecks }, { useBackend }] = await Promise.all([
+      import('../distributed/measured.ts'), import('../tensor/backend.ts'),
+    ]);
     await useBackend('wasm');
     const published = publishedChecks();
     const measured: MeasuredCheck[] = [];
@@ -87,9 +81,12 @@ await runCommand(async () => {
     return showMeasured(screen, measured);
   }
 
-  const size = modelSize(readArchitecture(flags.model));
+  const config = await findArchitecture(flags.model, flags.json ? silent : screen);
+  const size = modelSize(config);
   const { gpuMemory, check: _check, json, help: _help, model, ...chosen } = flags;
-  const options: PlanOptions = { ...d, ...chosen };
+  const names = targetNames(config, chosen.targetModules, 'un plan cuenta todos los bloques por igual');
+  const targetModules = chosen.targetModules === 'all-linear' ? 'all-linear' : names;
+  const options: PlanOptions = { ...d, ...chosen, targetModules };
   const refused = refusal(options, size);
   if (refused !== undefined) throw new UserError(refused);
   const choice: PlanChoice = { model, gpuMemory, options };

@@ -8,8 +8,7 @@ import { readArchitecture } from '../distributed/architecture.ts';
 import { recipe } from '../distributed/recipes/project.ts';
 import { engines } from '../distributed/recipes/recipe.ts';
 import { UserError } from '../errors.ts';
-import type { LlamaConfig } from '../model/config.ts';
-import { targetPaths } from '../peft/targets.ts';
+import { targetNames } from '../peft/targets.ts';
 import { trainDefaults } from '../train/train.ts';
 import { dataOptions, runOptions, withHeldOut } from './flags.ts';
 import { commandLine, runCommand } from './main.ts';
@@ -66,7 +65,7 @@ Escribe el mismo ajuste que haría npm run demo como proyecto completo para otro
   const { files, notes } = recipe({
     ...flags,
     base: flags.base ?? (pin ? name : resolve(folder)),
-    targetModules: targetNames(config, flags.targetModules ?? 'all-linear'),
+    targetModules: targetNames(config, flags.targetModules ?? 'all-linear', 'una receta las nombra sin número'),
     quantized: flags.method === 'qlora',
     quantType: flags.quant,
     learningRate: flags.learningRate ?? trainDefaults.learningRate,
@@ -82,12 +81,3 @@ Escribe el mismo ajuste que haría npm run demo como proyecto completo para otro
   for (const note of notes) write(`- ${note}`);
   write(`Para entrenar: lee «${join(flags.out, 'README.md')}».`);
 });
-
-/** The modules by the last parts of their names, as every engine takes them. */
-function targetNames(config: LlamaConfig, targetModules: string | readonly string[]): string[] {
-  const paths = targetPaths(config, { targetModules });
-  const names = [...new Set(paths.map((path) => path.split('.').at(-1)!))];
-  if (paths.length === names.length * config.layers) return names;
-  throw new UserError('--target-modules elige unas capas sí y otras no, y una receta las nombra sin número: '
-    + 'usa all-linear o nombres como q_proj,v_proj.');
-}

@@ -34,13 +34,11 @@ export interface RankData {
   readonly ranks: number;
   readonly rank: number;
   readonly backend: BackendName;
-  /** Where optimizer states go that are to be on disk. */
-  readonly spillFolder: string;
 }
 
 // The program of a rank: a thread with its own memory and its own TensorFlow.js, which does one job after another.
 
-const { memory, ranks, rank, backend, spillFolder } = workerData as RankData;
+const { memory, ranks, rank, backend } = workerData as RankData;
 const tell = (message: RankMessage) => parentPort!.postMessage(message);
 await useBackend(backend);
 parentPort!.on('message', (job: Job) => {
@@ -84,7 +82,7 @@ function train(job: Job): RankReport {
   const zero = new Zero(stages[job.scheme], groups.data, {
     pageBytes: job.pageBytes,
     residentBytes: job.offload === 'none' ? Infinity : job.pageBytes,
-    spillTo: job.offload === 'host' ? hostMemory : spillFolder,
+    spillTo: job.offload === 'host' ? hostMemory : undefined,
   });
   const tensors = new TensorMemory();
   try {

@@ -1,6 +1,3 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { UserError } from '../errors.ts';
 import type { BackendName } from '../tensor/backend.ts';
@@ -25,7 +22,6 @@ export interface RanksResult {
 
 /** Ranks as threads of this process. One that ends before its time ends them all. */
 export class Ranks {
-  private readonly spillFolder = mkdtempSync(join(tmpdir(), `ranks-${process.pid}-`));
   private readonly listeners = new Set<(rank: number, message: RankMessage) => void>();
   private readonly ended: Promise<never>;
   private readonly workers: readonly Worker[];
@@ -36,7 +32,7 @@ export class Ranks {
     const memory = sharedMemory(count);
     this.workers = Array.from({ length: count }, (_, rank) => new Worker(program, {
       eval: true, execArgv: [], env: { ...process.env, WASM_THREADS: '1' }, // a rank is a thread already
-      workerData: { memory, ranks: count, rank, backend, spillFolder: this.spillFolder } satisfies RankData,
+      workerData: { memory, ranks: count, rank, backend } satisfies RankData,
     }));
     this.ended = new Promise((_resolve, reject) => {
       const end = (rank: number, why: string) => {
@@ -104,11 +100,10 @@ export class Ranks {
     }
   }
 
-  /** Ends the threads, and deletes what they had on disk. */
+  /** Ends the threads, and with them what they had on disk: see `Pager`. */
   async close(): Promise<void> {
     this.closing = true;
     await Promise.all(this.workers.map((worker) => worker.terminate()));
-    rmSync(this.spillFolder, { recursive: true, force: true });
   }
 
   /** A message of that type from each of the first ranks, in their order. */

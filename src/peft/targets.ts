@@ -49,6 +49,20 @@ export function targetPaths(config: LlamaConfig, targets: Targets, where: Where 
   return chosen;
 }
 
+/**
+ * The same by the last parts of their names, as `q_proj`, for what knows no block from another.
+ *
+ * @param why Spanish: for whom blocks are all alike, as in «una receta las nombra sin número»
+ * @throws UserError also when some blocks get other adapters than others
+ */
+export function targetNames(config: LlamaConfig, targetModules: Targets['targetModules'], why: string): string[] {
+  const paths = targetPaths(config, { targetModules });
+  const names = [...new Set(paths.map((path) => path.split('.').at(-1)!))];
+  if (paths.length === names.length * config.layers) return names;
+  throw new UserError(`--target-modules elige unas capas sí y otras no, y ${why}: `
+    + 'usa all-linear, nombres como q_proj,v_proj o una expresión sin números de capa.');
+}
+
 /** The weights of the modules that are trained whole, in the model's order; with a tied head, `lm_head` is one too. */
 export function savedNames(
   config: LlamaConfig, modulesToSave: Targets['modulesToSave'] = [], where: Where = asOption,

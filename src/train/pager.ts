@@ -1,4 +1,5 @@
-import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { closeSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -7,11 +8,8 @@ export interface PagerOptions {
   readonly pageBytes: number;
   /** How many pages may stay in memory. */
   readonly residentPages: number;
-  /**
-   * Where the others go: to a file in this folder (the system's for temporary files, if not said), or to the host's
-   * memory, as the pages of a rank that has little of its own.
-   */
-  readonly spillTo?: string | typeof hostMemory | undefined;
+  /** Where the others go: a temporary file, or the host's memory, as those of a rank that has little of its own. */
+  readonly spillTo?: typeof hostMemory | undefined;
 }
 
 export const hostMemory = Symbol('host memory');
@@ -37,9 +35,8 @@ export class Pager {
   /** Resident pages, the least recently used first (a Map keeps the order of insertion). */
   private readonly resident = new Map<number, Uint8Array<ArrayBuffer>>();
   private readonly onDisk = new Set<number>();
-  private spill: { folder: string; file: number } | undefined;
+  private spill: number | undefined;
   private host: Uint8Array | undefined;
-  private readonly closeAtExit = () => this.close();
   private ins = 0;
   private outs = 0;
 
@@ -67,14 +64,11 @@ export class Pager {
     };
   }
 
-  /** Deletes the spill file. The pages are lost. */
+  /** The pages are lost, and what held them is free. */
   close(): void {
     this.host = undefined;
-    if (!this.spill) return;
-    closeSync(this.spill.file);
-    rmSync(this.spill.folder, { recursive: true, force: true });
+    if (this.spill !== undefined) closeSync(this.spill);
     this.spill = undefined;
-    process.off('exit', this.closeAtExit);
   }
 
   private bringIn(index: number): Uint8Array<ArrayBuffer> {
@@ -115,13 +109,13 @@ export class Pager {
     }
   }
 
+  /** A file without a name: it is gone with whoever has it open, however that ends. */
   private spillFile(): number {
-    if (!this.spill) {
-      const { spillTo } = this.options;
-      const folder = mkdtempSync(join(typeof spillTo === 'string' ? spillTo : tmpdir(), 'optimizer-pages-'));
-      this.spill = { folder, file: openSync(join(folder, 'pages'), 'w+') };
-      process.on('exit', this.closeAtExit);
+    if (this.spill === undefined) {
+      const path = join(tmpdir(), `optimizer-pages-${randomUUID()}`);
+      this.spill = openSync(path, 'wx+', 0o600);
+      rmSync(path);
     }
-    return this.spill.file;
+    return this.spill;
   }
 }

@@ -32,6 +32,14 @@ describe('npm run plan', () => {
     expect(stdout).toContain('ZeRO-1 ahorra');
   });
 
+  it('takes modules as PEFT does: a regular expression, which has to choose the same of every block', limit, () => {
+    const { stdout } = plan('--target-modules', String.raw`.*self_attn\.(q|v)_proj`, '--json');
+    expect(JSON.parse(stdout)).toMatchObject({ options: { targetModules: ['q_proj', 'v_proj'] }, trained: 8_388_608 });
+    const { status, stderr } = plan('--target-modules', String.raw`.*\.0\..*q_proj`);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^--target-modules elige unas capas sí y otras no, y un plan [^\n]+\.\n$/);
+  });
+
   it('refuses in one sentence what cannot be', limit, () => {
     const { stdout, stderr, status } = plan('--offload', 'cpu');
     expect(status).toBe(1);

@@ -1,8 +1,8 @@
-import { readdirSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { spawn } from 'node:child_process';
+import { mkdirSync, readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { makeBatch } from '../../src/data/batches.ts';
 import { expected } from '../../src/distributed/expected.ts';
 import { jobDefaults } from '../../src/distributed/job.ts';
@@ -13,7 +13,10 @@ import { useBackend } from '../../src/tensor/backend.ts';
 import { AdamW, adamwDefaults } from '../../src/train/adamw.ts';
 import { lossAndGradients } from '../../src/train/gradients.ts';
 import { newModel } from '../../src/train/pretrain.ts';
+import { temporaryFolder } from '../temporary.ts';
 import { tinyConfig, tinyExamples } from '../tiny.ts';
+
+const at = temporaryFolder();
 
 const examples = tinyExamples(160);
 const steps = Array.from({ length: 20 }, (_, i) => examples.slice(8 * i, 8 * i + 8));
@@ -166,24 +169,46 @@ describe('sharded training', () => {
 });
 
 describe('a rank that dies in mid-step', () => {
-  /** What this process's ranks have on disk. */
-  const onDisk = () => readdirSync(tmpdir()).filter((name) => name.startsWith(`ranks-${process.pid}-`))
-    .flatMap((folder) => readdirSync(join(tmpdir(), folder), { recursive: true, encoding: 'utf8' }).concat(folder));
+  /** Files of pages that this process has open: they have no name that anybody could leave behind. */
+  const pagesOpen = () => readdirSync('/proc/self/fd').flatMap((file) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${file}`);
+    } catch {
+      return []; // that of the reading itself
+    }
+  }).filter((path) => path.includes('optimizer-pages-')).length;
 
   it('ends the run in one sentence within 5 s: no thread is left, and nothing on disk', limit, async () => {
-    let [killed, during] = [0, [] as string[]];
+    let [killed, during] = [0, 0];
     const long = Array.from({ length: 100 }, () => steps).flat();
     const outcome = ranks.train(job({ ranks: 4, scheme: 'zero3', offload: 'disk', steps: long }), (step) => {
       if (step !== 3) return;
-      [killed, during] = [performance.now(), onDisk()];
+      [killed, during] = [performance.now(), pagesOpen()];
       void ranks.threads[1]!.terminate();
     });
     const sentence = /^El rango 1 de 4 murió en el paso \d+: se detienen todos y no queda nada a medias; vuelve a lanzarlo\.$/;
     await expect(outcome).rejects.toThrow(sentence);
     expect(performance.now() - killed).toBeLessThan(5000);
-    expect(during.filter((path) => path.endsWith('pages'))).toHaveLength(4); // the states were on disk
-    expect(onDisk()).toEqual([]);
+    expect(during).toBe(4); // the states were on disk
+    expect(pagesOpen()).toBe(0);
     expect(ranks.threads.map(({ threadId }) => threadId)).toEqual([-1, -1, -1, -1]); // all have ended
+  });
+
+  it('with the whole process: nobody is left, and nothing on disk', { timeout: 120_000 }, async () => {
+    const TMPDIR = at('tmp');
+    mkdirSync(TMPDIR);
+    const run = spawn(process.execPath, ['--import', 'tsx', join(import.meta.dirname, 'long-run.ts')], {
+      env: { ...process.env, TMPDIR }, detached: true, stdio: ['ignore', 'pipe', 'inherit'], // a group of its own
+    });
+    const ended = new Promise<string | null>((resolve) => run.once('exit', (_code, signal) => resolve(signal)));
+    await new Promise<void>((resolve) => run.stdout.on('data', (text) => String(text).includes('paso 3') && resolve()));
+    const killed = performance.now();
+    run.kill('SIGKILL');
+    expect(await ended).toBe('SIGKILL');
+    // No process of its group: the loader's ends when it hears that.
+    await vi.waitFor(() => expect(() => process.kill(-run.pid!, 0)).toThrow('ESRCH'), { timeout: 5000 });
+    expect(performance.now() - killed).toBeLessThan(5000);
+    expect(readdirSync(TMPDIR).filter((name) => !name.startsWith('tsx-'))).toEqual([]); // that is the loader's cache
   });
 
   it('or fails, says why', limit, async () => {

@@ -2,11 +2,15 @@
  * What stands for `node:fs` in the page: the files that the page carries, and those that a training writes, in memory.
  * Only what the modules of a training call, and as Node has it.
  */
-const files = new Map<string, Uint8Array>();
-/** By descriptor: which file, and where the next read or write without a place of its own begins. */
-const open = new Map<number, { readonly name: string; at: number }>();
+const files = new Map<string, File>();
+/** By descriptor: which file, deleted or not, and where the next read or write without a place of its own begins. */
+const open = new Map<number, { readonly file: File; at: number }>();
 let lastFile = 2; // of the process's own three
 let lastFolder = 0;
+
+interface File {
+  bytes: Uint8Array;
+}
 
 type Path = string | URL;
 
@@ -15,13 +19,13 @@ const nameOf = (path: Path): string => (typeof path === 'string' ? path : path.p
 
 /** Puts the files of the page where the modules look for them. */
 export function carry(carried: ReadonlyMap<string, Uint8Array>): void {
-  for (const [path, bytes] of carried) files.set(path, bytes);
+  for (const [path, bytes] of carried) files.set(path, { bytes });
 }
 
-function bytesOf(path: Path): Uint8Array {
-  const bytes = files.get(nameOf(path));
-  if (!bytes) throw Object.assign(new Error(`ENOENT: no such file or directory, open '${nameOf(path)}'`), { code: 'ENOENT' });
-  return bytes;
+function fileAt(path: Path): File {
+  const file = files.get(nameOf(path));
+  if (!file) throw Object.assign(new Error(`ENOENT: no such file or directory, open '${nameOf(path)}'`), { code: 'ENOENT' });
+  return file;
 }
 
 const isFolder = (path: Path) => [...files.keys()].some((name) => name.startsWith(`${nameOf(path)}/`));
@@ -29,14 +33,13 @@ const isFolder = (path: Path) => [...files.keys()].some((name) => name.startsWit
 export const existsSync = (path: Path): boolean => files.has(nameOf(path)) || isFolder(path);
 
 export function readFileSync(path: Path, encoding?: 'utf8'): Uint8Array | string {
-  const bytes = bytesOf(path);
+  const { bytes } = fileAt(path);
   return encoding === undefined ? bytes.slice() : new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
 }
 
 export function openSync(path: Path, flags: string): number {
-  if (flags.startsWith('w')) files.set(nameOf(path), new Uint8Array());
-  else bytesOf(path);
-  open.set(++lastFile, { name: nameOf(path), at: 0 });
+  if (flags.startsWith('w')) files.set(nameOf(path), { bytes: new Uint8Array() });
+  open.set(++lastFile, { file: fileAt(path), at: 0 });
   return lastFile;
 }
 
@@ -48,7 +51,7 @@ export function readSync(
 ): number {
   const held = open.get(file)!;
   const at = position ?? held.at;
-  const part = bytesOf(held.name).subarray(at, at + length);
+  const part = held.file.bytes.subarray(at, at + length);
   into.set(part, offset);
   if (position === null) held.at += part.length;
   return part.length;
@@ -59,28 +62,27 @@ export function writeSync(
 ): number {
   const held = open.get(file)!;
   const at = position ?? held.at;
-  let whole = files.get(held.name)!;
-  if (at + length > whole.length) {
+  if (at + length > held.file.bytes.length) {
     const longer = new Uint8Array(at + length);
-    longer.set(whole);
-    files.set(held.name, whole = longer);
+    longer.set(held.file.bytes);
+    held.file.bytes = longer;
   }
-  whole.set(bytes.subarray(offset, offset + length), at);
+  held.file.bytes.set(bytes.subarray(offset, offset + length), at);
   if (position === null) held.at += length;
   return length;
 }
 
 export function writeFileSync(path: Path, bytes: Uint8Array): void {
-  files.set(nameOf(path), bytes.slice());
+  files.set(nameOf(path), { bytes: bytes.slice() });
 }
 
-export const statSync = (path: Path) => ({ size: bytesOf(path).length });
-export const fstatSync = (file: number) => statSync(open.get(file)!.name);
+export const statSync = (path: Path) => ({ size: fileAt(path).bytes.length });
+export const fstatSync = (file: number) => ({ size: open.get(file)!.file.bytes.length });
 export const mkdirSync = (): void => undefined;
 export const mkdtempSync = (prefix: string): string => `${prefix}${++lastFolder}`;
 
 export function renameSync(from: Path, to: Path): void {
-  files.set(nameOf(to), bytesOf(from));
+  files.set(nameOf(to), fileAt(from));
   files.delete(nameOf(from));
 }
 

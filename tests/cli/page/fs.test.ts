@@ -45,4 +45,14 @@ describe("the page's files", () => {
     (fs.readFileSync('modelo/config.json') as Uint8Array).fill(0);
     expect(fs.readFileSync('modelo/config.json', 'utf8')).toBe('{"a":1}');
   });
+
+  it('keeps a file for who has it open, after its name is gone', () => {
+    const file = fs.openSync('modelo/hojas', 'wx+');
+    fs.rmSync('modelo/hojas');
+    expect(fs.existsSync('modelo/hojas')).toBe(false);
+    fs.writeSync(file, Uint8Array.of(1, 2, 3), 0, 3, 4);
+    const back = new Uint8Array(3);
+    fs.readSync(file, back, 0, 3, 4);
+    expect([...back]).toEqual([1, 2, 3]);
+  });
 });
