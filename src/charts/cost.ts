@@ -23,8 +23,9 @@ export function costChart({ cost }: z.infer<typeof stepCost>, alt: string): stri
     const [time, memory] = [y(last.seconds / longest), y(last.peakResident / largest)];
     // Where the lines end close together, their labels keep apart.
     const apart = Math.max(0, 22 - Math.abs(time - memory)) / 2 * (time <= memory ? -1 : 1);
+    const lowered = Math.max(0, 10 - Math.min(time + apart, memory - apart)); // and stay in the drawing
     const label = (height: number, content: string, fill: string) =>
-      text(left + plot + 10, height + 6, content, { fill, 'text-anchor': 'start', 'font-size': 18 });
+      text(left + plot + 10, height + lowered + 6, content, { fill, 'text-anchor': 'start', 'font-size': 18 });
     const tick = (at: number, { value }: typeof last, anchor: string) =>
       text(at, base + 20, formatNumber(value), { 'fill': palette.quiet, 'text-anchor': anchor, 'font-size': 18 });
     const curve = (share: (at: typeof last) => number, stroke: string) => path(
