@@ -33,6 +33,9 @@ const schemes: Record<string, Partial<Job>> = {
 };
 // #endregion
 
+/** Those whose last step is drawn, rank by rank. */
+const drawn = ['DDP', 'ZeRO-3', 'tensor', 'GPipe', '1F1B'];
+
 /** Bytes of the fullest rank, and of the one that sends most in a step; measured, and by the formulas. */
 export interface SchemeResult {
   readonly name: string;
@@ -53,19 +56,21 @@ export interface SchemeResult {
 export interface ShardingResult {
   readonly schemes: readonly SchemeResult[];
   readonly steps: number;
-  /** Of each pipeline, its last step. */
-  readonly timelines: Record<string, PipelineTimeline>;
+  /** The last step of some schemes. */
+  readonly timelines: Record<string, Timeline>;
   /** What ZeRO-2 and ZeRO-3 save of the states of QLoRA: here as measured, and by the planner for a 7B; 0 to 1. */
   readonly peft: Record<'here' | 'llama7b', { readonly zero2: number; readonly zero3: number }>;
 }
 
-export interface PipelineTimeline {
+export interface Timeline {
   /** What each rank did, in seconds. */
   readonly ranks: readonly (readonly Span[])[];
   /** How long ranks were idle, relative to their work. */
   readonly bubble: number;
-  /** Micro-batches whose input the fullest rank kept at once. */
+  /** Micro-batches whose input the fullest rank of a pipeline kept at once; 0 of what is none. */
   readonly kept: number;
+  /** Share of the step that collectives take: the wait for the others is part of them. */
+  readonly communicates: number;
 }
 
 /** Slide 7: the same training steps by every scheme. It explains: past one machine the slide's engines do the work. */
@@ -80,7 +85,7 @@ export async function sharding(
   show(`arranca ${most} rangos, cada uno un hilo con su memoria`);
   const ranks = await Ranks.start(most, 'wasm');
   const results: SchemeResult[] = [];
-  const timelines: Record<string, PipelineTimeline> = {};
+  const timelines: Record<string, Timeline> = {};
   const references = new Map<Job['method'], readonly number[]>();
   try {
     for (const [name, options] of Object.entries(schemes)) {
@@ -103,7 +108,7 @@ export async function sharding(
         lossDifference: Math.max(...losses.map((loss, i) => Math.abs(loss / reference[i]! - 1))),
       };
       results.push(result);
-      if (job.pipelineParallel > 1 && job.ranks === 2) timelines[name] = timelineOf(reports);
+      if (drawn.includes(name)) timelines[name] = timelineOf(reports);
       show(`${name}: ${formatBytes(total(result.held))} por rango (fórmula, ${formatBytes(result.expectedHeld)}); `
         + `envía ${formatBytes(result.sent)} por paso (fórmula, ${formatBytes(result.expectedSent)}); `
         + `pérdida ${formatNumber(losses.at(-1)!, 6, true)}, a ${result.lossDifference.toExponential(0)}`);
@@ -131,17 +136,20 @@ function llama7b(options: Partial<PlanOptions>): number {
 }
 
 /** Seconds from the first thing that any rank did. Idle is who has nothing to do between the first and the last. */
-function timelineOf(reports: readonly RankReport[]): PipelineTimeline {
+function timelineOf(reports: readonly RankReport[]): Timeline {
   const start = Math.min(...reports.flatMap(({ spans }) => spans.map(({ from }) => from)));
   const round = (at: number) => Math.round((at - start) * 1e4) / 1e4;
   const ranks = reports.map(({ spans }) =>
     spans.map((span) => ({ ...span, from: round(span.from), to: round(span.to) })));
-  const passes = ranks.map((spans) => spans.filter(({ type }) => type !== 'update'));
+  const long = (spans: readonly Span[]) => spans.reduce((sum, { from, to }) => sum + to - from, 0);
+  const passes = ranks.map((spans) => spans.filter(({ type }) => type === 'forward' || type === 'backward'));
   const end = Math.max(...passes.flat().map(({ to }) => to));
-  const work = passes.map((spans) => spans.reduce((sum, { from, to }) => sum + to - from, 0));
+  const last = Math.max(...ranks.flat().map(({ to }) => to));
+  const talked = ranks.flat().filter(({ type }) => type === 'communicate');
   return {
     ranks, kept: Math.max(...reports.map(({ mostKept }) => mostKept)),
-    bubble: ranks.length * end / work.reduce((a, b) => a + b, 0) - 1,
+    bubble: ranks.length * end / long(passes.flat()) - 1,
+    communicates: long(talked) / (ranks.length * last),
   };
 }
 

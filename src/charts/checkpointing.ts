@@ -47,6 +47,13 @@ export function depthChart({ layers }: z.infer<typeof depth>, alt: string): stri
     }));
 }
 
+/** Peak and time of a step at each depth. */
+export const depthTable = ({ layers }: z.infer<typeof depth>, alt: string): string => table([
+  ['capas', ...ways.map(({ name }) => name)],
+  ...layers.map((at) => [formatNumber(at.layers), ...ways.map(({ key }) =>
+    `${formatBytes(at[key].peakBytes)} · ${formatNumber(at[key].secondsPerStep, 2, true)} s`)]),
+], alt);
+
 /** What rounding takes from gradients. */
 export const precisionTable = ({ precision: rows }: z.infer<typeof precision>, alt: string): string => table([
   ['gradientes, redondeados', 'se quedan en 0', 'error relativo'],

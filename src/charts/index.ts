@@ -5,7 +5,7 @@ import type { RunRecord } from '../runs/schema.ts';
 import { lossesChart, lossResults, rankResults, ranksMap } from './adalora.ts';
 import { barsChart } from './bars.ts';
 import {
-  depth, depthChart, effectiveBatch, effectiveBatchTable, precision, precisionTable,
+  depth, depthChart, depthTable, effectiveBatch, effectiveBatchTable, precision, precisionTable,
 } from './checkpointing.ts';
 import { costChart, stepCost } from './cost.ts';
 import { measuredCosts, measuredCostsTable, plannedCosts, plannedCostsTable } from './costs.ts';
@@ -20,7 +20,7 @@ import {
 import {
   latencyResults, latencyTable, ranksChart, ranksResults, spectrumChart, spectrumResults, variantsTable,
 } from './ranks.ts';
-import { pipelineTimeline, schemesTable, sharding, statesChart } from './sharding.ts';
+import { pipelineTimeline, ranksTimeline, schemesTable, sharding, statesChart } from './sharding.ts';
 import { table } from './table.ts';
 
 /** Of a whole run, or of one as far as it has come. */
@@ -98,6 +98,7 @@ export const charts: Readonly<Record<string, Readonly<Record<string, Chart>>>> =
     states: chart(sharding, statesChart),
     schemes: chart(sharding, schemesTable),
     timeline: chart(sharding, pipelineTimeline),
+    ranks: chart(sharding, ranksTimeline),
   },
   bench: {
     cost: chart(stepCost, costChart),
@@ -115,6 +116,7 @@ export const charts: Readonly<Record<string, Readonly<Record<string, Chart>>>> =
   },
   checkpointing: {
     layers: chart(depth, depthChart),
+    depths: chart(depth, depthTable),
     precision: chart(precision, precisionTable),
     accumulation: chart(effectiveBatch, effectiveBatchTable),
     peak: chart(checkpointing, (measured, alt) => {

@@ -10,13 +10,16 @@ const scheme = z.object({
   sent: z.number(), expectedSent: z.number(), psi: z.number(), lossDifference: z.number(),
 });
 const span = z.object({
-  type: z.enum(['forward', 'backward', 'update']), micro: z.number(), from: z.number(), to: z.number(),
+  type: z.enum(['forward', 'backward', 'update', 'communicate']), micro: z.number(), from: z.number(), to: z.number(),
 });
 export const sharding = z.object({
   schemes: z.array(scheme),
-  timelines: z.record(z.string(), z.object({ ranks: z.array(z.array(span)), bubble: z.number(), kept: z.number() })),
+  timelines: z.record(z.string(), z.object({
+    ranks: z.array(z.array(span)), bubble: z.number(), kept: z.number(), communicates: z.number().optional(),
+  })),
 });
 type Sharding = z.infer<typeof sharding>;
+type Span = z.infer<typeof span>;
 
 const parts = [
   { key: 'weights', name: 'parámetros', color: 'green' },
@@ -75,34 +78,54 @@ const difference = (relative: number): string =>
   (relative === 0 ? 'igual' : `±${relative.toExponential(0)}`);
 
 /** What the stages of a pipeline did in one step, and when: gaps are the bubble. */
-export function pipelineTimeline({ timelines }: Sharding, alt: string): string {
+export const pipelineTimeline = ({ timelines }: Sharding, alt: string): string => lanes(
+  Object.entries(timelines).filter(([, { kept }]) => kept > 0).map(([name, { ranks, bubble, kept }]) =>
+    [`${name}: burbuja, ${formatNumber(100 * bubble)} %; guarda ${kept} entradas`, ranks] as const), alt);
+
+/** The same of ranks that all have every layer, whole or a part of it: here they wait for each other in collectives. */
+export const ranksTimeline = ({ timelines }: Sharding, alt: string): string => lanes(
+  Object.entries(timelines).filter(([, { kept }]) => kept === 0).map(([name, { ranks, communicates = 0 }]) =>
+    [`${name}: comunica y espera, ${formatNumber(100 * communicates)} % del paso`, ranks] as const), alt);
+
+const kinds = {
+  forward: { name: 'forward', color: palette.learns }, backward: { name: 'backward', color: palette.green },
+  update: { name: 'AdamW', color: palette.measured }, communicate: { name: 'comunica', color: palette.pink },
+} as const;
+
+type Lanes = readonly [title: string, ranks: readonly (readonly Span[])[]];
+
+/** A lane for each rank, under the name of its scheme, all to one scale of time. */
+function lanes(entries: readonly Lanes[], alt: string): string {
   const [width, lane, head] = [540, 34, 30];
-  const entries = Object.entries(timelines);
-  const end = Math.max(...entries.flatMap(([, { ranks }]) => ranks.flat().map(({ to }) => to)));
-  const scale = width / end;
+  const spans = entries.flatMap(([, ranks]) => ranks.flat());
+  const scale = width / Math.max(...spans.map(({ to }) => to));
   let y = 0;
-  const rows = entries.flatMap(([name, { ranks, bubble, kept }]) => {
+  const rows = entries.flatMap(([title, ranks]) => {
     const start = y;
+    const isNumbered = ranks.some((spans) => spans.some(({ micro }) => micro > 0));
     y += head + lane * ranks.length + 12;
     return [
-      text(0, start + 20, `${name}: burbuja, ${formatNumber(100 * bubble)} %; guarda ${kept} entradas`, {
-        'text-anchor': 'start', 'font-size': 19,
-      }),
-      ...ranks.flatMap((spans, rank) => spans.flatMap(({ type, micro, from, to }) => {
+      text(0, start + 20, title, { 'text-anchor': 'start', 'font-size': 19 }),
+      ...ranks.flatMap((spans, rank) => spans.toSorted(byDepth).flatMap(({ type, micro, from, to }) => {
         const [x, top, long] = [from * scale, start + head + lane * rank, Math.max((to - from) * scale, 1)];
-        const fill = { forward: palette.learns, backward: palette.green, update: palette.measured }[type];
-        const wide = type !== 'update' && long >= 16;
+        const isPass = isNumbered && (type === 'forward' || type === 'backward');
         return [
-          rect(x, top, long, lane - 6, { fill, 'stroke': palette.ground, 'stroke-width': 1 }),
-          ...(wide ? [text(x + long / 2, top + 20, String(micro + 1), { 'fill': palette.ground, 'font-size': 17 })] : []),
+          rect(x, top, long, lane - 6, {
+            fill: kinds[type].color, ...(type !== 'communicate' && { 'stroke': palette.ground, 'stroke-width': 1 }),
+          }),
+          ...(isPass && long >= 16
+            ? [text(x + long / 2, top + 20, String(micro + 1), { 'fill': palette.ground, 'font-size': 17 })] : []),
         ];
       })),
     ];
   });
-  const legend = [['forward', palette.learns], ['backward', palette.green], ['AdamW', palette.measured]]
-    .flatMap(([name, fill], i) => [
-      rect(i * 150, y + 6, 14, 14, { fill: fill! }),
-      text(i * 150 + 22, y + 20, name!, { 'text-anchor': 'start', 'font-size': 18 }),
-    ]);
+  const used = Object.entries(kinds).filter(([type]) => spans.some((span) => span.type === type));
+  const legend = used.flatMap(([, { name, color }], i) => [
+    rect(i * 130, y + 6, 14, 14, { fill: color }),
+    text(i * 130 + 22, y + 20, name, { 'text-anchor': 'start', 'font-size': 18 }),
+  ]);
   return svg(width, y + 28, alt, ...rows, ...legend);
 }
+
+/** Collectives are drawn over what they are a part of. */
+const byDepth = (a: Span, b: Span): number => Number(a.type === 'communicate') - Number(b.type === 'communicate');

@@ -58,6 +58,8 @@ class Pipe {
 export class Group {
   /** Bytes that this rank has sent. */
   sent = 0;
+  /** Goes about a collective, where there are several ranks: for who wants to know when they are. */
+  around: (collective: () => void) => void = (collective) => collective();
   /** Its place among them. */
   readonly index: number;
 
@@ -86,19 +88,21 @@ export class Group {
 
   /** Everybody's values summed, in place. */
   allReduce(values: Float32Array): void {
-    this.scatterSums(values);
-    this.gatherParts(values);
+    this.collective(() => {
+      this.scatterSums(values);
+      this.gatherParts(values);
+    });
   }
 
   /** Everybody's values summed, of which each rank gets its part: a view of `values`, whose rest is then of no use. */
   reduceScatter(values: Float32Array): Float32Array {
-    this.scatterSums(values);
+    this.collective(() => this.scatterSums(values));
     return values.subarray(...this.part(values.length, this.index));
   }
 
   /** The whole that everybody's part makes; one's own is in its place already. */
   allGather(values: Float32Array | Uint8Array): void {
-    this.gatherParts(values);
+    this.collective(() => this.gatherParts(values));
   }
 
   /** One rank's values to all. */
@@ -111,6 +115,10 @@ export class Group {
   /** From where to where the part of one of them goes, of so many values. */
   part(length: number, index: number): [from: number, to: number] {
     return [Math.floor(index * length / this.size), Math.floor((index + 1) * length / this.size)];
+  }
+
+  private collective(action: () => void): void {
+    if (this.size > 1) this.around(action);
   }
 
   private scatterSums(values: Float32Array): void {

@@ -92,7 +92,7 @@ export interface RankReport {
   readonly rows: number;
   /** Micro-batches whose input a pipeline stage kept at once. */
   readonly mostKept: number;
-  /** What it did in the last step, by a clock that all ranks share; seconds. */
+  /** What it did in the last step, by a clock that all ranks share; seconds. Collectives are inside of the others. */
   readonly spans: readonly Span[];
 }
 

@@ -34,7 +34,7 @@ export type ScheduleName = keyof typeof schedules;
 
 /** From when to when, in seconds since the step began, a rank did something. */
 export interface Span {
-  readonly type: 'forward' | 'backward' | 'update';
+  readonly type: 'forward' | 'backward' | 'update' | 'communicate';
   readonly micro: number;
   readonly from: number;
   readonly to: number;

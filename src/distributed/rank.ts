@@ -95,6 +95,13 @@ function train(job: Job): RankReport {
     tensors.resetPeak();
     let [rows, mostKept] = [0, 0];
     let spans: Span[] = [];
+    for (const group of [groups.data, groups.tensor]) {
+      group.around = (collective) => {
+        const from = seconds();
+        collective();
+        spans.push({ type: 'communicate', micro: 0, from, to: seconds() });
+      };
+    }
 
     job.steps.forEach((examples, step) => {
       spans = [];
@@ -114,7 +121,12 @@ function train(job: Job): RankReport {
         // Both ends have a copy of the embedding, and what both have learnt of it (Megatron-LM's embedding group).
         if (isTiedApart && embedding) groups.ends.allReduce(zero.gradientOf(embedding));
       } else {
-        for (const micro of micros.keys()) loss += onStages(micro, (stages) => zero.forwardAndBackward(stages));
+        for (const micro of micros.keys()) {
+          const from = seconds();
+          let turned = from;
+          loss += onStages(micro, (stages) => zero.forwardAndBackward(stages, () => (turned = seconds())));
+          spans.push({ type: 'forward', micro, from, to: turned }, { type: 'backward', micro, from: turned, to: seconds() });
+        }
       }
       const from = seconds();
       zero.reduce();

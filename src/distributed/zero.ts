@@ -138,8 +138,11 @@ export class Zero {
     for (const parameter of parameters) this.owners.set(parameter, unit);
   }
 
-  /** Loss of one batch, once forward and back, each stage's input kept and the stage computed again on the way back. */
-  forwardAndBackward(stages: readonly Stage[]): number {
+  /**
+   * Loss of one batch, once forward and back, each stage's input kept and the stage computed again on the way back.
+   * @param turn called between the one and the other
+   */
+  forwardAndBackward(stages: readonly Stage[], turn: () => void): number {
     const inputs: Tensor2D[] = [];
     let x = tf.tensor2d([], [0, 0]); // which the embedding does not look at
     stages.forEach((stage, i) => {
@@ -150,6 +153,7 @@ export class Zero {
     });
     const loss = x.dataSync()[0]!;
     x.dispose();
+    turn();
     let dy: Tensor | undefined;
     for (let i = stages.length - 1; i >= 0; i--) {
       this.using(stages, i, -1, () => {

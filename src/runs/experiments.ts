@@ -62,6 +62,7 @@ export const experiments = {
     charts: {
       schemes: 'Estados y tráfico por rango de cada reparto, medidos y según la fórmula, y diferencia de la pérdida',
       timeline: 'Qué hace cada etapa de la tubería en un paso, con GPipe y con 1F1B: los huecos son la burbuja',
+      ranks: 'Qué hace cada rango en un paso, con DDP, ZeRO-3 y paralelismo de tensor: cálculo, y comunicación con espera',
     },
   },
   adalora: {
@@ -82,6 +83,7 @@ export const experiments = {
     charts: {
       peak: 'Pico de memoria y tiempo de un paso, sin recomputar y recomputando',
       layers: 'Pico de memoria de un paso según las capas: guardándolo todo, cada √n capas y cada bloque',
+      depths: 'Pico de memoria y tiempo de un paso según las capas, con cada forma de guardar',
       precision: 'Qué parte de los gradientes se pierde al redondearlos a bf16, a fp16 y a fp16 con la pérdida escalada',
       accumulation: 'Pico, tiempo y pérdida del mismo lote efectivo en más micro-lotes',
     },

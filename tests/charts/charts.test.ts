@@ -243,6 +243,21 @@ describe('the sharding', () => {
   });
 });
 
+describe('the ranks that have every layer', () => {
+  it('have a lane each, with what they say to each other over what it is part of', () => {
+    const { document } = parseHTML(charts.sharding!.ranks!(shardingRecord(), ''));
+    expect(document.documentElement.textContent).toContain('DDP: comunica y espera, 11 % del paso');
+    expect(document.documentElement.textContent).not.toContain('GPipe');
+    const [forward, backward, update, collective] = [...document.querySelectorAll('rect')]
+      .map((rect) => ['x', 'width', 'y'].map((name) => Number(rect.getAttribute(name))));
+    expect(collective![0]).toBeCloseTo(update![0]!, 6);
+    expect(collective![1]).toBeLessThan(update![1]!);
+    expect(backward![1]! / forward![1]!).toBeCloseTo(2, 2);
+    const tops = [...document.querySelectorAll('rect')].slice(0, 7).map((rect) => rect.getAttribute('y'));
+    expect(new Set(tops).size).toBe(2);
+  });
+});
+
 describe('the cost of a step', () => {
   it('is drawn against each thing that grows, to the same two scales from zero', () => {
     const { document } = parseHTML(charts.bench!.cost!(benchRecord(), ''));
@@ -260,6 +275,13 @@ describe('the rest of slide 8', () => {
     const whole = document.querySelector('path[stroke="var(--quiet)"]')!;
     expect(whole.getAttribute('d')).toBe('M54.5 81.5L200 14'); // four times as deep, four times as much
     expect(document.documentElement.textContent).toContain('guardándolo todo: 256 MiB · 0,5 s');
+  });
+
+  it('tells peak and time at each depth, by what is kept', () => {
+    const rows = [...parseHTML(charts.checkpointing!.depths!(checkpointingRecord(), '')).document.querySelectorAll('tr')]
+      .map((row) => row.textContent.replaceAll(/\s+/g, ' ').trim());
+    expect(rows[0]).toMatch(/capas.*guardándolo todo.*cada √n capas.*cada bloque/);
+    expect(rows.at(-1)).toMatch(/^16.*256 MiB · 0,50 s/);
   });
 
   it('tells what rounding takes, and that the batch in parts has the same loss', () => {

@@ -190,7 +190,12 @@ export const shardingRecord = (changes: Partial<RunRecord> = {}): RunRecord => {
         scheme('ZeRO-2', 4, 25_690_112, 2), scheme('ZeRO-3', 4, 14_680_064, 3), scheme('tensor × datos', 4, 37_748_736, 1),
         scheme('tubería × datos', 4, 37_748_736, 1),
       ],
-      timelines: { 'GPipe': { ranks: [spans, spans], bubble: 0.254, kept: 4 }, '1F1B': { ranks: [spans, spans], bubble: 0.31, kept: 2 } },
+      timelines: {
+        'DDP': {
+          ranks: [[...spans, { type: 'communicate', micro: 0, from: 0.3, to: 0.34 }], spans], bubble: 0, kept: 0, communicates: 0.114,
+        },
+        'GPipe': { ranks: [spans, spans], bubble: 0.254, kept: 4 }, '1F1B': { ranks: [spans, spans], bubble: 0.31, kept: 2 },
+      },
       steps: 2, peft: { here: { zero2: 0.24, zero3: 0.75 }, llama7b: { zero2: 0.06, zero3: 0.73 } },
     },
     ...changes,

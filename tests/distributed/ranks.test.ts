@@ -7,6 +7,7 @@ import { makeBatch } from '../../src/data/batches.ts';
 import { expected } from '../../src/distributed/expected.ts';
 import { jobDefaults } from '../../src/distributed/job.ts';
 import type { Job } from '../../src/distributed/job.ts';
+import type { Span } from '../../src/distributed/pipeline.ts';
 import { Ranks } from '../../src/distributed/ranks.ts';
 import type { RanksResult } from '../../src/distributed/ranks.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
@@ -161,6 +162,24 @@ describe('sharded training', () => {
     }
     expect(held[2]! / held[0]!).toBeGreaterThan(0.5);
     expect(held[3]! / held[0]!).toBeLessThan(0.35);
+  });
+
+  it('tells when each rank went forward and back, and within that when they spoke to each other', limit, async () => {
+    for (const [options, collectives] of [
+      [{ ranks: 2, scheme: 'ddp' }, model.config.layers + 1], // the gradients of each block, and of the rest
+      [{ ranks: 2, tensorParallel: 2 }, 6 * model.config.layers], // two a block forward, again, and back
+    ] as const) {
+      const { reports } = await ranks.train(job({ ...options, steps: steps.slice(0, 1) }));
+      for (const { spans } of reports) {
+        const of = (type: Span['type']) => spans.filter((span) => span.type === type);
+        expect([of('forward'), of('backward'), of('update')].map(({ length }) => length)).toEqual([1, 1, 1]);
+        expect(of('communicate')).toHaveLength(collectives);
+        const [forward, backward, update] = [of('forward')[0]!, of('backward')[0]!, of('update')[0]!];
+        expect(forward.to).toBe(backward.from);
+        const whole = [forward.from, update.to];
+        for (const { from, to } of of('communicate')) expect(from >= whole[0]! && to <= whole[1]! && to > from).toBe(true);
+      }
+    }
   });
 
   it('refuses a batch that cannot be shared out', async () => {
