@@ -30,15 +30,15 @@ interface Call {
 const calls: Record<ExperimentId, Call> = {
   peft: {
     command: 'npm run record',
-    run: ({ peft }, recorder, demo) => compare(peft, peftSetting, recorder, demo),
+    run: ({ peft }, recorder, demo) => compare(peft, peftSetting, 100, recorder, demo),
   },
   lora: {
     command: 'npm run record',
-    run: ({ lora }, recorder, demo) => compare(lora, loraSetting, recorder, demo),
+    run: ({ lora }, recorder, demo) => compare(lora, loraSetting, 64, recorder, demo),
   },
   practices: {
     command: 'npm run record',
-    run: ({ practices }, recorder, demo) => compare(practices, practicesSetting, recorder, demo),
+    run: ({ practices }, recorder, demo) => compare(practices, practicesSetting, 64, recorder, demo),
   },
   quantization: {
     command: 'npm run record',
@@ -90,12 +90,12 @@ const calls: Record<ExperimentId, Call> = {
   },
 };
 
-/** Trainings side by side, each examined with the same hundred questions. */
+/** Trainings side by side, each examined with the same questions: the fewer, the more often it is. */
 async function compare<Setting extends object>(
   program: (given: Setting & { modelDir: string; data: DataOptions }, recorder: Recorder) => Promise<void>,
-  setting: Setting, recorder: Recorder, demo: DemoFlags,
+  setting: Setting, questions: number, recorder: Recorder, demo: DemoFlags,
 ): Promise<void> {
-  const data = { ...dataOptions(demo), heldOut: 100 };
+  const data = { ...dataOptions(demo), heldOut: questions };
   recorder.origin(
     [join(demo.model, 'model.safetensors'), join(demo.model, 'tokenizer.json'), demo.data, ...data.heldOutFiles ?? []],
     { model: demo.model, ...setting },
