@@ -101,7 +101,7 @@ export async function mixture(
       forgetting: {
         sequential: lost('uno tras otro', families.length - 1), router: lost('router', families.length),
       },
-      cost: costs(place, makeBatch(questions.flat().slice(0, 8), tokenizer.padId)),
+      cost: costs(place, makeBatch(questions.flat().slice(0, 4), tokenizer.padId)),
       routed: route(place, questions.map(([first]) => first!), tokenizer),
     };
   } finally {
@@ -199,7 +199,7 @@ function costs(place: Place, batch: ReturnType<typeof makeBatch>): MixtureResult
     'router': loadAdapter(base, folderOf(place, 'router')).adapter,
   };
   const times = new Map(Object.keys(ways).map((name) => [name, [] as number[]]));
-  for (let i = 0; i < 16; i++) {
+  for (let i = 0; i < 13; i++) {
     for (const [name, adapter] of Object.entries(ways)) {
       base.adapter = adapter;
       const began = performance.now();

@@ -79,14 +79,14 @@ export const overfittingResults = z.object({
 type Overfitting = z.infer<typeof overfittingResults>;
 type Look = z.infer<typeof look>;
 
-/** Validation loss by step on few examples, with dropout and without, and where early stopping ends. */
+/** Validation loss by step on few examples, with dropout and without, where early stopping ends; and words. */
 export function overfittingChart({ overfitting: o }: Overfitting, alt: string): string {
   const beside = { x: 'step', y: 'loss', textAnchor: 'start', dx: 10 } as const;
   const end = (looks: readonly Look[], words: string, fill: string, dy: number) =>
     Plot.text(looks.slice(-1), { ...beside, text: () => words, fill, dy });
   const over = o.plain.at(-1)!.loss > (o.dropped.at(-1)?.loss ?? 0);
   return drawPlot(alt, {
-    width: 540, height: 310, marginLeft: 54, marginBottom: 58, marginRight: 122, marginTop: 34,
+    width: 540, height: 270, marginLeft: 54, marginBottom: 58, marginRight: 122, marginTop: 34,
     x: { ...steps, label: 'paso', ticks: 5, domain: [0, o.plain.at(-1)!.step] },
     y: { label: null, tickFormat: (loss: number) => formatNumber(loss, 2), grid: true, zero: true, ticks: 5 },
     marks: [
@@ -109,7 +109,19 @@ export function overfittingChart({ overfitting: o }: Overfitting, alt: string): 
         ...beside, text: () => 'entreno', fill: palette.quiet, dy: -4,
       }),
     ],
-  });
+  }) + caption(outcome(o));
+}
+
+/** Least and last losses: a dropout that does not help is not left without a word. */
+function outcome({ plain, dropped, bestLoss }: Overfitting['overfitting']): string {
+  const last = plain.at(-1)!.loss;
+  const end = dropped.at(-1)?.loss;
+  const said = (loss: number) => formatNumber(loss, 3, true);
+  if (end === undefined) return `Menor pérdida, ${said(bestLoss.loss)}; al final, ${said(last)}.`;
+  const least = Math.min(...dropped.map(({ loss }) => loss));
+  const words = least >= bestLoss.loss ? 'Aquí el dropout no ayuda.'
+    : end < last ? 'El dropout baja ambas.' : 'El dropout baja la menor, no la del final: hay que parar a tiempo.';
+  return `Menor pérdida, ${said(bestLoss.loss)}; con dropout, ${said(least)}. Al final, ${said(last)} y ${said(end)}. ${words}`;
 }
 
 /** The look of the lowest loss and that of the most right answers: whether both would choose the same. */
@@ -120,9 +132,9 @@ export function metricTable({ overfitting: { bestLoss, bestMatch } }: Overfittin
     ['elige', 'paso', 'perplejidad', 'acierto'],
     row('la perplejidad', bestLoss),
     row('la tarea', bestMatch),
-  ], alt) + caption(bestLoss.exactMatch === bestMatch.exactMatch
-    ? 'Aquí eligen lo mismo.'
-    : 'No eligen lo mismo: la perplejidad ya sube mientras el acierto mejora.');
+  ], alt) + caption(bestLoss.exactMatch === bestMatch.exactMatch ? 'Aquí eligen lo mismo.'
+    : bestMatch.step > bestLoss.step ? 'No eligen lo mismo: la perplejidad ya sube mientras el acierto mejora.'
+      : 'No eligen lo mismo: la perplejidad aún baja cuando el acierto ya no mejora.');
 }
 
 export const modulesResults = z.object({

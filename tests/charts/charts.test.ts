@@ -54,6 +54,21 @@ describe('charts of comparisons', () => {
     expect(charts.lora!.ranks!({ ...rest, results: { ranks: ranks!, variants: variants! } }, '')).not.toMatch(/NaN|undefined/);
   });
 
+  it('say what dropout did on few examples, also where it did not help', () => {
+    const record = readAll('practices')!;
+    const { overfitting } = record.results as { overfitting: { plain: { step: number; loss: number }[] } };
+    const said = (losses: readonly number[]) => words(charts.practices!.overfitting!({
+      ...record,
+      results: {
+        overfitting: { ...overfitting, dropped: overfitting.plain.map((one, i) => ({ ...one, loss: losses[i]! })) },
+      },
+    }, ''));
+    expect(said([0.5, 0.3, 0.4, 0.6])).toContain(
+      'Menor pérdida, 0,400; con dropout, 0,300. Al final, 0,700 y 0,600. El dropout baja ambas.');
+    expect(said([0.5, 0.3, 0.4, 0.8])).toContain('El dropout baja la menor, no la del final');
+    expect(said([0.6, 0.5, 0.5, 0.6])).toContain('Aquí el dropout no ayuda.');
+  });
+
   it('show by which step perplexity and task would choose', () => {
     expect(rows(charts.practices!.metric!(readAll('practices')!, '')).map(([by, step, , match]) => [by, step, match])).toEqual([
       ['elige', 'paso', 'acierto'], ['la perplejidad', '10', '10 %'], ['la tarea', '20', '30 %'],
