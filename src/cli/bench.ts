@@ -14,6 +14,7 @@ import type { BackendName } from '../tensor/backend.ts';
 import { hasBfloat16 } from '../tensor/bfloat16.ts';
 import { kernelBench } from '../tensor/bench.ts';
 import type { Measured, MeasureOptions } from '../train/measure.ts';
+import { findGpu, gpuShapes, gpuTable, unmeasured } from './bench-gpu.ts';
 import { backendOption } from './flags.ts';
 import { commandLine, runCommand } from './main.ts';
 import { helpText, option, optional, parseOptions, text, toggle } from './options.ts';
@@ -31,15 +32,19 @@ const table = {
   leak: toggle('leak', '300 pasos: tensores vivos y memoria del proceso'),
   demo: toggle('demo', 'lo que tarda npm run demo entero'),
   sevenB: toggle('7b', 'un 7B sintético (13,5 GB en el disco): cargarlo en 4 bits, tres pasos y guardar'),
+  gpu: toggle('gpu', 'en la GPU, por webgpu: las formas de 135M, 1,1B y 7B con 512 tokens, sus núcleos y su memoria'),
   folder: option('folder', 'DIR', 'dónde se escriben los modelos sintéticos', text('una carpeta'), 'out/bench'),
-  record: toggle('record', 'guarda las medidas para las diapositivas, en assets/runs/bench.json'),
+  record: toggle('record', 'guarda las medidas para las diapositivas, en assets/runs/bench.json, o con --gpu en bench-gpu.json'),
   help: toggle('help', 'esta ayuda'),
 };
 
 /** The peer's type: where the processor does not multiply in bfloat16, PyTorch emulates it, ten times as slow. */
 const peerType = () => (hasBfloat16() ? 'bfloat16' : 'float32');
 
-const peerMeasure = z.object({ tokensPerSecond: z.number(), peakResident: z.number(), versions: z.string() });
+const peerMeasure = z.object({
+  tokensPerSecond: z.number(), peakResident: z.number(), peakDevice: z.number().nullable(), mode: z.string(),
+  versions: z.string(),
+});
 
 class Bench {
   constructor(
@@ -150,6 +155,29 @@ class Bench {
     return { ...m, bytesPerSecond, steps: m.steps.map(({ seconds, loss }) => ({ seconds, loss })) };
   }
 
+  /** The same step on the GPU, part by part, and the peer's on the same card where it can use it. */
+  async gpu() {
+    const found = await findGpu();
+    if ('missing' in found) {
+      this.screen.line(`\n${unmeasured}: ${found.missing}`);
+      this.screen.table([['', 'tokens/s'], ...gpuShapes.map((name) => [name, unmeasured])]);
+      return { device: null, state: unmeasured, reason: found.missing };
+    }
+    const { device } = found;
+    this.screen.line(`\nUn paso en ${device}, por WebGPU: 512 tokens, r = 16 en todas las capas lineales, recomputando`);
+    const run = { sequence: 512, batch: 1, r: 16, steps: 5 };
+    const rows = gpuShapes.map((name) => ({
+      name, measured: this.measure(shapes[name], { ...run, clocked: true }),
+      peer: this.python === undefined ? null : this.peer(shapes[name], { ...run, device: 'cuda', dtype: 'bfloat16' }),
+    }));
+    this.screen.table(gpuTable(device, rows));
+    for (const { name, measured: { gpu } } of rows) {
+      const longest = gpu!.kernels?.slice(0, 5).map(({ name, runs, seconds }) => `${name} ${formatNumber(1000 * seconds, 1)} ms (${runs})`);
+      if (longest) this.screen.line(`${name}, lo que más tarda: ${longest.join('; ')}`);
+    }
+    return { device, state: 'medido', rows };
+  }
+
   private measure(shape: Shape, run: Omit<MeasureOptions, 'folder'>, nodeOptions: readonly string[] = []): Measured {
     const order = { backend: this.backend, folder: this.synthetic(shape), ...run };
     return JSON.parse(this.child('src/cli/bench-process.ts', [JSON.stringify(order)], nodeOptions)) as Measured;
@@ -166,7 +194,8 @@ class Bench {
 
   private peer(shape: Shape, run: object): z.infer<typeof peerMeasure> {
     const { status, stdout, stderr } = spawnSync(
-      this.python!, ['tests/bench/peft_step.py', JSON.stringify({ ...shape, ...run, dtype: peerType() })], { encoding: 'utf8' });
+      this.python!, ['tests/bench/peft_step.py', JSON.stringify({ device: 'cpu', dtype: peerType(), ...shape, ...run })],
+      { encoding: 'utf8' });
     if (status !== 0) throw new UserError(`--python: los pasos de PEFT acaban en error (${stderr.trim().split('\n').at(-1)}).`);
     return peerMeasure.parse(JSON.parse(stdout.trim().split('\n').at(-1)!));
   }
@@ -194,12 +223,17 @@ Mide pasos enteros de QLoRA con pesos al azar, cada medida en su proceso. Sin el
     throw new UserError(`--python: «${flags.python}» no tiene torch, transformers y peft; instálalos o da otro Python.`);
   }
   const screen = createScreen();
-  const backend = await useBackend(flags.backend);
+  if (flags.gpu && flags.backend !== undefined && flags.backend !== 'webgpu') {
+    throw new UserError('--gpu mide el backend webgpu: quita --backend.');
+  }
+  const backend = flags.gpu ? 'webgpu' : await useBackend(flags.backend);
   const recorder = new Recorder({
-    id: 'bench', title: 'Lo que cuesta un paso', command: commandLine(command, process.argv.slice(2)), backend,
+    ...(flags.gpu
+      ? { id: 'bench-gpu', title: 'Lo que cuesta un paso en una GPU' } : { id: 'bench', title: 'Lo que cuesta un paso' }),
+    command: commandLine(command, process.argv.slice(2)), backend,
   }, () => {});
   const bench = new Bench(backend, flags.folder, flags.python, screen);
-  const none = !(flags.speed || flags.cost || flags.kernels || flags.leak || flags.demo || flags.sevenB);
+  const none = !(flags.speed || flags.cost || flags.kernels || flags.leak || flags.demo || flags.sevenB || flags.gpu);
   const results: Record<string, object> = {};
   if (flags.speed || none) results['speed'] = bench.speed();
   if (flags.cost || none) results['cost'] = bench.cost();
@@ -207,10 +241,11 @@ Mide pasos enteros de QLoRA con pesos al azar, cada medida en su proceso. Sin el
   if (flags.leak) results['leak'] = bench.leak();
   if (flags.demo) results['demo'] = bench.demo();
   if (flags.sevenB) results['sevenB'] = bench.sevenB();
+  if (flags.gpu) results['gpu'] = await bench.gpu();
   screen.close();
   if (!flags.record) return;
   recorder.origin([], { r: 16, targetModules: 'all-linear', checkpointing: true });
   recorder.result(results);
   writeRun(recorder.record);
-  screen.line(`\nGuardado en «${join(runsFolder, 'bench')}.json».`);
+  screen.line(`\nGuardado en «${join(runsFolder, recorder.record.id)}.json».`);
 });

@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
-import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
+import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs';
 import { Parameter } from '../model/weights.ts';
 import type { Weight } from '../model/weights.ts';
-import { linear } from '../tensor/ops.ts';
+import { gatherRows, linear } from '../tensor/ops.ts';
 import { AdamW, adamwDefaults } from '../train/adamw.ts';
 import type { AdamWOptions } from '../train/adamw.ts';
 import { differentiate } from '../train/gradients.ts';
@@ -289,6 +289,10 @@ export class SharedWeight implements Weight {
 
   linear(x: Tensor2D): Tensor2D {
     return linear(x, this.tensor() as Tensor2D, false);
+  }
+
+  rows(ids: Tensor1D): Tensor2D {
+    return gatherRows(this.tensor() as Tensor2D, ids);
   }
 
   dispose(): void {

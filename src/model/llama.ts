@@ -66,7 +66,7 @@ export class LlamaModel {
 
   /** Token ids, int32 (rows), to hidden states (rows, hidden). */
   embed(ids: Tensor1D): Tensor2D {
-    return gatherRows(this.weight('model.embed_tokens.weight').tensor() as Tensor2D, ids);
+    return this.weight('model.embed_tokens.weight').rows(ids);
   }
 
   /**

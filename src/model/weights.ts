@@ -1,10 +1,11 @@
 import * as tf from '@tensorflow/tfjs';
-import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
+import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs';
 import { byteLength } from '../quant/quantize.ts';
 import type { QuantizedTensor } from '../quant/quantize.ts';
 import { outside } from '../tensor/graph.ts';
-import { linear } from '../tensor/ops.ts';
+import { gatherRows, linear } from '../tensor/ops.ts';
 import { QuantizedMatrix } from '../tensor/quantized.ts';
+import { FrozenMatrix } from '../tensor/rows.ts';
 
 /** A weight of the model: something that can be had as a float32 tensor when a block needs it. */
 export interface Weight {
@@ -16,6 +17,8 @@ export interface Weight {
   tensor(): Tensor;
   /** Of a matrix, W: (out, in), its linear layer: x · Wᵀ. x: (rows, in) → (rows, out). */
   linear(x: Tensor2D): Tensor2D;
+  /** Of a matrix, W: (out, in), rows by index. ids: int32 (n) → (n, in). */
+  rows(ids: Tensor1D): Tensor2D;
   dispose(): void;
 }
 
@@ -23,23 +26,27 @@ export interface Weight {
 export class DenseWeight implements Weight {
   readonly shape: readonly number[];
   readonly trainable = false;
-  private readonly held: Tensor;
+  readonly bytes: number;
+  private readonly held: Tensor | FrozenMatrix;
 
   constructor(values: Float32Array, shape: readonly number[]) {
     this.shape = shape;
-    this.held = tf.keep(tf.tensor(values, [...shape]));
-  }
-
-  get bytes(): number {
-    return this.held.size * 4;
+    this.bytes = 4 * values.length;
+    this.held = shape.length === 2
+      ? new FrozenMatrix(values, shape as [number, number]) : tf.keep(tf.tensor(values, [...shape]));
   }
 
   tensor(): Tensor {
-    return outside(() => this.held);
+    const { held } = this;
+    return held instanceof FrozenMatrix ? held.tensor() : outside(() => held);
   }
 
   linear(x: Tensor2D): Tensor2D {
-    return linear(x, this.tensor() as Tensor2D, false);
+    return (this.held as FrozenMatrix).linear(x);
+  }
+
+  rows(ids: Tensor1D): Tensor2D {
+    return (this.held as FrozenMatrix).rows(ids);
   }
 
   dispose(): void {
@@ -76,6 +83,10 @@ export class QuantizedWeight implements Weight {
     return this.matrix.linear(x);
   }
 
+  rows(ids: Tensor1D): Tensor2D {
+    return gatherRows(this.tensor() as Tensor2D, ids);
+  }
+
   dispose(): void {
     this.matrix.dispose();
   }
@@ -101,6 +112,10 @@ export class Parameter implements Weight {
 
   linear(x: Tensor2D): Tensor2D {
     return linear(x, this.tensor() as Tensor2D, true);
+  }
+
+  rows(ids: Tensor1D): Tensor2D {
+    return gatherRows(this.tensor() as Tensor2D, ids);
   }
 
   /** Takes other values. */

@@ -11,7 +11,7 @@ import type { SavedModel } from '../model/load.ts';
 import type { Weight } from '../model/weights.ts';
 import { dequantize } from '../quant/quantize.ts';
 import type { QuantizeOptions } from '../quant/quantize.ts';
-import { linear } from '../tensor/ops.ts';
+import { gatherRows, linear } from '../tensor/ops.ts';
 import type { PeftAdapter, PeftModel } from './adapter.ts';
 import { loadAdapter } from './folder.ts';
 
@@ -148,6 +148,7 @@ export function storedModel(saved: SavedModel, folder: string, quant?: QuantizeO
     return [name, {
       shape, bytes: 0, trainable: false, tensor, dispose: () => {},
       linear: (x: Tensor2D) => linear(x, tensor() as Tensor2D, false),
+      rows: (ids: Tensor1D) => gatherRows(tensor() as Tensor2D, ids),
     }];
   });
   return new LlamaModel(saved.config, new Map(weights));

@@ -45,7 +45,7 @@ export function staleness({ id, provenance: { inputs, code } }: RunRecord): stri
 }
 
 /** The program that a run is of bears its name; `npm run bench` has its steps elsewhere. */
-const programOf = (id: string): string => (id === 'bench' ? 'src/train/measure.ts' : `demo/${id}.ts`);
+const programOf = (id: string): string => (id.startsWith('bench') ? 'src/train/measure.ts' : `demo/${id}.ts`);
 
 /** What git prints; null outside a repository, or without git. */
 function git(...args: string[]): string | null {

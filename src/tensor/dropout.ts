@@ -5,6 +5,7 @@ import { outside } from './graph.ts';
 import * as kernel from './kernels/dropout.ts';
 import type { DropoutDraw } from './kernels/dropout.ts';
 import { dropoutMask as kernelMask } from './kernels/mask.ts';
+import * as webgpuKernel from './webgpu/dropout.ts';
 
 /**
  * Inverted dropout (Srivastava et al., 2014): each element becomes 0 with probability `rate`, else x / (1 − rate).
@@ -19,8 +20,9 @@ export function dropout(x: Tensor2D, rate: number, seed: number, path: string): 
       threshold: Math.round(rate * 2 ** 32), scale: 1 / (1 - rate), states: [state(), state(), state(), state()],
     };
   };
-  if (tf.getBackend() === 'wasm') {
-    const drop = (x: Tensor): Tensor => kernel.dropout(x, draw(seed));
+  const byKernel = { wasm: kernel.dropout, webgpu: webgpuKernel.dropout }[tf.getBackend()];
+  if (byKernel) {
+    const drop = (x: Tensor): Tensor => byKernel(x, draw(seed));
     return tf.customGrad((x) => ({ value: drop(x as Tensor), gradFunc: drop }))(x) as Tensor2D;
   }
   const { size, shape } = x;

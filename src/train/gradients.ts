@@ -7,6 +7,7 @@ import type { LlamaModel, Pass, Placement } from '../model/llama.ts';
 import type { Parameter } from '../model/weights.ts';
 import type { Graphs } from '../tensor/graph.ts';
 import { crossEntropy, gatherRows, headCrossEntropy } from '../tensor/ops.ts';
+import { rowRanges } from '../tensor/rows.ts';
 import type { Trainable } from '../peft/trainable.ts';
 
 export interface GradientOptions {
@@ -110,9 +111,13 @@ export function answerLoss(
 ): Scalar {
   const answers = rows ? gatherRows(x, rows) : x;
   if (loss) return loss(model.head(answers), labels);
-  return tf.getBackend() !== 'tensorflow' || model.headWeight.trainable
-    ? crossEntropy(model.head(answers), labels, scale)
-    : headCrossEntropy(model.lastNorm(answers), model.headWeight.tensor() as Tensor2D, labels, scale);
+  if (tf.getBackend() === 'tensorflow' && !model.headWeight.trainable) {
+    return headCrossEntropy(model.lastNorm(answers), model.headWeight.tensor() as Tensor2D, labels, scale);
+  }
+  const parts = rowRanges(answers.shape[0], 4 * model.config.vocabSize); // of the logits, a step's largest tensor
+  if (parts.length === 1) return crossEntropy(model.head(answers), labels, scale);
+  return tf.addN(parts.map(({ first, count }) => crossEntropy(
+    model.head(answers.slice([first, 0], [count, -1])), labels.slice([first], [count]), scale)));
 }
 
 /** The answer tokens' logits (n, vocab), by a forward pass alone. Called inside `tf.tidy`. */

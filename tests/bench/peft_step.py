@@ -1,7 +1,8 @@
 """The peer of `npm run bench`: the same training steps in PyTorch, transformers and PEFT.
 
-usage: peft_step.py '{"hiddenSize": 576, …, "sequence": 256, "batch": 1, "r": 16, "steps": 4, "dtype": "bfloat16"}'
-Random weights, LoRA on every linear layer, gradient checkpointing, AdamW. Prints one line of JSON.
+usage: peft_step.py '{"hiddenSize": 576, …, "sequence": 256, "batch": 1, "r": 16, "steps": 4, "dtype": "bfloat16", "device": "cpu"}'
+Random weights, LoRA on every linear layer, gradient checkpointing, AdamW. On cuda the linear layers are held in NF4, double
+quantised, where bitsandbytes is installed. Prints one line of JSON.
 """
 import json
 import resource
@@ -21,6 +22,24 @@ config = LlamaConfig(
 )
 torch.set_default_dtype(getattr(torch, o["dtype"]))
 model = LlamaForCausalLM(config)
+mode = o["dtype"]
+if o["device"] == "cuda":
+    try:
+        import bitsandbytes as bnb
+    except ImportError:
+        bnb = None
+    if bnb is not None:
+        mode = f"nf4, {mode}"
+        for name, module in list(model.named_modules()):
+            if isinstance(module, torch.nn.Linear) and "lm_head" not in name:
+                four = bnb.nn.Linear4bit(
+                    module.in_features, module.out_features, bias=False, compute_dtype=getattr(torch, o["dtype"]),
+                    compress_statistics=True, quant_type="nf4")
+                four.weight = bnb.nn.Params4bit(
+                    module.weight.data, requires_grad=False, compress_statistics=True, quant_type="nf4", module=four)
+                parent, _, child = name.rpartition(".")
+                setattr(model.get_submodule(parent), child, four.to("cuda"))
+    model.to("cuda")
 model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 model.enable_input_require_grads()
 model = get_peft_model(model, LoraConfig(
@@ -30,15 +49,19 @@ optimizer = torch.optim.AdamW((p for p in model.parameters() if p.requires_grad)
 
 seconds = []
 for _ in range(o["steps"]):
-    ids = torch.randint(0, o["vocabSize"], (o["batch"], o["sequence"]))
+    ids = torch.randint(0, o["vocabSize"], (o["batch"], o["sequence"])).to(o["device"])
     began = time.perf_counter()
     model(input_ids=ids, labels=ids).loss.backward()
     optimizer.step()
     optimizer.zero_grad()
+    if o["device"] == "cuda":
+        torch.cuda.synchronize()
     seconds.append(time.perf_counter() - began)
 median = sorted(seconds[1:])[(len(seconds) - 1) // 2]  # the first warms up
 print(json.dumps({
     "tokensPerSecond": o["batch"] * o["sequence"] / median,
     "peakResident": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    "peakDevice": torch.cuda.max_memory_allocated() if o["device"] == "cuda" else None,
+    "mode": mode,
     "versions": f"torch {torch.__version__}",
 }))

@@ -4,15 +4,18 @@ const KEPT = 256 * 2 ** 20;
 /**
  * The backend's buffers, in place of TensorFlow.js's manager, which never gives one back: batches of many lengths would
  * leave a buffer behind for each size that there ever was. Here the buffer unused for longest goes, once those that
- * are free hold more than those in use and more than 256 MiB.
+ * are free hold more than 256 MiB and more than a quarter of what those in use hold.
  */
 export class Buffers {
   numBytesUsed = 0;
   numBytesAllocated = 0;
+  /** The most there were at once: what the device's memory has to hold. */
+  peakBytesAllocated = 0;
   private readonly used = new Set<GPUBuffer>();
   /** In the order in which they came free. */
   private readonly free = new Set<GPUBuffer>();
   private readonly freeByKind = new Map<string, GPUBuffer[]>();
+  private isOver = false;
 
   constructor(private readonly device: GPUDevice) {}
 
@@ -23,6 +26,7 @@ export class Buffers {
     } else {
       buffer = this.device.createBuffer({ size, usage, mappedAtCreation });
       this.numBytesAllocated += size;
+      this.peakBytesAllocated = Math.max(this.peakBytesAllocated, this.numBytesAllocated);
     }
     this.used.add(buffer);
     this.numBytesUsed += size;
@@ -30,6 +34,7 @@ export class Buffers {
   }
 
   releaseBuffer(buffer: GPUBuffer, reuse = true): void {
+    if (this.isOver) return; // tensors of a device that was lost
     if (!this.used.delete(buffer)) throw new Error('Buffers: a buffer that is not in use is released');
     this.numBytesUsed -= buffer.size;
     if (!reuse) return this.destroy(buffer);
@@ -43,7 +48,7 @@ export class Buffers {
 
   private trim(): void {
     for (const oldest of this.free) {
-      if (this.numBytesAllocated - this.numBytesUsed <= Math.max(KEPT, this.numBytesUsed)) return;
+      if (this.numBytesAllocated - this.numBytesUsed <= Math.max(KEPT, this.numBytesUsed / 4)) return;
       this.free.delete(oldest);
       const kind = `${oldest.size} ${oldest.usage}`;
       const same = this.freeByKind.get(kind)!;
@@ -67,6 +72,7 @@ export class Buffers {
   }
 
   dispose(): void {
+    this.isOver = true;
     for (const buffer of [...this.used, ...this.free]) buffer.destroy();
     this.used.clear();
     this.free.clear();

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { TensorInfo } from '@tensorflow/tfjs';
 import { Buffers } from './buffers.ts';
+import type { KernelClock } from './clock.ts';
 import { Faults } from './faults.ts';
 
 /** What is told of an adapter. */
@@ -34,8 +35,10 @@ export interface WebgpuBackend {
   readonly commandQueueOwnedIds: WeakSet<object>;
   dispatchCountInPass: number;
   readonly uniformPendingDisposal: GPUBuffer[];
-  /** Set while `tf.time` listens. */
-  activeTimers?: unknown;
+  /** Runs one of TensorFlow.js's own programs. */
+  recordAndSubmit: (program: object, ...others: readonly unknown[]) => void;
+  /** Ours: takes the time of every kernel, while there is one. */
+  clock: KernelClock | undefined;
   makeTensorInfo(shape: readonly number[], dtype: tf.DataType): TensorInfo;
   uploadToGPU(dataId: object): void;
   ensureCommandEncoderReady(): void;
@@ -55,9 +58,21 @@ const limits = [
 
 let current: { adapter: Adapter; faults: Faults } | undefined;
 
-/** The adapter that tensors are computed on; undefined where the WebGPU backend has not been started. */
+/** The adapter that tensors are computed on; undefined where the WebGPU backend has not been started, or is lost. */
 export function usedAdapter(): Adapter | undefined {
-  return current?.adapter;
+  return current?.faults.isLost ? undefined : current?.adapter;
+}
+
+let lowered = Infinity;
+
+/** Most bytes that a kernel may be given of a tensor; no end where tensors are not on WebGPU. */
+export function bindingBytes(): number {
+  return tf.getBackend() === 'webgpu' ? Math.min(lowered, usedAdapter()?.bindingBytes ?? Infinity) : Infinity;
+}
+
+/** From now on a tensor has fewer bytes than the device would take, as on a smaller one. */
+export function lowerBindingBytes(bytes: number): void {
+  lowered = bytes;
 }
 
 export interface FoundAdapter {

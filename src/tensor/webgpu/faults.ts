@@ -3,7 +3,7 @@ import { UserError } from '../../errors.ts';
 /** What went wrong on a device. WebGPU tells it after the fact: whoever reads a value asks for it. */
 export class Faults {
   private fault: Error | undefined;
-  private isLost = false;
+  isLost = false;
 
   /** @param afterLoss Spanish: what to do when the device is lost */
   constructor(device: GPUDevice, private readonly afterLoss: string) {

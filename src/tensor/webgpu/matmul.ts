@@ -1,11 +1,12 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
 import { CODEBOOKS, DYNAMIC_MAP } from '../../quant/codebooks.ts';
+import { rowParts } from '../../quant/parts.ts';
 import type { QuantizedTensor } from '../../quant/quantize.ts';
+import { bindingBytes } from './device.ts';
 import { runProgram } from './program.ts';
-
-/** An invocation makes so many rows of four columns: 32 numbers for 12 vectors read. */
-const ROWS = 8;
+import { threadsOf, tileFor } from './tiles.ts';
+import type { Tile } from './tiles.ts';
 
 interface Shape {
   readonly rows: number;
@@ -51,47 +52,107 @@ export function matmul(a: Tensor2D, b: Tensor2D, { transposeA = false, transpose
 }
 
 function multiply(a: Tensor, transposeA: boolean, { rows, columns, depth }: Shape, right: Right): Tensor2D {
+  const tile = tileFor(rows, columns);
   const at = transposeA ? '(k + i) * p.rows + m' : 'm * p.depth + k + i';
   const vectors = !transposeA && depth % 4 === 0;
-  const lines = (text: (i: number) => string, count = ROWS) => Array.from({ length: count }, (_, i) => text(i)).join('\n');
-  const letters = 'xyzw';
   return runProgram({
-    key: `matmul ${transposeA} ${vectors} ${right.key}`,
+    key: `matmul ${Object.values(tile).join(' ')} ${transposeA} ${vectors} ${right.key}`,
     write: { y: [rows, columns] }, read: { a, ...right.read }, types: { ...right.types, ...(vectors && { a: 'vec4f' }) },
     integers: { rows, columns, depth, ...right.integers }, floats: right.floats ?? {},
-    invocations: Math.ceil(rows / ROWS) * Math.ceil(columns / 4),
+    workgroups: { count: Math.ceil(rows / tile.rows) * Math.ceil(columns / tile.columns), size: threadsOf(tile) },
     code: () => ({
       before: `${right.code}
 fn left(m: u32, k: u32) -> vec4f {
-${vectors ? '  return a[(min(m, p.rows - 1) * p.depth + k) / 4];' : `  var v = vec4f();
+${vectors ? `  if (k >= p.depth) { return vec4f(); }
+  return a[(min(m, p.rows - 1) * p.depth + k) / 4];` : `  var v = vec4f();
   if (m >= p.rows) { return v; }
   for (var i = 0u; i < 4; i++) { if (k + i < p.depth) { v[i] = a[${at}]; } }
   return v;`}
-}`,
-      // Columns go first: neighbours read the same rows of a.
-      main: `
-  let across = (p.columns + 3) / 4;
-  let m = index / across * ${ROWS};
-  let n = index % across * 4;
-  if (m >= p.rows) { return; }
-${lines((i) => `  var sum${i} = vec4f();`)}
-  for (var k = 0u; k < p.depth; k += 4) {
-${lines((i) => (right.along === 'k'
-        ? `    let b${i} = column4(k, n + ${i}u);` : `    let b${i} = row4(k + ${i}u, n);`), 4)}
-${lines((i) => `    let a${i} = left(m + ${i}u, k);
-    sum${i} += ${right.along === 'k'
-        ? `vec4f(${[0, 1, 2, 3].map((j) => `dot(a${i}, b${j})`).join(', ')})`
-        : [0, 1, 2, 3].map((j) => `a${i}.${letters[j]} * b${j}`).join(' + ')};`)}
-  }
-${lines((i) => `  if (m + ${i}u < p.rows) {
-    for (var j = 0u; j < 4; j++) { if (n + j < p.columns) { y[(m + ${i}u) * p.columns + n + j] = sum${i}[j]; } }
-  }`)}`,
+}
+${shared(tile)}`,
+      main: tiled(tile, right.along),
     }),
   })[0] as Tensor2D;
 }
 
-/** A 4-bit matrix, W: (out, in), in the device's memory as it is: packed values, and scales quantised once more. */
+const each = (count: number, text: (i: number) => string) => Array.from({ length: count }, (_, i) => text(i)).join('\n');
+
+/** A workgroup's part of a, in vectors of four rows, and of b, in vectors of four columns, by k. */
+const shared = ({ rows, columns, depth }: Tile) => `
+var<workgroup> lefts: array<vec4f, ${depth * rows / 4}>;
+var<workgroup> rights: array<vec4f, ${depth * columns / 4}>;`;
+
+/** What a workgroup does: it fetches a part of both, each number once, and multiplies it, until all of k has been. */
+function tiled(tile: Tile, along: 'k' | 'n'): string {
+  const { rows, columns, depth, high } = tile;
+  const [threads, across, down] = [threadsOf(tile), columns / 4, rows / 4]; // vectors of the tile in both directions
+  /** Four vectors along k become four along the other side. Loops, which software adapters compile in half the time. */
+  const turned = (into: string, vectors: number, from: string) => `
+    for (var unit = local; unit < ${vectors * depth / 4}; unit += ${threads}) {
+      let k = unit % ${depth / 4} * 4;
+      let place = unit / ${depth / 4};
+      var v: mat4x4f;
+      for (var i = 0u; i < 4; i++) { v[i] = ${from}; }
+      v = transpose(v);
+      for (var i = 0u; i < 4; i++) { ${into}[(k + i) * ${vectors} + place] = v[i]; }
+    }`;
+  return `
+  let across = (p.columns + ${columns - 1}) / ${columns};
+  let m0 = group / across * ${rows};
+  let n0 = group % across * ${columns};
+  let own = local / ${across};
+  let column = local % ${across};
+${each(4 * high, (i) => `  var sum${i} = vec4f();`)}
+  for (var k0 = 0u; k0 < p.depth; k0 += ${depth}) {
+${turned('lefts', down, 'left(m0 + place * 4 + i, k0 + k)')}
+${along === 'n' ? `    for (var unit = local; unit < ${across * depth}; unit += ${threads}) {
+      rights[unit] = row4(k0 + unit / ${across}, n0 + unit % ${across} * 4);
+    }` : turned('rights', across, 'column4(k0 + k, n0 + place * 4 + i)')}
+    workgroupBarrier();
+    for (var k = 0u; k < ${depth}; k++) {
+      let b = rights[k * ${across} + column];
+${each(high, (h) => `      let a${h} = lefts[k * ${down} + own * ${high} + ${h}];
+${each(4, (i) => `      sum${4 * h + i} += a${h}[${i}] * b;`)}`)}
+    }
+    workgroupBarrier();
+  }
+  let m = m0 + own * ${4 * high};
+  let n = n0 + column * 4;
+${each(4 * high, (i) => `  if (m + ${i} < p.rows) {
+    for (var j = 0u; j < 4; j++) { if (n + j < p.columns) { y[(m + ${i}) * p.columns + n + j] = sum${i}[j]; } }
+  }`)}`;
+}
+
+/** A 4-bit matrix, W: (out, in), in the device's memory; in parts of some rows where a kernel cannot be given all. */
 export class DeviceMatrix {
+  private readonly parts: readonly { readonly matrix: Part; readonly first: number; readonly rows: number }[];
+
+  constructor(quantized: QuantizedTensor) {
+    let first = 0;
+    this.parts = rowParts(quantized, bindingBytes()).map((part) => {
+      const rows = part.shape[0]!;
+      first += rows;
+      return { matrix: new Part(part), first: first - rows, rows };
+    });
+  }
+
+  /** x · Wᵀ, or without `transpose` x · W. x: (rows, in or out). */
+  product(x: Tensor, transpose: boolean): Tensor2D {
+    if (this.parts.length === 1) return this.parts[0]!.matrix.product(x, transpose);
+    return tf.tidy(() => {
+      if (transpose) return tf.concat(this.parts.map(({ matrix }) => matrix.product(x, true)), 1); // (rows, out)
+      return tf.addN(this.parts.map(({ matrix, first, rows }) =>
+        matrix.product(tf.slice(x, [0, first], [-1, rows]), false)));
+    });
+  }
+
+  dispose(): void {
+    this.parts.forEach(({ matrix }) => matrix.dispose());
+  }
+}
+
+/** As it is: packed values, and scales quantised once more. */
+class Part {
   private readonly packed: Tensor;
   private readonly scales: Tensor;
   /** The codebook's 16 values and, of double quantisation, the map's 256 and each 256 scales' own. */

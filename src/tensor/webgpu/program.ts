@@ -8,7 +8,8 @@ export interface Program {
   readonly key: string;
   /**
    * The body of `fn main`, and functions before it. It has the names of `write` and `read` as storage, `p.name` for
-   * each number, and `index: u32`, that of the invocation, of which there may be more than were asked for.
+   * each number, and `index: u32`, that of the invocation, of which there may be more than were asked for; or, where
+   * `workgroups` are asked for, `group: u32` and `local: u32`, the workgroup and the invocation's place in it.
    */
   readonly code: () => { readonly before?: string; readonly main: string };
   /** Shapes of the float32 tensors that it makes. */
@@ -19,7 +20,9 @@ export interface Program {
   /** Whole numbers, u32 in the shader, and others, f32. */
   readonly integers: Readonly<Record<string, number>>;
   readonly floats?: Readonly<Record<string, number>>;
-  readonly invocations: number;
+  readonly invocations?: number;
+  /** In place of `invocations`, for those that work together. There may be more groups than were asked for. */
+  readonly workgroups?: { readonly count: number; readonly size: number };
 }
 
 const GROUP = 64;
@@ -47,13 +50,14 @@ export function runProgram(program: Program): Tensor[] {
   });
   for (const { dataId } of bound) backend.commandQueueOwnedIds.add(dataId);
   backend.ensureCommandEncoderReady();
-  backend.computePassEncoder ??= backend.commandEncoder!.beginComputePass();
-  const pass = backend.computePassEncoder;
+  backend.clock?.begin(program.key);
+  const pass = (backend.computePassEncoder ??= backend.commandEncoder!.beginComputePass());
   pass.setPipeline(pipeline);
   pass.setBindGroup(0, group);
-  const groups = Math.ceil(program.invocations / GROUP);
-  const across = Math.min(groups, ACROSS);
-  pass.dispatchWorkgroups(across, Math.ceil(groups / across));
+  const groups = program.workgroups?.count ?? Math.ceil(program.invocations! / GROUP);
+  const down = Math.ceil(groups / ACROSS);
+  pass.dispatchWorkgroups(Math.ceil(groups / down), down);
+  if (backend.clock) backend.endComputePassEncoder();
   if (++backend.dispatchCountInPass >= tf.env().getNumber('WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE')) {
     backend.endComputePassEncoder();
     backend.submitQueue();
@@ -86,7 +90,7 @@ function pipelineOf(device: GPUDevice, program: Program): GPUComputePipeline {
   return pipeline;
 }
 
-function shaderOf({ code, write, read, types = {}, integers, floats = {} }: Program): string {
+function shaderOf({ code, write, read, types = {}, integers, floats = {}, workgroups }: Program): string {
   const { before = '', main } = code();
   const own = (name: string) => (read[name]?.dtype === 'int32' ? 'i32' : 'f32');
   const storage = [...Object.keys(write), ...Object.keys(read)].map((name, binding) =>
@@ -100,11 +104,14 @@ struct Numbers { ${fields.join(', ')} }
 ${storage.join('\n')}
 @group(0) @binding(${storage.length}) var<uniform> p: Numbers;
 ${before}
-fn main(index: u32) {
+fn main(${workgroups ? 'group: u32, local: u32' : 'index: u32'}) {
 ${main}
 }
-@compute @workgroup_size(${GROUP})
-fn start(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
-  main((group.y * ${ACROSS}u + group.x) * ${GROUP}u + local);
+@compute @workgroup_size(${workgroups?.size ?? GROUP})
+fn start(
+  @builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32,
+) {
+  let group = id.y * count.x + id.x;
+  main(${workgroups ? 'group, local' : `group * ${GROUP} + local`});
 }`;
 }

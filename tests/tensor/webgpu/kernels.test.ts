@@ -1,13 +1,17 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { causalPlacement } from '../../../src/model/llama.ts';
+import { DenseWeight } from '../../../src/model/weights.ts';
 import { quantize } from '../../../src/quant/quantize.ts';
 import { Random } from '../../../src/random.ts';
 import { useBackend } from '../../../src/tensor/backend.ts';
+import { dropout } from '../../../src/tensor/dropout.ts';
 import { attention, crossEntropy, linear, rmsNorm, rotary, swiglu } from '../../../src/tensor/ops.ts';
 import { QuantizedMatrix } from '../../../src/tensor/quantized.ts';
+import { lowerBindingBytes } from '../../../src/tensor/webgpu/device.ts';
 import { matmul } from '../../../src/tensor/webgpu/matmul.ts';
+import { tiles, useTile } from '../../../src/tensor/webgpu/tiles.ts';
 import { tinyConfig } from '../../tiny.ts';
 import { hasAdapter, why } from './adapter.ts';
 
@@ -78,6 +82,7 @@ describe.runIf(hasAdapter)(`the WGSL kernels${why}`, () => {
   beforeAll(async () => {
     await useBackend('cpu'); // where the plain TensorFlow.js references run
     for (const [name, found] of cases) expected.set(name, values(found));
+    expected.set('tiles', values(() => [tf.matMul(normal(70, 37) as Tensor2D, normal(37, 90) as Tensor2D)]));
     await useBackend('webgpu');
   });
 
@@ -91,6 +96,72 @@ describe.runIf(hasAdapter)(`the WGSL kernels${why}`, () => {
       const worst = reference[i]!.reduce((most, value, at) => Math.max(most, Math.abs(value - x[at]!)), 0);
       expect(worst).toBeLessThan(BAR * (largest || 1)); // the gradient of a lone score is zero
     });
+  });
+
+  it.each([1, 4, 63, 130, 100_003])('drop out of %d numbers what the processor drops', async (size) => {
+    const dropped = () => tf.tidy(() => withGradients((x) => dropout(x as Tensor2D, 0.3, 7, 'layer'), normal(size, 1))
+      .map((x) => x.dataSync<'float32'>().slice()));
+    const ours = dropped();
+    await useBackend('cpu');
+    const reference = dropped();
+    await useBackend('webgpu');
+    ours.forEach((values, i) => {
+      const different = values.findIndex((value, at) => Math.abs(value - reference[i]![at]!) > 1e-6 * Math.abs(value));
+      expect(different).toBe(-1);
+    });
+  });
+
+  describe('of a tensor that is larger than the device takes', () => {
+    afterEach(() => lowerBindingBytes(Infinity));
+
+    it('multiply by parts of a 4-bit matrix, both ways', () => {
+      const whole = quantize(normal(700, 64).dataSync<'float32'>(), [700, 64]);
+      const product = () => tf.tidy(() => {
+        const weight = new QuantizedMatrix(whole);
+        const found = values(() => withGradients((x) => weight.linear(x as Tensor2D), normal(5, 64)));
+        weight.dispose();
+        return found;
+      });
+      const expected = product();
+      lowerBindingBytes(8192); // 256 rows
+      product().forEach((found, i) => found.forEach((value, at) => expect(value).toBeCloseTo(expected[i]![at]!, 3)));
+    });
+
+    it('take rows of an embedding, multiply by a head and lose by its logits, part by part', () => {
+      const table = normal(50, 16).dataSync<'float32'>();
+      const ids = tf.tensor1d([0, 49, 12, 13, 13, 31, 7], 'int32');
+      const all = () => {
+        const weight = new DenseWeight(table, [50, 16]);
+        const found = values(() => [
+          weight.rows(ids), ...withGradients((x) => weight.linear(x as Tensor2D), normal(7, 16)),
+        ]);
+        weight.dispose();
+        return found;
+      };
+      const expected = all();
+      const before = tf.memory().numTensors;
+      lowerBindingBytes(13 * 64); // 13 rows
+      all().forEach((found, i) => found.forEach((value, at) => expect(value).toBeCloseTo(expected[i]![at]!, 4)));
+      expect(tf.memory().numTensors).toBe(before);
+      ids.dispose();
+    });
+  });
+
+  it.each(tiles)('multiply by tiles of %o', (tile) => {
+    useTile(tile);
+    try {
+      tf.tidy(() => {
+        const [a, b] = [normal(70, 37) as Tensor2D, normal(37, 90) as Tensor2D];
+        const ours = matmul(a, b).dataSync();
+        const turned = matmul(a, b.transpose(), { transposeB: true }).dataSync();
+        expected.get('tiles')![0]!.forEach((value, i) => {
+          expect(ours[i]).toBeCloseTo(value, 4);
+          expect(turned[i]).toBeCloseTo(value, 4);
+        });
+      });
+    } finally {
+      useTile(undefined);
+    }
   });
 
   it('multiply both ways transposed', () => {

@@ -1,0 +1,87 @@
+import { UserError } from '../errors.ts';
+import { formatBytes, formatNumber, formatPercent } from '../format.ts';
+import { shapes } from '../model/synthetic.ts';
+import type { Shape } from '../model/synthetic.ts';
+import { useBackend } from '../tensor/backend.ts';
+import { usedAdapter } from '../tensor/webgpu/device.ts';
+import type { Measured } from '../train/measure.ts';
+
+export const gpuShapes = ['SmolLM2-135M', 'TinyLlama-1.1B', 'Llama-2-7B'] as const;
+export type GpuShape = typeof gpuShapes[number];
+
+/** What a table and a record say until there has been a GPU to measure on. */
+export const unmeasured = 'sin medir en GPU';
+
+/** What the same steps came to in PyTorch and PEFT, on the same card. */
+export interface GpuPeer {
+  readonly tokensPerSecond: number;
+  readonly peakDevice: number | null;
+  /** How it holds its base. */
+  readonly mode: string;
+}
+
+export interface GpuRow {
+  readonly name: GpuShape;
+  readonly measured: Measured;
+  readonly peer: GpuPeer | null;
+}
+
+/** The card's name; or why there is none to measure on, in Spanish. A software adapter is no GPU. */
+export async function findGpu(): Promise<{ readonly device: string } | { readonly missing: string }> {
+  try {
+    await useBackend('webgpu');
+  } catch (error) {
+    if (error instanceof UserError) return { missing: error.message };
+    throw error;
+  }
+  const { name, software } = usedAdapter()!;
+  return software ? { missing: `${name} calcula por programa, en la CPU.` } : { device: name };
+}
+
+/** Float32 operations a second, without tensor cores, in NVIDIA's data sheets; by the first name that fits. */
+const peaks: readonly (readonly [name: RegExp, teraflops: number])[] = [
+  [/H100 PCIe/, 51], [/H100|H200/, 67], [/A100/, 19.5], [/V100/, 15.7], [/L40S/, 91.6], [/\bL4\b/, 30.3],
+  [/\bA10\b/, 31.2], [/\bT4\b/, 8.1], [/RTX 5090/, 104.8], [/RTX 4090/, 82.6], [/RTX 3090/, 35.6],
+];
+
+/** In operations a second; undefined for a card whose peak is not listed. */
+export function peakOf(device: string): number | undefined {
+  const teraflops = peaks.find(([name]) => name.test(device))?.[1];
+  return teraflops && teraflops * 1e12;
+}
+
+/**
+ * Operations of a step's products by the frozen weights, a token: two a weight, forward, and back to the input, and
+ * forward once more in every block but the last, which is not recomputed; the head forward and back.
+ */
+export function operationsPerToken({ hiddenSize, intermediateSize, layers, heads, kvHeads, vocabSize }: Shape): number {
+  const block = hiddenSize * (2 * hiddenSize + 2 * hiddenSize / heads * kvHeads + 3 * intermediateSize);
+  return 2 * block * (3 * layers - 1) + 4 * vocabSize * hiddenSize;
+}
+
+/** The table: a line a shape. */
+export function gpuTable(device: string, rows: readonly GpuRow[]): string[][] {
+  const peak = peakOf(device);
+  const compared = rows.some(({ peer }) => peer);
+  return [
+    [
+      '', 'tokens/s', 'TFLOP/s', 'del pico fp32', 'en núcleos', 'base', 'adaptador', 'entradas de bloque', 'lo demás', 'pico en la GPU',
+      ...(compared ? ['PEFT', 'tokens/s', 'pico', 'veces'] : []),
+    ],
+    ...rows.map(({ name, measured: { tokensPerSecond, base, adapter, checkpoints, gpu, steps }, peer }) => {
+      const speed = operationsPerToken(shapes[name]) * tokensPerSecond;
+      const kernels = gpu!.kernels?.reduce((sum, { seconds }) => sum + seconds, 0);
+      const step = Math.min(...steps.map(({ seconds }) => seconds));
+      return [
+        name, formatNumber(tokensPerSecond), formatNumber(speed / 1e12, 2), peak ? formatPercent(speed / peak) : 'sin dato',
+        kernels === undefined ? 'sin reloj' : formatPercent(Math.min(1, kernels / step)),
+        formatBytes(base), formatBytes(adapter), formatBytes(checkpoints),
+        formatBytes(gpu!.peakBytes - base - adapter - checkpoints), formatBytes(gpu!.peakBytes),
+        ...(compared ? [
+          peer?.mode ?? '', peer ? formatNumber(peer.tokensPerSecond) : '', peer?.peakDevice ? formatBytes(peer.peakDevice) : '',
+          peer ? formatNumber(tokensPerSecond / peer.tokensPerSecond, 2, true) : '',
+        ] : []),
+      ];
+    }),
+  ];
+}

@@ -1,0 +1,48 @@
+import { describe, expect, it } from 'vitest';
+import { gpuTable, operationsPerToken, peakOf } from '../../src/cli/bench-gpu.ts';
+import { shapes } from '../../src/model/synthetic.ts';
+import type { Measured } from '../../src/train/measure.ts';
+
+const MiB = 2 ** 20;
+const phase = { seconds: 1, peakResident: MiB };
+const measured = (gpu: Partial<Measured['gpu']>): Measured => ({
+  load: phase, adapt: phase, train: phase, save: null, base: 700 * MiB, base16: 2100 * MiB, adapter: 48 * MiB,
+  checkpoints: 88 * MiB, trainable: 12_615_680, tokensPerSecond: 2000,
+  steps: [{ seconds: 2, loss: 10, tensors: 1, resident: 1 }, { seconds: 0.25, loss: 10, tensors: 1, resident: 1 }],
+  gpu: { peakBytes: 1024 * MiB, kernels: [{ name: 'matmul', runs: 400, seconds: 0.2 }], ...gpu },
+});
+
+describe('the table of a GPU', () => {
+  it('counts the products of a step: three a weight, less the block that is not recomputed, and the head\'s two', () => {
+    // TinyLlama's 22 blocks of 44,040,192 weights, and a head of 32000 × 2048.
+    expect(operationsPerToken(shapes['TinyLlama-1.1B'])).toBe(2 * 44_040_192 * 65 + 4 * 65_536_000);
+  });
+
+  it('knows a card\'s peak by its name, and says when it does not', () => {
+    expect(peakOf('NVIDIA H100 80GB HBM3')).toBe(67e12);
+    expect(peakOf('NVIDIA H100 PCIe')).toBe(51e12);
+    expect(peakOf('NVIDIA GeForce RTX 4090')).toBe(82.6e12);
+    expect(peakOf('Apple M4')).toBeUndefined();
+    const [, row] = gpuTable('Apple M4', [{ name: 'TinyLlama-1.1B', measured: measured({}), peer: null }]);
+    expect(row![3]).toBe('sin dato');
+  });
+
+  it('tells speed, share of the peak, time in kernels and memory by part', () => {
+    const [head, row] = gpuTable('NVIDIA H100 80GB HBM3', [
+      { name: 'TinyLlama-1.1B', measured: measured({}), peer: null },
+    ]);
+    expect(head).toHaveLength(10);
+    // 5.987 GFLOP a token by 2000 a second are 11.97 TFLOP/s, of 67.
+    expect(row).toEqual([
+      'TinyLlama-1.1B', '2000', '11,97', '17,9 %', '80 %', '700 MiB', '48 MiB', '88 MiB', '188 MiB', '1 GiB',
+    ]);
+  });
+
+  it('puts the peer beside, and does without a clock that the device lacks', () => {
+    const peer = { tokensPerSecond: 1600, peakDevice: 3 * 1024 * MiB, mode: 'nf4, bfloat16' };
+    const [head, row] = gpuTable('NVIDIA L4', [{ name: 'TinyLlama-1.1B', measured: measured({ kernels: null }), peer }]);
+    expect(head!.slice(10)).toEqual(['PEFT', 'tokens/s', 'pico', 'veces']);
+    expect(row![4]).toBe('sin reloj');
+    expect(row!.slice(10)).toEqual(['nf4, bfloat16', '1600', '3 GiB', '1,25']);
+  });
+});
