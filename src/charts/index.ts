@@ -20,6 +20,7 @@ import {
 import {
   latencyResults, latencyTable, ranksChart, ranksResults, spectrumChart, spectrumResults, variantsTable,
 } from './ranks.ts';
+import { partitionChart } from './partition.ts';
 import { pipelineTimeline, ranksTimeline, schemesTable, sharding, statesChart } from './sharding.ts';
 import { table } from './table.ts';
 
@@ -117,6 +118,7 @@ export const charts: Readonly<Record<string, Readonly<Record<string, Chart>>>> =
   checkpointing: {
     layers: chart(depth, depthChart),
     depths: chart(depth, depthTable),
+    partition: (_record, alt) => partitionChart(alt),
     precision: chart(precision, precisionTable),
     accumulation: chart(effectiveBatch, effectiveBatchTable),
     peak: chart(checkpointing, (measured, alt) => {

@@ -84,6 +84,7 @@ export const experiments = {
       peak: 'Pico de memoria y tiempo de un paso, sin recomputar y recomputando',
       layers: 'Pico de memoria de un paso según las capas: guardándolo todo, cada √n capas y cada bloque',
       depths: 'Pico de memoria y tiempo de un paso según las capas, con cada forma de guardar',
+      partition: 'Qué guarda cada uno de cuatro rangos con DDP y con ZeRO en cada etapa, según la fórmula',
       precision: 'Qué parte de los gradientes se pierde al redondearlos a bf16, a fp16 y a fp16 con la pérdida escalada',
       accumulation: 'Pico, tiempo y pérdida del mismo lote efectivo en más micro-lotes',
     },

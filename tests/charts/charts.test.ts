@@ -299,6 +299,17 @@ describe('the rest of slide 8', () => {
     expect(rows.at(-1)).toMatch(/^16.*256 MiB · 0,50 s/);
   });
 
+  it('shares out among four ranks what each stage of ZeRO does, so that they hold all of it between them', () => {
+    const { document } = parseHTML(charts.checkpointing!.partition!(checkpointingRecord(), ''));
+    expect(document.documentElement.textContent).toMatch(/DDP16 Ψ.*ZeRO-17 Ψ.*ZeRO-25,5 Ψ.*ZeRO-34 Ψ/);
+    const states = [...document.querySelectorAll('rect[y="37"],rect[y="151"]')].filter((rect) => !rect.hasAttribute('fill-opacity'));
+    const widths = states.map((rect) => Number(rect.getAttribute('width')));
+    const [whole, shared] = [widths.slice(0, 12), widths.slice(12)].map((row) => row.reduce((a, b) => a + b, 0));
+    expect(whole! / shared!).toBeCloseTo(4, 1);
+    const starts = states.slice(12).filter((_, i) => i % 3 === 2).map((rect) => Number(rect.getAttribute('x')));
+    expect(new Set(starts.map((x, rank) => Math.round(x - rank * 94))).size).toBe(4); // each its own part of Adam's
+  });
+
   it('tells what rounding takes, and that the batch in parts has the same loss', () => {
     expect(rows(charts.checkpointing!.precision!(checkpointingRecord(), ''))[2])
       .toEqual(['fp16, pérdida × 65\u202f536', '0 %', '0,02 %']);
