@@ -28,10 +28,7 @@ export class Program {
     // Its standard input is never written: when this process is gone, it closes, and the child ends itself.
     this.child = spawn(process.execPath, command, { stdio: ['pipe', 'pipe', 'pipe', 'ipc'], detached: platform === 'linux' });
     this.child.stdin!.on('error', () => {});
-    // A run computes on all cores: the windows and the server go before it, or each of its events waits to be seen.
-    // Told before the process starts its threads, which take after it.
-    if (this.child.pid !== undefined) setPriority(this.child.pid, constants.priority.PRIORITY_BELOW_NORMAL);
-    this.share(constants.priority.PRIORITY_LOW); // it may load while another one runs
+    if (this.child.pid !== undefined) giveWay(this.child.pid);
     this.gone = new Promise((resolve) => {
       this.child.on('exit', () => resolve());
       this.child.on('error', () => resolve());
@@ -65,7 +62,6 @@ export class Program {
    * @throws Error in Spanish when it fails or is killed
    */
   async run(order: Order, heard: (message: Heard) => void): Promise<void> {
-    this.share(constants.priority.PRIORITY_BELOW_NORMAL);
     await this.ready;
     await new Promise<void>((resolve, reject) => {
       this.hear = (message) => {
@@ -84,15 +80,17 @@ export class Program {
     this.child.kill('SIGKILL');
     await this.gone;
   }
+}
 
-  /**
-   * Linux shares its cores out among sessions, where the kernel groups by them, and by the priority of a process only
-   * within its session: this is the priority of the child's, which is one of its own.
-   */
-  private share(priority: number): void {
-    if (platform !== 'linux' || this.child.pid === undefined) return;
-    try {
-      writeFileSync(`/proc/${this.child.pid}/autogroup`, String(priority));
-    } catch { /* no such groups, or the process is gone */ }
-  }
+/**
+ * A run computes on all cores, and the next one's process loads meanwhile: the windows and the server go before both,
+ * or each event waits to be seen. To be called before the process starts its threads, which take after it.
+ */
+function giveWay(pid: number): void {
+  const later = constants.priority.PRIORITY_BELOW_NORMAL;
+  setPriority(pid, later);
+  if (platform !== 'linux') return;
+  try { // Linux shares its cores out among sessions, where the kernel groups by them, and by priority only within one
+    writeFileSync(`/proc/${pid}/autogroup`, String(later));
+  } catch { /* no such groups */ }
 }

@@ -122,15 +122,12 @@ describe('a live run', () => {
     }
   });
 
-  it('gives way to the windows, and one that loads to one that runs', async () => {
+  it('gives way to the windows, and so does one that loads', async () => {
     const { runner } = start();
     const { pid } = runner;
     expect(getPriority(pid)).toBe(constants.priority.PRIORITY_BELOW_NORMAL);
     const group = `/proc/${pid}/autogroup`; // of Linux, if its kernel has them
-    const share = () => (existsSync(group) ? Number(readFileSync(group, 'utf8').trim().split(' ').at(-1)) : undefined);
-    expect([constants.priority.PRIORITY_LOW, undefined]).toContain(share());
-    void runner.run('busy');
-    expect([constants.priority.PRIORITY_BELOW_NORMAL, undefined]).toContain(share());
+    if (existsSync(group)) expect(readFileSync(group, 'utf8')).toMatch(/ nice 10\n$/);
   });
 
   it('takes other processes once the sources have changed, also while it runs', async () => {
