@@ -83,12 +83,14 @@ export function dequantize(tensor: QuantizedTensor, out?: Float32Array): Float32
 /**
  * The weight in bfloat16, row-major, two values in a word: the first in its low half, as they lie in memory.
  *
- * @throws RangeError if the number of values is odd
+ * @param out where to write, of half the tensor's size; a new array without it
+ * @throws RangeError if the number of values is odd, or `out` has another size
  */
-export function dequantizeToBfloat16(tensor: QuantizedTensor): Int32Array {
+export function dequantizeToBfloat16(tensor: QuantizedTensor, out?: Int32Array): Int32Array {
   const size = sizeOf(tensor.shape);
   if (size % 2 !== 0) throw new RangeError(`dequantize: ${size} values do not go in pairs`);
-  const pairs = new Int32Array(size / 2);
+  const pairs = out ?? new Int32Array(size / 2);
+  if (pairs.length !== size / 2) throw new RangeError(`dequantize: out holds ${pairs.length} pairs, not ${size / 2}`);
   dequantizeBlocksToBfloat16(tensor.packed, absmaxOf(tensor), tensor.blockSize, tensor.quantType, pairs);
   return pairs;
 }

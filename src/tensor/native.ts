@@ -84,3 +84,23 @@ export function execute(
     ? { name, type: TF_ATTR_BOOL, value }
     : { name, type: TF_ATTR_TYPE, value: types[value] })), inputs);
 }
+
+/** Memory that values are written to on their way to TensorFlow; as large as the largest tensor so far. */
+let passage = new ArrayBuffer(0);
+
+/**
+ * A tensor of the values that `write` puts into what it is given, float32 or int32. TensorFlow takes them at once, and
+ * the same memory serves the next: an array for each would be garbage that V8 sees late, and collects in vain.
+ */
+export function passed<T extends 'float32' | 'int32'>(
+  shape: readonly number[], dtype: T, write: (values: T extends 'int32' ? Int32Array : Float32Array) => void,
+): Tensor {
+  const size = shape.reduce((a, b) => a * b, 1);
+  // TensorFlow shares memory that is aligned for its vectors, and copies what is not. Never aligned: 4 bytes off.
+  if (passage.byteLength < 4 * size + 4) passage = new ArrayBuffer(4 * size + 4);
+  const values = new (dtype === 'int32' ? Int32Array : Float32Array)(passage, 4, size);
+  write(values as Parameters<typeof write>[0]);
+  const tensor = tf.tensor(values, [...shape], dtype);
+  nodeBackend().getInputTensorIds([tensor]);
+  return tensor;
+}

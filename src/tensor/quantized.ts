@@ -5,6 +5,7 @@ import type { QuantizedTensor } from '../quant/quantize.ts';
 import { mixedPrecision } from './bfloat16.ts';
 import { outside } from './graph.ts';
 import { HeldMatrix, isFusable } from './kernels/matmul.ts';
+import { passed } from './native.ts';
 import { bfloat16Linear, linear } from './ops.ts';
 import { DeviceMatrix } from './webgpu/matmul.ts';
 
@@ -24,7 +25,8 @@ export class QuantizedMatrix {
   linear(x: Tensor2D): Tensor2D {
     const [out, input] = this.quantized.shape as [number, number];
     if (mixedPrecision() && input % 2 === 0) {
-      return bfloat16Linear(x, outside(() => tf.tensor2d(dequantizeToBfloat16(this.quantized), [out, input / 2], 'int32')));
+      return bfloat16Linear(x, outside(() =>
+        passed([out, input / 2], 'int32', (pairs) => dequantizeToBfloat16(this.quantized, pairs))));
     }
     const fused = ['wasm', 'webgpu'].includes(tf.getBackend()) && isFusable(this.quantized);
     if (!fused) return linear(x, this.wide() as Tensor2D, false);
@@ -38,7 +40,10 @@ export class QuantizedMatrix {
 
   /** In float32, for the occasion. */
   wide(): Tensor {
-    return outside(() => tf.tensor(dequantize(this.quantized), [...this.quantized.shape]));
+    const { quantized } = this;
+    return outside(() => (tf.getBackend() === 'tensorflow'
+      ? passed(quantized.shape, 'float32', (values) => dequantize(quantized, values))
+      : tf.tensor(dequantize(quantized), [...quantized.shape])));
   }
 
   dispose(): void {

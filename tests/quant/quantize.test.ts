@@ -229,7 +229,8 @@ describe('the way back to bfloat16', () => {
     expect(new Uint16Array(dequantizeToBfloat16(tensor).buffer)).toEqual(rounded);
   });
 
-  it('refuses what does not go in pairs', () => {
+  it('refuses what does not go in pairs, and room for fewer or more', () => {
     expect(() => dequantizeToBfloat16(quantize(gaussian(3), [3]))).toThrow(RangeError);
+    expect(() => dequantizeToBfloat16(quantize(gaussian(4), [4]), new Int32Array(3))).toThrow('holds 3 pairs, not 2');
   });
 });
