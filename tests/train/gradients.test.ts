@@ -133,7 +133,7 @@ describe.each(testBackends('cpu', 'wasm'))('gradients on %s', (backend) => {
       {}, { answersOnly: true }, { answersOnly: true, checkpointing: false }, { answersOnly: true, segment: 2 },
     ].map((how) => lossAndGradients(model, batch, { pass, scale: 1 / 6, checkpointing: true, ...how })));
     for (const { loss, gradients } of answers) {
-      expect(loss).toBeCloseTo(every!.loss, 6);
+      expect(loss).toBeCloseTo(every!.loss, 5);
       gradients.forEach((gradient, i) => {
         expect(relativeError(gradient.dataSync<'float32'>(), every!.gradients[i]!.dataSync<'float32'>())).toBeLessThan(1e-5);
       });
