@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { adalora, adaloraSetting } from '../../demo/adalora.ts';
 import { checkpointing } from '../../demo/checkpointing.ts';
@@ -38,7 +39,11 @@ const calls: Record<ExperimentId, Call> = {
   },
   practices: {
     command: 'npm run record',
-    run: ({ practices }, recorder, demo) => compare(practices, practicesSetting, 64, recorder, demo),
+    async run({ practices }, recorder, demo) {
+      const keep = join('out', 'practices', 'sweep.json'); // a run that was stopped goes on; one that ended begins anew
+      await compare((given, tell) => practices({ ...given, keep }, tell), practicesSetting, 64, recorder, demo);
+      rmSync(keep, { force: true });
+    },
   },
   quantization: {
     command: 'npm run record',
