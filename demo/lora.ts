@@ -40,7 +40,7 @@ export interface LoraSetting {
 }
 
 export const loraSetting = {
-  ranks: [1, 2, 4, 8, 16, 32, 64], r: 16, alpha: 16, steps: 20, learningRate: 3e-3, fullLearningRate: 5e-4, rounds: 60,
+  ranks: [1, 2, 4, 8, 16, 32, 64], r: 16, alpha: 16, steps: 16, learningRate: 3e-3, fullLearningRate: 5e-4, rounds: 60,
 };
 
 interface RankJob {

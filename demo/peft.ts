@@ -34,7 +34,7 @@ export interface PeftSetting {
   readonly batchSize: number;
 }
 
-export const peftSetting = { steps: 48, batchSize: 8 };
+export const peftSetting = { steps: 44, batchSize: 8 };
 
 interface Way {
   readonly title: string;
