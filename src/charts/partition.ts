@@ -32,7 +32,7 @@ export function partitionChart(alt: string): string {
         ...Array.from({ length: ranks }, (_, rank) => {
           let x = left + rank * (cell + apart);
           return [
-            rect(x, y + 3, cell, 24, { 'fill': palette.line, 'fill-opacity': 0.35 }),
+            rect(x, y + 3, cell, 24, { 'class': 'rejilla', 'fill': palette.line, 'fill-opacity': 0.35 }),
             ...parts.map((part) => {
               const own = stage >= part.from ? rank * held(part) : 0; // where its part of it begins
               const drawn = rect(x + own * scale, y + 3, held(part) * scale, 24, { fill: palette[part.color] });
