@@ -5,6 +5,7 @@ import { readTogether } from './webgpu/read.ts';
 /** The values of float32 tensors, each in an array of its own. On a GPU all of them by one wait. */
 export async function readAll(tensors: readonly Tensor[]): Promise<Float32Array[]> {
   if (tf.getBackend() === 'webgpu') return readTogether(tensors);
-  // The cpu backend gives the tensor's own array.
-  return (await Promise.all(tensors.map((tensor) => tensor.data<'float32'>()))).map((values) => values.slice());
+  const read = await Promise.all(tensors.map((tensor) => tensor.data<'float32'>()));
+  // Of what was computed the cpu backend gives the tensor's own array; the others have just made one.
+  return tf.getBackend() === 'cpu' ? read.map((values) => values.slice()) : read;
 }
