@@ -20,22 +20,24 @@ export function costChart({ cost }: z.infer<typeof stepCost>, alt: string): stri
     const points = cost[name];
     const last = points.at(-1)!;
     const x = (value: number) => left + plot * value / last.value;
-    const [time, memory] = [y(last.seconds / longest), y(last.peakResident / largest)];
+    const time = ({ seconds }: typeof last) => y(seconds / longest);
+    const memory = ({ peakResident }: typeof last) => y(peakResident / largest);
+    const [timeEnd, memoryEnd] = [time(last), memory(last)];
     // Where the lines end close together, their labels keep apart.
-    const apart = Math.max(0, 22 - Math.abs(time - memory)) / 2 * (time <= memory ? -1 : 1);
-    const lowered = Math.max(0, 10 - Math.min(time + apart, memory - apart)); // and stay in the drawing
+    const apart = Math.max(0, 22 - Math.abs(timeEnd - memoryEnd)) / 2 * (timeEnd <= memoryEnd ? -1 : 1);
+    const lowered = Math.max(0, 10 - Math.min(timeEnd + apart, memoryEnd - apart)); // and stay in the drawing
     const label = (height: number, content: string, fill: string) =>
       text(left + plot + 10, height + lowered + 6, content, { fill, 'text-anchor': 'start', 'font-size': 18 });
     const tick = (at: number, { value }: typeof last, anchor: string) =>
       text(at, base + 20, formatNumber(value), { 'fill': palette.quiet, 'text-anchor': anchor, 'font-size': 18 });
-    const curve = (share: (at: typeof last) => number, stroke: string) => path(
-      points.map((at) => [x(at.value), y(share(at))] as const), { 'fill': 'none', stroke, 'stroke-width': 3 });
+    const curve = (height: typeof time, stroke: string) => path(
+      points.map((at) => [x(at.value), height(at)] as const), { 'fill': 'none', stroke, 'stroke-width': 3 });
     return [
       line(left, base, left + plot, base, { 'stroke': palette.line, 'stroke-width': 2 }),
-      curve((at) => at.peakResident / largest, palette.green),
-      curve((at) => at.seconds / longest, palette.measured),
-      label(time + apart, `${formatNumber(last.seconds, 2)} s`, palette.measured),
-      label(memory - apart, formatBytes(last.peakResident), palette.green),
+      curve(memory, palette.green),
+      curve(time, palette.measured),
+      label(timeEnd + apart, `${formatNumber(last.seconds, 2)} s`, palette.measured),
+      label(memoryEnd - apart, formatBytes(last.peakResident), palette.green),
       tick(left, points[0]!, 'start'), tick(left + plot, last, 'end'),
       text(left + plot + 10, base + 20, grown[name], { 'font-size': 18, 'text-anchor': 'start' }),
     ].join('');

@@ -2,7 +2,7 @@ import { UserError } from '../errors.ts';
 import { formatBytes } from '../format.ts';
 import type { RunRecord } from '../runs/schema.ts';
 import { palette } from './palette.ts';
-import { rect, svg, text } from './svg.ts';
+import { key, rect, svg, text } from './svg.ts';
 
 /**
  * Where the memory of a training step goes: one bar, cut in the parts of its peak, each with its figure.
@@ -31,9 +31,8 @@ export function memoryBar({ id, events }: Pick<RunRecord, 'id' | 'events'>, alt:
   const labels = parts.flatMap(({ name, bytes, color }, i) => {
     const [x, y] = [(i % columns) * (width / columns), 36 + Math.floor(i / columns) * 46];
     return [
-      rect(x, y + 2, 14, 14, { fill: color }),
-      text(x + 22, y + 15, name, { 'text-anchor': 'start', 'font-size': 17 }),
-      text(x + 22, y + 35, formatBytes(bytes), { 'text-anchor': 'start', 'font-size': 17, 'fill': palette.quiet }),
+      key(x, y + 2, name, color, 17),
+      text(x + 20, y + 35, formatBytes(bytes), { 'text-anchor': 'start', 'font-size': 17, 'fill': palette.quiet }),
     ];
   });
   return svg(width, 120, alt, ...bar, ...labels);

@@ -1,6 +1,6 @@
 import { formatBytes } from '../format.ts';
 import { palette } from './palette.ts';
-import { line, rect, svg, text } from './svg.ts';
+import { key, line, rect, svg, text } from './svg.ts';
 
 /** What a GPU holds under one plan, bytes. */
 export interface PlanBar {
@@ -33,10 +33,8 @@ export function planChart(bars: readonly PlanBar[], capacity: number, alt: strin
   const sizes = bars.map(({ parts }) => shown.map((part) => part.parts.reduce((sum, name) => sum + parts[name], 0)));
   const totals = sizes.map((of) => of.reduce((a, b) => a + b, 0));
   const scale = width / Math.max(capacity, ...totals);
-  const legend = shown.flatMap(({ name, color }, i) => {
-    const [x, y] = [(i % columns) * (width / columns), 26 * Math.floor(i / columns)];
-    return [rect(x, y + 4, 14, 14, { fill: palette[color] }), text(x + 20, y + 18, name, { 'text-anchor': 'start', 'font-size': 18 })];
-  });
+  const legend = shown.map(({ name, color }, i) =>
+    key((i % columns) * (width / columns), 26 * Math.floor(i / columns) + 4, name, palette[color]));
   return svg(width, head + row * bars.length, alt, ...legend,
     ...bars.flatMap(({ label, pageable }, i) => {
       const y = head + row * i;

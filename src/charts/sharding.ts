@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { formatBytes, formatNumber } from '../format.ts';
 import { palette } from './palette.ts';
-import { line, rect, svg, text } from './svg.ts';
+import { key, line, rect, svg, text } from './svg.ts';
 import { caption, table } from './table.ts';
 
 const states = z.object({ weights: z.number(), gradients: z.number(), optimizer: z.number() });
@@ -21,7 +21,8 @@ export const sharding = z.object({
 type Sharding = z.infer<typeof sharding>;
 type Span = z.infer<typeof span>;
 
-const parts = [
+/** A rank's states, by what they are. */
+export const parts = [
   { key: 'weights', name: 'parámetros', color: 'green' },
   { key: 'gradients', name: 'gradientes', color: 'learns' },
   { key: 'optimizer', name: 'optimizador', color: 'measured' },
@@ -36,10 +37,7 @@ export function statesChart({ schemes }: Sharding, alt: string): string {
   const [width, left, right, top, row] = [540, 142, 396, 36, 35];
   const scale = (right - left) / Math.max(...rows.map(({ held }) => total(held)));
   return svg(width, top + row * rows.length, alt,
-    ...parts.flatMap(({ name, color }, i) => [
-      rect(i * 134, 5, 14, 14, { fill: palette[color] }),
-      text(i * 134 + 20, 18, name, { 'text-anchor': 'start', 'font-size': 19 }),
-    ]),
+    ...parts.map(({ name, color }, i) => key(i * 134, 5, name, palette[color], 19)),
     text(width, 18, 'envía', { 'text-anchor': 'end', 'font-size': 19, 'fill': palette.quiet }),
     ...rows.flatMap(({ name, held, expectedHeld, psi }, i) => {
       const y = top + row * i;
@@ -120,10 +118,7 @@ function lanes(entries: readonly Lanes[], alt: string): string {
     ];
   });
   const used = Object.entries(kinds).filter(([type]) => spans.some((span) => span.type === type));
-  const legend = used.flatMap(([, { name, color }], i) => [
-    rect(i * 130, y + 6, 14, 14, { fill: color }),
-    text(i * 130 + 22, y + 20, name, { 'text-anchor': 'start', 'font-size': 18 }),
-  ]);
+  const legend = used.map(([, { name, color }], i) => key(i * 130, y + 6, name, color));
   return svg(width, y + 28, alt, ...rows, ...legend);
 }
 

@@ -19,6 +19,10 @@ export const line = (x1: number, y1: number, x2: number, y2: number, attributes:
 export const text = (x: number, y: number, content: string, attributes: Attributes = {}): string =>
   `<text x="${round(x)}" y="${round(y)}"${write({ 'text-anchor': 'middle', ...attributes })}>${escapeHtml(content)}</text>`;
 
+/** What a colour stands for: a square of it, whose corner is at (x, y), and its name. */
+export const key = (x: number, y: number, name: string, fill: string, size = 18): string =>
+  rect(x, y, 14, 14, { fill }) + text(x + 20, y + 13, name, { 'text-anchor': 'start', 'font-size': size });
+
 export const path = (points: readonly (readonly [number, number])[], attributes: Attributes = {}): string =>
   `<path d="M${points.map(([x, y]) => `${round(x)} ${round(y)}`).join('L')}"${write(attributes)}/>`;
 
