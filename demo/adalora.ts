@@ -58,7 +58,7 @@ export async function trained(
   const { adapter } = model;
   const masks = adapter instanceof AdaLora ? adapter.masks : new Map<string, Float32Array>();
   const ranks = [...masks].map(([path, mask]) => [path, mask.filter((kept) => kept === 1).length]);
-  const loss = await meanLoss(model.base, heldOut, examples.tokenizer.padId);
+  const loss = await meanLoss(model.base, heldOut, examples.tokenizer);
   // #endregion
   const { trainable: parameters } = trainableParameters(model);
   disposeTrained(model); // another job follows

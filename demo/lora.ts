@@ -71,7 +71,7 @@ export async function trainRank({ modelDir, data, ...job }: LoraSetting & RankJo
   const model = addAdapter(loadModel(modelDir), { method, r, alpha, dropout: 0 });
   const { heldOut, ...examples } = await loadInstructions(modelDir, data);
   for await (const _ of train(model, { ...examples, heldOut: [] }, { steps, learningRate, checkpointing: false }));
-  const scores = await score(model.base, heldOut, examples.tokenizer.padId);
+  const scores = await score(model.base, heldOut, examples.tokenizer);
   if (folder) saveAdapter(model, folder, { baseModel: modelDir });
   disposeTrained(model); // the next job has a model of its own
   return { method, r, parameters: trainableParameters(model).trainable, ...scores };
@@ -83,7 +83,7 @@ export async function trainAll(
   { modelDir, data, ranks, steps, fullLearningRate: learningRate }: LoraSetting,
 ): Promise<FullResult> {
   const { heldOut, ...examples } = await loadInstructions(modelDir, data);
-  const examine = () => score(model.base, heldOut, examples.tokenizer.padId);
+  const examine = () => score(model.base, heldOut, examples.tokenizer);
   const model = unfreeze(loadModel(modelDir));
   const start = model.parameters.map(({ values }) => values.slice());
   const base = await examine();

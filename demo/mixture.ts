@@ -183,7 +183,7 @@ function load({ modelDir, families, questions: limit }: Place) {
     },
     examine: async (model: LlamaModel): Promise<Matches> => {
       const matches: Matches = [];
-      for (const asked of questions) matches.push((await score(model, asked, tokenizer.padId)).exactMatch);
+      for (const asked of questions) matches.push((await score(model, asked, tokenizer)).exactMatch);
       return matches;
     },
   };

@@ -79,7 +79,7 @@ export async function trainWay(
   for await (const event of train(model, { ...examples, heldOut: [] }, training)) {
     if (event.type === 'memory') memory = event;
   }
-  const scores = await score(model.base, heldOut, examples.tokenizer.padId);
+  const scores = await score(model.base, heldOut, examples.tokenizer);
   // #endregion
   const packed = [...model.base.weights.values()].filter((weight) => weight instanceof QuantizedWeight);
   const { peakTensors, optimizer, adapter } = memory!;

@@ -77,7 +77,7 @@ export async function quantization(
   }));
   const measure = async (options: LoadOptions) => {
     const model = loadModel(modelDir, options);
-    const perplexity = Math.exp(await meanLoss(model, statements, tokenizer.padId));
+    const perplexity = Math.exp(await meanLoss(model, statements, tokenizer));
     const size = baseSize(model);
     model.dispose();
     return { perplexity, size };

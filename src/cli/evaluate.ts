@@ -36,7 +36,7 @@ Hace las preguntas reservadas a un modelo, con un adaptador de PEFT o sin él, v
   if (data.heldOut.length === 0) throw new UserError('--held-out: no hay ninguna pregunta que hacer; da un fichero que las tenga.');
   const model = loadModel(sources.model.folder, { loadIn4bit: flags.loadIn4bit });
   if (flags.adapter !== undefined) loadAdapter(model, flags.adapter);
-  const { answers: _answers, ...figures } = await evaluate(model, data.heldOut, data.tokenizer);
+  const figures = await evaluate(model, data.heldOut, data.tokenizer);
   if (flags.json) return write(JSON.stringify(figures));
   write(`${flags.model}${flags.adapter === undefined ? '' : ` con ${flags.adapter}`}: pérdida ${formatNumber(figures.loss, 3, true)}, `
     + `perplejidad ${formatSignificant(figures.perplexity, 4)}, acierto exacto ${formatPercent(figures.exactMatch)} `

@@ -7,7 +7,7 @@ const evaluation = z.object({
   /** Mean cross-entropy over the answer tokens, in nats. */
   loss: z.number(),
   perplexity: z.number(),
-  /** Share of questions answered word for word by greedy generation, 0 to 1. */
+  /** Share of questions that greedy generation answers token for token as expected, 0 to 1. */
   exactMatch: z.number().min(0).max(1),
   /** How many questions were asked: the held-out ones, or in the course of a run those of its validation. */
   count: z.number().int(),

@@ -14,15 +14,17 @@ export interface Scores {
   /** Mean cross-entropy over the predicted tokens, in nats. */
   readonly loss: number;
   /**
-   * Share of the examples of which every token is the likeliest one. Those, and no others, greedy generation gives
-   * token for token: it meets the true text at every step. No text is generated here to know it.
+   * Share of the examples of which every token, up to the end, is the likeliest one. Those, and no others, greedy
+   * generation gives token for token: it meets the true text at every step. No text is generated here to know it.
    */
   readonly exactMatch: number;
 }
 
+type Ids = Pick<Tokenizer, 'padId' | 'eosIds'>;
+
 /** Loss and exact match of the labelled tokens of some examples, by one pass over them. */
 export async function score(
-  model: LlamaModel, examples: readonly Example[], padId: number, batchSize = 32,
+  model: LlamaModel, examples: readonly Example[], { padId, eosIds }: Ids, batchSize = 32,
 ): Promise<Scores> {
   const byLength = [...examples].sort((a, b) => a.tokens.length - b.tokens.length);
   let sum = 0;
@@ -38,10 +40,19 @@ export async function score(
     });
     sum += (await loss.data())[0]!;
     count += rows.length;
-    const found = await likeliest.data();
-    const missed = rows.filter((row, i) => found[i] !== batch.labels[row]);
-    right += batch.batchSize - new Set(missed.map((row) => Math.floor(row / batch.seqLength))).size;
+    const said = await likeliest.data();
     tf.dispose([loss, likeliest]);
+    const over = new Set<number>(); // examples that have said a wrong word, or all
+    const missed = new Set<number>();
+    rows.forEach((row, i) => {
+      const example = Math.floor(row / batch.seqLength);
+      const label = batch.labels[row]!;
+      const ends = eosIds.includes(label); // what a template writes after it, generation does not
+      if (over.has(example)) return;
+      if (said[i] !== label && !(ends && eosIds.includes(said[i]!))) missed.add(example);
+      if (ends || missed.has(example)) over.add(example);
+    });
+    right += batch.batchSize - missed.size;
   }
   return { loss: sum / count, exactMatch: right / examples.length };
 }
@@ -51,9 +62,9 @@ export async function score(
  * With labels on answers alone it is the answer loss; on whole texts, the language-modelling loss.
  */
 export async function meanLoss(
-  model: LlamaModel, examples: readonly Example[], padId: number, batchSize?: number,
+  model: LlamaModel, examples: readonly Example[], ids: Ids, batchSize?: number,
 ): Promise<number> {
-  return (await score(model, examples, padId, batchSize)).loss;
+  return (await score(model, examples, ids, batchSize)).loss;
 }
 
 /** exp(loss), kept to what JSON can hold: records have no infinity. */
@@ -61,34 +72,22 @@ export function perplexity(loss: number): number {
   return Math.min(Math.exp(loss), Number.MAX_VALUE);
 }
 
-export interface HeldOutResult extends Evaluation {
-  /** What the model answered to each question. */
-  readonly answers: string[];
+/** Loss, perplexity and exact match of the held-out questions. */
+export async function evaluate(model: LlamaModel, heldOut: readonly Example[], ids: Ids): Promise<Evaluation> {
+  const scores = await score(model, heldOut, ids);
+  return { ...scores, perplexity: perplexity(scores.loss), count: heldOut.length };
 }
 
-/**
- * Asks the held-out questions: loss and perplexity of the true answers, and the share that greedy
- * generation answers word for word.
- */
-export async function evaluate(
-  model: LlamaModel, heldOut: readonly Example[], tokenizer: Tokenizer,
-): Promise<HeldOutResult> {
-  const loss = await meanLoss(model, heldOut, tokenizer.padId);
-  const expected = heldOut.map(({ tokens, promptLength }) =>
-    tokenizer.decode([...tokens.subarray(promptLength)]).trim());
-  const longest = Math.max(...heldOut.map((example) => example.tokens.length - example.promptLength));
-  const generated = await generate(
-    model, heldOut.map((example) => [...example.tokens.subarray(0, example.promptLength)]),
-    // One token more than the longest true answer is enough to tell a wrong one.
-    { maxNewTokens: longest + 1, eosIds: tokenizer.eosIds },
-  );
-  const answers = generated.map((ids) => tokenizer.decode(ids).trim());
-  const right = answers.filter((answer, i) => answer === expected[i]).length;
-  return {
-    loss,
-    perplexity: perplexity(loss),
-    exactMatch: right / heldOut.length,
-    count: heldOut.length,
-    answers,
-  };
+/** Tokens of the longest true answer; one more of the model's is enough to see it go on. */
+export function longestAnswer(examples: readonly Example[]): number {
+  return Math.max(...examples.map(({ tokens, promptLength }) => tokens.length - promptLength));
+}
+
+/** What the model answers to each question, by greedy generation. */
+export async function answersTo(
+  model: LlamaModel, examples: readonly Example[], tokenizer: Tokenizer, maxNewTokens: number,
+): Promise<string[]> {
+  const prompts = examples.map(({ tokens, promptLength }) => [...tokens.subarray(0, promptLength)]);
+  const generated = await generate(model, prompts, { maxNewTokens, eosIds: tokenizer.eosIds });
+  return generated.map((ids) => tokenizer.decode(ids).trim());
 }

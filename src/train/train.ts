@@ -15,8 +15,7 @@ import { AdamW, adamwDefaults } from './adamw.ts';
 import type { OptimizerName } from './adamw.ts';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
 import { consistentLossAndGradients } from './consistency.ts';
-import { evaluate, perplexity, score } from './evaluate.ts';
-import type { HeldOutResult } from './evaluate.ts';
+import { answersTo, evaluate, longestAnswer } from './evaluate.ts';
 import { lossAndGradients } from './gradients.ts';
 import { learningRate } from './schedule.ts';
 import type { Schedule } from './schedule.ts';
@@ -218,11 +217,10 @@ export async function* train(
   async function validate(): Promise<TrainEvent[]> {
     if (!data.validation?.length) return [];
     peakTensors = Math.max(peakTensors, memory.peak); // as `resetPeak` above
-    const { loss, exactMatch } = await score(trainable.base, data.validation, data.tokenizer.padId);
+    const figures = await evaluate(trainable.base, data.validation, data.tokenizer);
     memory.resetPeak();
-    stopping?.look(loss);
-    const { length: count } = data.validation;
-    return [{ type: 'evaluation', step: optimizer.steps, when: 'during', loss, perplexity: perplexity(loss), exactMatch, count }];
+    stopping?.look(figures.loss);
+    return [{ type: 'evaluation', step: optimizer.steps, when: 'during', ...figures }];
   }
 
   /** The losses of the looks told so far. */
@@ -231,18 +229,17 @@ export async function* train(
   }
 
   async function ask(when: 'before' | 'after'): Promise<TrainEvent[]> {
-    if (data.heldOut.length === 0) return [];
-    const { answers, ...figures } = await evaluate(trainable.base, data.heldOut, data.tokenizer);
+    const { heldOut, tokenizer } = data;
+    if (heldOut.length === 0) return [];
+    const figures = await evaluate(trainable.base, heldOut, tokenizer);
     if (!Number.isFinite(figures.loss)) throw diverged('al evaluar');
-    return [{ type: 'evaluation', step: optimizer.steps, when, ...figures }, ...samples(when, answers)];
-  }
-
-  function samples(when: 'before' | 'after', answers: HeldOutResult['answers']): TrainEvent[] {
-    const shown = Random.for(o.seed, 'samples').shuffle([...data.heldOut.keys()]).slice(0, o.samples);
-    return shown.map((index) => {
-      const { instruction, input, output } = data.heldOut[index]!.record;
-      return { type: 'sample', when, instruction, input, expected: output, answer: answers[index]! };
-    });
+    const shown = Random.for(o.seed, 'samples').shuffle(heldOut).slice(0, o.samples);
+    const answers = await answersTo(trainable.base, shown, tokenizer, longestAnswer(heldOut) + 1);
+    return [
+      { type: 'evaluation', step: optimizer.steps, when, ...figures },
+      ...shown.map(({ record: { instruction, input, output } }, i): TrainEvent => (
+        { type: 'sample', when, instruction, input, expected: output, answer: answers[i]! })),
+    ];
   }
 
   /** Puts back the parameters that gave the last loss, and says so. */

@@ -1,11 +1,10 @@
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
 import type { Example } from '../../src/data/batches.ts';
-import type { Tokenizer } from '../../src/data/tokenizer.ts';
 import { LlamaModel, logits } from '../../src/model/llama.ts';
 import { DenseWeight } from '../../src/model/weights.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
-import { evaluate, meanLoss, score } from '../../src/train/evaluate.ts';
+import { answersTo, evaluate, longestAnswer, meanLoss, score } from '../../src/train/evaluate.ts';
 import { testBackend } from '../backend.ts';
 import { tinyBase, tinyConfig, tinyExamples, tinyTokenizer } from '../tiny.ts';
 
@@ -13,7 +12,7 @@ await useBackend(testBackend('cpu'));
 
 const model = tinyBase(6); // one that does not say a single letter for ever
 const examples = tinyExamples(7, 3);
-const { padId, eosId } = tinyTokenizer;
+const { eosId } = tinyTokenizer;
 
 /** −log p of each answer token, by a softmax in float64 over the logits of one whole text. */
 function surprises({ tokens, promptLength }: Example): number[] {
@@ -42,12 +41,12 @@ describe('the mean loss', () => {
 
   it('is over the answers\' tokens, the end token among them', async () => {
     expect(each).toHaveLength(examples.length * 2); // a letter and the end
-    expect(await meanLoss(model, examples, padId)).toBeCloseTo(expected, 5);
+    expect(await meanLoss(model, examples, tinyTokenizer)).toBeCloseTo(expected, 5);
   });
 
   it('does not depend on the batches, their padding, or the order', async () => {
-    expect(await meanLoss(model, [...examples].reverse(), padId, 3)).toBeCloseTo(expected, 5);
-    expect(await meanLoss(model, examples, padId, 1)).toBeCloseTo(expected, 5);
+    expect(await meanLoss(model, [...examples].reverse(), tinyTokenizer, 3)).toBeCloseTo(expected, 5);
+    expect(await meanLoss(model, examples, tinyTokenizer, 1)).toBeCloseTo(expected, 5);
   });
 });
 
@@ -61,43 +60,41 @@ describe('the exact match of a score', () => {
     { ...examples[i]!, tokens: Int32Array.from([...prompt, ...answerOf(answer, i)]), promptLength: prompt.length }));
 
   it('is of the answers that greedy generation gives, without generating', async () => {
-    expect((await score(model, asked((answer) => answer), padId)).exactMatch).toBe(1);
+    expect((await score(model, asked((answer) => answer), tinyTokenizer)).exactMatch).toBe(1);
     const wrong = asked((answer, i) => (i < 2 ? [...answer.slice(0, -1), answer.at(-1) === 5 ? 6 : 5] : answer));
-    expect((await score(model, wrong, padId, 3)).exactMatch).toBeCloseTo(5 / 7, 12);
+    expect((await score(model, wrong, tinyTokenizer, 3)).exactMatch).toBeCloseTo(5 / 7, 12);
+  });
+
+  it('is theirs up to the end: any end will do, and what a template writes after it does not count', async () => {
+    const i = said.findIndex(({ answer }) => answer[0] !== answer[1]);
+    const [letter, end] = said[i]!.answer as [number, number]; // as if the model ended its answer after one letter
+    const other = tinyConfig.vocabSize - 1;
+    const example = asked(() => [letter, other, other])[i]!;
+    expect([letter, end]).not.toContain(other);
+    expect((await score(model, [example], { ...tinyTokenizer, eosIds: [end, other] })).exactMatch).toBe(1);
+    expect((await score(model, [example], { ...tinyTokenizer, eosIds: [end] })).exactMatch).toBe(0);
   });
 
   it('leaves no tensor behind', async () => {
     const before = tf.memory().numTensors;
-    await score(model, examples, padId, 2);
+    await score(model, examples, tinyTokenizer, 2);
     expect(tf.memory().numTensors).toBe(before);
   });
 });
 
-describe('an evaluation', () => {
-  it('asks each question, and gives loss, perplexity and the answers in their order', async () => {
-    const { answers, loss, perplexity, count, exactMatch } = await evaluate(model, examples, tinyTokenizer);
-    expect(answers).toEqual(examples.map(({ tokens, promptLength }) =>
+describe('the answers', () => {
+  it('are what greedy generation says to each question, in their order', async () => {
+    expect(longestAnswer(examples)).toBe(2); // a letter and the end
+    expect(await answersTo(model, examples, tinyTokenizer, 3)).toEqual(examples.map(({ tokens, promptLength }) =>
       tinyTokenizer.decode(greedy(tokens.slice(0, promptLength), 3))));
-    expect(loss).toBe(await meanLoss(model, examples, padId));
-    expect(perplexity).toBeCloseTo(Math.exp(loss), 10);
-    expect(count).toBe(7);
-    expect(exactMatch).toBeLessThan(1);
   });
+});
 
-  it('counts as right an answer that is word for word the one expected, and no other', async () => {
-    const promptOf = ({ tokens, promptLength }: Example) => tokens.slice(0, promptLength);
-    const answers = examples.map((example) => greedy(promptOf(example), 2) as [number, number]);
-    const known = answers.findIndex(([first, second]) => first > 2 && first !== second);
-    const eosId = answers[known]![1]; // so that the model answers one question in one token
-    const asked = examples.map((example, i): Example => {
-      const [said] = answers[i]!;
-      const expected = i === known ? said : said === 5 ? 6 : 5;
-      return { ...example, tokens: Int32Array.from([...promptOf(example), expected, eosId]) };
-    });
-    const tokenizer: Tokenizer = {
-      ...tinyTokenizer, eosId, eosIds: [eosId], decode: (ids) => tinyTokenizer.decode(ids.filter((id) => id !== eosId)),
-    };
-    expect((await evaluate(model, asked, tokenizer)).exactMatch).toBe(1 / 7);
+describe('an evaluation', () => {
+  it('gives loss, perplexity and exact match', async () => {
+    const scores = await score(model, examples, tinyTokenizer);
+    expect(await evaluate(model, examples, tinyTokenizer))
+      .toEqual({ ...scores, perplexity: Math.exp(scores.loss), count: 7 });
   });
 
   it('of a model that is hopelessly wrong still has a perplexity that JSON can hold', async () => {

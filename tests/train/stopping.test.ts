@@ -58,7 +58,7 @@ describe('a run with patience', () => {
     expect(looks).toHaveLength(best + 1 + 3);
     expect(looks.map(({ when, step, count }) => [when, step, count])).toEqual(looks.map((_, i) => ['during', 2 * (i + 1), 12]));
     expect(done).toMatchObject({ type: 'done', stopped: 'early', steps: 2 * looks.length });
-    expect((await score(trained.base, data.validation, tinyTokenizer.padId)).loss).toBe(losses[best]);
+    expect((await score(trained.base, data.validation, tinyTokenizer)).loss).toBe(losses[best]);
   });
 
   it('interrupted and resumed, comes to the same end', async () => {
@@ -93,6 +93,6 @@ describe('a run without patience', () => {
     const { looks, done } = await run(trained, { patience: undefined, epochs: 15, validateEvery: 10 });
     expect(looks.map(({ step }) => step)).toEqual([10, 15]);
     expect(done).toMatchObject({ stopped: 'finished', steps: 15 });
-    expect((await score(trained.base, data.validation, tinyTokenizer.padId)).loss).toBe(looks.at(-1)!.loss);
+    expect((await score(trained.base, data.validation, tinyTokenizer)).loss).toBe(looks.at(-1)!.loss);
   });
 });
