@@ -4,7 +4,8 @@ import { Random } from '../random.ts';
 import { outside } from './graph.ts';
 import * as kernel from './kernels/dropout.ts';
 import type { DropoutDraw } from './kernels/dropout.ts';
-import { dropoutMask as kernelMask } from './kernels/mask.ts';
+import { writeDropoutMask } from './kernels/mask.ts';
+import { passed } from './native.ts';
 import * as webgpuKernel from './webgpu/dropout.ts';
 
 /**
@@ -26,9 +27,9 @@ export function dropout(x: Tensor2D, rate: number, seed: number, path: string): 
     return tf.customGrad((x) => ({ value: drop(x as Tensor), gradFunc: drop }))(x) as Tensor2D;
   }
   const { size, shape } = x;
-  const maskOf = tf.getBackend() === 'tensorflow' ? kernelMask : dropoutMask;
-  const mask = outside((seed) => tf.tensor(maskOf(size, draw(seed)), shape), seed);
-  return x.mul(mask);
+  return x.mul(outside((seed) => (tf.getBackend() === 'tensorflow'
+    ? passed(shape, 'float32', (mask) => writeDropoutMask(mask, draw(seed)))
+    : tf.tensor(dropoutMask(size, draw(seed)), shape)), seed));
 }
 
 /** 0 or `scale` for each of `size` elements, by four xorshift32 generators in turn (Marsaglia, 2003). */

@@ -17,17 +17,17 @@ function load(): Mask {
   return { memory, dropout: exports['dropout'] as Mask['dropout'] };
 }
 
-/** What a tensor of so many elements is multiplied by to drop some: 0, or `scale`. */
-export function dropoutMask(size: number, { threshold, scale, states }: DropoutDraw): Float32Array {
+/** Writes what a tensor is multiplied by to drop some of its elements: 0 for those, `scale` for the others. */
+export function writeDropoutMask(mask: Float32Array, { threshold, scale, states }: DropoutDraw): void {
   loaded ??= load();
   const { memory } = loaded;
-  const bytes = 4 * Math.ceil(size / 4) * 4;
+  const bytes = 4 * Math.ceil(mask.length / 4) * 4;
   const missing = 2 * bytes - memory.buffer.byteLength;
   if (missing > 0) {
     memory.grow(Math.ceil(missing / 65536));
     new Float32Array(memory.buffer).fill(1);
   }
   const out = memory.buffer.byteLength - bytes;
-  loaded.dropout(0, out, size, threshold, scale, ...states);
-  return new Float32Array(memory.buffer, out, size).slice();
+  loaded.dropout(0, out, mask.length, threshold, scale, ...states);
+  mask.set(new Float32Array(memory.buffer, out, mask.length));
 }
