@@ -16,7 +16,7 @@ const source: Kind<Source> = {
 
 const table = {
   from: option('from', 'DE', 'pip (TensorFlow 2.21), google (2.9.1) o la carpeta de una biblioteca', source, 'pip'),
-  cuda: toggle('cuda', 'con CUDA, para una GPU de NVIDIA (varios GB)'),
+  cuda: toggle('cuda', 'con CUDA 12.5 y cuDNN 9.3, para una GPU de NVIDIA (2,5 GB)'),
   undo: toggle('undo', 'quita la biblioteca: todo queda como tras npm ci'),
   help: toggle('help', 'esta ayuda'),
 };
@@ -44,7 +44,7 @@ Da al backend «tensorflow» su biblioteca nativa, que npm ci no trae: la descar
     const { already, ...now } = await setUp({ source, cuda, folder, show: screen, signal: interruption.signal });
     screen.line(`${already ? 'Ya estaba' : 'Listo'}: ${describe(now)}. Es el backend por defecto desde ahora; se quita con «${command} -- --undo».`);
     if (flags.cuda && now.device === 'CPU') {
-      screen.line('TensorFlow no ve ninguna GPU y calculará en la CPU: comprueba el controlador con «nvidia-smi».');
+      screen.line('TensorFlow no ve ninguna GPU y calculará en la CPU: «npm run doctor» dice qué falta.');
     }
   } finally {
     screen.close();

@@ -11,8 +11,10 @@ import { UserError } from '../errors.ts';
 import { formatBytes } from '../format.ts';
 import { bindingFile } from '../tensor/backend.ts';
 import { findCompiler, findNodeHeaders, findPython, required, run } from './tools.ts';
-import { cpuWheel, cudaWheel, fetchWheel, unpackWheel } from './wheel.ts';
-import type { Wheel } from './wheel.ts';
+import { fetchWheels, unpackWheel } from './wheel.ts';
+import type { Fetching } from './wheel.ts';
+import { cpuWheel, cudaFolder, cudaLibraries, cudaWheels } from './wheels.ts';
+import type { Wheel } from './wheels.ts';
 
 /** Where the native library comes from: pip's wheel, the package's own script (TensorFlow 2.9.1), or a folder. */
 export type Source = 'pip' | 'google' | { readonly folder: string };
@@ -24,8 +26,8 @@ export interface SetupOptions {
   readonly folder: string;
   readonly show: DownloadShow;
   readonly signal?: AbortSignal | undefined;
-  /** The wheel that pip is asked for. */
-  readonly wheel?: Wheel;
+  /** What pip is asked for: TensorFlow, and the libraries of CUDA. */
+  readonly wheels?: readonly Wheel[];
 }
 
 /** What a native library says of itself once it has computed correctly. */
@@ -54,7 +56,7 @@ export function installed(folder: string): Installed | undefined {
 }
 
 /** Libraries and binding, and what they need while they are made. */
-const neededBytes = { cpu: 1.5e9, cuda: 12e9 };
+const neededBytes = { cpu: 1.5e9, cuda: 7e9 };
 
 /**
  * Gives the package its native library and compiles its binding against it. All is made in a copy of the package
@@ -80,8 +82,9 @@ export async function setUp(options: SetupOptions): Promise<Installed & { readon
       // Both are looked for before anything is downloaded.
       const compiler = required(findCompiler());
       const headers = required(findNodeHeaders());
-      if (source === 'pip') await fetchWheel(options.wheel ?? (cuda ? cudaWheel : cpuWheel), { stage, show, signal });
-      else await takeFolder(source.folder, options.wheel ?? cpuWheel, options, stage);
+      const wheels = options.wheels ?? (cuda ? cudaWheels : [cpuWheel]);
+      if (source === 'pip') await fetchWheels(wheels, { stage, show, signal });
+      else await takeFolder(source.folder, wheels, { stage, show, signal });
       show.line('Compila el enlace con Node…');
       await compile(stage, compiler.command, headers.folder, signal);
     }
@@ -175,37 +178,47 @@ async function runInstallScript(stage: string, cuda: boolean, signal?: AbortSign
     + 'storage.googleapis.com, o usa --from pip.');
 }
 
-/** Libraries from a folder: a wheel as pip downloads it, or unpacked, such as `site-packages/tensorflow`. */
-async function takeFolder(given: string, wheel: Wheel, { show, signal }: SetupOptions, stage: string): Promise<void> {
+/** Libraries from a folder: wheels as pip downloads them, or unpacked, such as `site-packages/tensorflow`. */
+async function takeFolder(given: string, wheels: readonly Wheel[], fetching: Fetching): Promise<void> {
   const folder = resolve(given);
+  const { stage } = fetching;
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) {
     throw new UserError(`«${given}» no es una carpeta: da en --from pip, google o la carpeta de la biblioteca.`);
   }
-  if (existsSync(join(folder, wheel.file))) {
-    const { command } = required(findPython(), ', que abre el fichero de pip');
-    await unpackWheel(command, wheel, join(folder, wheel.file), { stage, show, signal });
+  const first = wheels[0]!.file;
+  if (existsSync(join(folder, first))) {
+    const missing = wheels.find(({ file }) => !existsSync(join(folder, file)));
+    if (missing) {
+      throw new UserError(
+        `En «${given}» está ${first}, pero no «${missing.file}»: bájalo con «pip download --no-deps ${missing.project}==${missing.version}».`);
+    }
+    const { command } = required(findPython(), ', que abre los ficheros de pip');
+    for (const wheel of wheels) await unpackWheel(command, wheel, join(folder, wheel.file), fetching);
     return;
   }
   const places = [folder, join(folder, 'lib')];
   const place = places.find((each) => existsSync(join(each, 'libtensorflow_framework.so.2')) && libraryOf(each));
   if (place === undefined || !existsSync(join(folder, 'include', 'tensorflow', 'c', 'c_api.h'))) {
     throw new UserError(
-      `En «${given}» no está la biblioteca: se esperaba ${wheel.file}, o bien libtensorflow_cc.so.2 (o libtensorflow.so.2), `
+      `En «${given}» no está la biblioteca: se esperaba ${first}, o bien libtensorflow_cc.so.2 (o libtensorflow.so.2), `
       + 'libtensorflow_framework.so.2 e include/tensorflow/c/c_api.h, como en la carpeta «tensorflow» de Python.');
   }
   for (const name of [libraryOf(place)!, 'libtensorflow_framework.so.2']) {
     copyFileSync(join(place, name), join(stage, 'deps', 'lib', name), constants.COPYFILE_FICLONE);
   }
   symlinkSync(join(folder, 'include'), join(stage, 'include'));
-  const nvidia = join(dirname(folder), 'nvidia'); // CUDA as pip installs it, which TensorFlow looks for there
-  if (existsSync(nvidia)) symlinkSync(nvidia, join(stage, 'deps', 'nvidia'));
+  const nvidia = join(dirname(folder), 'nvidia'); // CUDA as pip installs it
+  if (existsSync(nvidia)) symlinkSync(nvidia, join(stage, cudaFolder));
 }
 
 function libraryOf(folder: string): string | undefined {
   return ['libtensorflow_cc.so.2', 'libtensorflow.so.2'].find((name) => existsSync(join(folder, name)));
 }
 
-/** Compiles the binding that the package brings as source: two files against Node-API and TensorFlow's C API. */
+/**
+ * Compiles the binding that the package brings as source: two files against Node-API and TensorFlow's C API. Where
+ * CUDA's libraries were set up, it loads them before TensorFlow looks for them.
+ */
 async function compile(stage: string, compiler: string, nodeHeaders: string, signal?: AbortSignal): Promise<void> {
   const libraries = [libraryOf(join(stage, 'deps', 'lib'))!, 'libtensorflow_framework.so.2'].map((name) => `deps/lib/${name}`);
   const output = bindingFile(stage);
@@ -213,10 +226,21 @@ async function compile(stage: string, compiler: string, nodeHeaders: string, sig
   const { ok, reason } = await run(compiler, [
     '-std=c++17', '-O2', '-fPIC', '-shared', '-DNAPI_VERSION=8', '-DNODE_GYP_MODULE_NAME=tfjs_binding',
     '-I', nodeHeaders, '-I', 'include', '-I', '.', 'binding/tfjs_backend.cc', 'binding/tfjs_binding.cc',
+    ...(existsSync(join(stage, cudaFolder)) ? preloading(join('..', '..', cudaFolder)) : []),
     ...libraries, '-Wl,-rpath,$ORIGIN/../../deps/lib', '-o', output,
   ], { cwd: stage, signal });
   rmSync(join(stage, 'include'), { recursive: true, force: true });
   if (!ok) throw new UserError(`«${compiler}» no compila el enlace (${reason}): el paquete queda como estaba.`);
+}
+
+/**
+ * What a compiler has to be told so that a library loads CUDA's first.
+ *
+ * @param folder where they lie, from the library's own
+ */
+export function preloading(folder: string): string[] {
+  const names = cudaLibraries.map((path) => `"${join(folder, path)}"`).join(',');
+  return [`-DCUDA_LIBRARIES=${names}`, join(import.meta.dirname, 'preload.cc'), '-ldl'];
 }
 
 /** Whether the package in the folder computes correctly, in a process of its own; why not, in words. */

@@ -1,13 +1,14 @@
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { silent } from '../../src/checkpoint/download.ts';
 import { sha256Of } from '../../src/checkpoint/files.ts';
-import { installed, setUp, undo } from '../../src/native/setup.ts';
+import { installed, preloading, setUp, undo } from '../../src/native/setup.ts';
 import type { SetupOptions } from '../../src/native/setup.ts';
-import type { Wheel } from '../../src/native/wheel.ts';
+import { cpuWheel, cudaLibraries, cudaWheels } from '../../src/native/wheels.ts';
+import type { Wheel } from '../../src/native/wheels.ts';
 import { bindingFile } from '../../src/tensor/backend.ts';
 import { temporaryFolder, userErrorFrom } from '../temporary.ts';
 
@@ -26,7 +27,7 @@ describe.runIf(where)('setUp [sin Python en Linux x64]', () => {
   let wheel: Wheel;
   let calls = 0;
   const options = (changes: Partial<SetupOptions> = {}): SetupOptions => (
-    { source: 'pip', cuda: false, folder: packageFolder, show: silent, wheel, ...changes });
+    { source: 'pip', cuda: false, folder: packageFolder, show: silent, wheels: [wheel], ...changes });
   /** All files of the package, and of its neighbours. */
   const files = () => readdirSync(dirname(packageFolder), { recursive: true, encoding: 'utf8' }).sort();
 
@@ -58,12 +59,13 @@ describe.runIf(where)('setUp [sin Python en Linux x64]', () => {
     wheel = makeWheel(root, '9.9.9');
     vi.stubEnv('PYTHON', script(root, 'python', `case "$*" in
       "-m pip --version") echo "pip 24.0 from somewhere" ;;
-      "-m pip download"*) cp "${root}/${wheel.file}" "$TMPDIR/../wheels/" ;;
+      "-m pip download"*) for last; do :; done; cp "${root}/$(echo "$last" | sed 's/-/_/g; s/==/-/')"*.whl "$TMPDIR/../wheels/" ;;
       *) exec python3 "$@" ;;
     esac`));
     vi.stubEnv('CXX', script(root, 'compiler', `
       if [ "$1" = --version ]; then echo "compiler 1.0"; exit; fi
       test -f include/tensorflow/c/c_api.h || exit 1
+      echo "$*" > "${root}/compiled"
       while [ "$1" != -o ]; do shift; done
       cp deps/lib/libtensorflow_cc.so.2 "$2"`));
   });
@@ -124,6 +126,7 @@ describe.runIf(where)('setUp [sin Python en Linux x64]', () => {
       if [ "$1" = --version ]; then echo "compiler 1.0"; exit; fi
       echo "binding/utils.h:1:1: fatal error: no such header" >&2; exit 1`)), 'no compila el enlace (binding/utils.h:1:1: fatal error'],
     ['the wheel is another one', (root: string) => void writeFileSync(join(root, wheel.file), 'tampered'), 'no es el que se esperaba: su SHA-256'],
+    ['the wheel has no library', (root: string) => makeWheel(root, undefined), 'falta libtensorflow_cc.so.2, que TensorFlow necesita'],
     ['the library does not load', (root: string) => makeWheel(root, 'broken'), 'undefined symbol'],
     ['the library computes wrongly', (root: string) => makeWheel(root, 'wrong'), 'calcula mal un producto'],
   ] satisfies [string, (root: string) => Wheel | void, string][])('says so when %s, and leaves the package as it was', async (_, spoil, message) => {
@@ -133,9 +136,49 @@ describe.runIf(where)('setUp [sin Python en Linux x64]', () => {
     writeFileSync(join(packageFolder, 'deps', 'libtensorflow_cc.so.2'), 'before');
     const before = files();
     const other = spoil(dirname(dirname(dirname(packageFolder)))) ?? wheel;
-    await userErrorFrom(setUp(options({ wheel: other })), message);
+    await userErrorFrom(setUp(options({ wheels: [other] })), message);
     expect(files()).toEqual(before);
     expect(readFileSync(bindingFile(packageFolder), 'utf8')).toBe('before');
+  }, 60_000);
+
+  it('adds the libraries of CUDA, each where TensorFlow looks for it, and nothing else of their wheels', async () => {
+    const before = files();
+    const root = dirname(dirname(dirname(packageFolder)));
+    const wheels = [wheel, makeCudaWheel(root, 'cudnn', 'libcudnn.so.9'), makeCudaWheel(root, 'cublas', 'libcublas.so.12')];
+    expect(await setUp(options({ cuda: true, wheels }))).toMatchObject({ cuda: true, device: 'CPU', already: false });
+    expect(files().filter((name) => !before.includes(name) && name.includes('nvidia/'))).toEqual([
+      'cublas', 'cublas/lib', 'cublas/lib/libcublas.so.12', 'cudnn', 'cudnn/lib', 'cudnn/lib/libcudnn.so.9',
+    ].map((name) => `tfjs-node-gpu/deps/nvidia/${name}`));
+    expect(readFileSync(join(root, 'compiled'), 'utf8')).toContain('preload.cc');
+    expect(await setUp(options({ cuda: false }))).toMatchObject({ cuda: false, already: false });
+    expect(files().filter((name) => name.includes('nvidia'))).toEqual([]);
+    expect(readFileSync(join(root, 'compiled'), 'utf8')).not.toContain('preload.cc');
+  }, 60_000);
+
+  it.each([
+    ['is another one', (root: string) => void writeFileSync(join(root, 'nvidia_cudnn_cu12-9.9.9-py3-none-manylinux2014_x86_64.whl'), 'tampered'),
+      '«nvidia_cudnn_cu12-9.9.9-py3-none-manylinux2014_x86_64.whl» no es el que se esperaba: su SHA-256'],
+    ['has no library', (root: string) => makeCudaWheel(root, 'cudnn', 'libcudnn.so.10'), 'falta libcudnn.so.9, que TensorFlow necesita'],
+  ] satisfies [string, (root: string) => Wheel | void, string][])('leaves all as it was when a wheel of CUDA %s', async (_, spoil, message) => {
+    const root = dirname(dirname(dirname(packageFolder)));
+    const given = makeCudaWheel(root, 'cudnn', 'libcudnn.so.9');
+    const before = files();
+    const { sha256 } = spoil(root) ?? given;
+    await userErrorFrom(setUp(options({ cuda: true, wheels: [wheel, { ...given, sha256 }] })), message);
+    expect(files()).toEqual(before);
+  });
+
+  it('takes TensorFlow and CUDA from one folder, and says which wheel it lacks and how to get it', async () => {
+    const root = dirname(dirname(dirname(packageFolder)));
+    const cudnn = makeCudaWheel(root, 'cudnn', 'libcudnn.so.9');
+    const source = { folder: root };
+    expect(await setUp(options({ source, cuda: true, wheels: [wheel, cudnn] }))).toMatchObject({ cuda: true });
+    expect(existsSync(join(packageFolder, 'deps', 'nvidia', 'cudnn', 'lib', 'libcudnn.so.9'))).toBe(true);
+    const nccl = { ...cudnn, file: 'nvidia_nccl_cu12-9.9.9-py3-none-manylinux2014_x86_64.whl', project: 'nvidia-nccl-cu12' };
+    undo(packageFolder);
+    await userErrorFrom(
+      setUp(options({ source, cuda: true, wheels: [wheel, cudnn, nccl] })),
+      '«nvidia_nccl_cu12-9.9.9-py3-none-manylinux2014_x86_64.whl»: bájalo con «pip download --no-deps nvidia-nccl-cu12==9.9.9»');
   }, 60_000);
 
   it('refuses a folder that is none, or has no library', async () => {
@@ -172,22 +215,86 @@ function script(root: string, name: string, body: string): string {
   return path;
 }
 
-/** A wheel whose library is a text. */
-function makeWheel(root: string, library: string): Wheel {
-  const file = 'tensorflow_fake-9.9.9.whl';
-  const members = {
-    'tensorflow/libtensorflow_cc.so.2': library,
+/** A wheel whose library is a text; or that has none. */
+function makeWheel(root: string, library: string | undefined): Wheel {
+  const { members, needed } = cpuWheel;
+  return zip(root, { project: 'tensorflow-fake', version: '9.9.9', members, needed }, {
+    ...(library !== undefined && { 'tensorflow/libtensorflow_cc.so.2': library }),
     'tensorflow/libtensorflow_framework.so.2': '',
     'tensorflow/include/tensorflow/c/c_api.h': '',
     'tensorflow/include/tensorflow/core/kernels.h': 'not needed',
     'tensorflow/../../escaped': 'no',
     'tensorflow_fake-9.9.9.dist-info/METADATA': 'Name: tensorflow-fake',
-  };
+  });
+}
+
+/** A wheel of CUDA, with a library in it that the one wanted may or may not be. */
+function makeCudaWheel(root: string, part: string, library: string): Wheel {
+  const project = `nvidia-${part}-cu12`;
+  const { members, needed } = cudaWheels.find((wheel) => wheel.project === project)!;
+  return zip(root, { project, version: '9.9.9', members, needed: needed.slice(-1) }, {
+    [`nvidia/${part}/lib/${library}`]: 'library',
+    [`nvidia/${part}/lib/__init__.py`]: 'not needed',
+    [`nvidia/${part}/include/header.h`]: 'not needed',
+  });
+}
+
+function zip(
+  root: string, wheel: Omit<Wheel, 'file' | 'sha256' | 'bytes'>, members: Readonly<Record<string, string>>,
+): Wheel {
+  const file = `${wheel.project.replaceAll('-', '_')}-${wheel.version}-py3-none-manylinux2014_x86_64.whl`;
   const python = `
 import json, sys, zipfile
 with zipfile.ZipFile(sys.argv[1], "w") as archive:
     for name, text in json.loads(sys.argv[2]).items(): archive.writestr(name, text)`;
   const path = join(root, file);
   spawnSync('python3', ['-c', python, path, JSON.stringify(members)]);
-  return { project: 'tensorflow-fake', version: '9.9.9', file, sha256: sha256Of(path), bytes: undefined };
+  return { ...wheel, file, sha256: sha256Of(path), bytes: statSync(path).size };
 }
+
+describe('the wheels of CUDA', () => {
+  it('are TensorFlow and all that its wheel asks for, each pinned, in 2,5 GB', () => {
+    expect(cudaWheels.map(({ project }) => project)).toEqual([
+      'tensorflow',
+      ...['cuda-runtime', 'cuda-nvrtc', 'nvjitlink', 'cublas', 'cufft', 'curand', 'cusparse', 'cusolver', 'cuda-cupti', 'nccl',
+        'cudnn', 'cuda-nvcc'].map((part) => `nvidia-${part}-cu12`),
+    ]);
+    for (const { file, version, sha256 } of cudaWheels) {
+      expect(file).toContain(`-${version}-`);
+      expect(sha256).toMatch(/^[0-9a-f]{64}$/);
+    }
+    expect(new Set(cudaWheels.map(({ sha256 }) => sha256)).size).toBe(cudaWheels.length);
+    expect(cudaWheels.reduce((sum, { bytes }) => sum + bytes, 0)).toBeCloseTo(2.516e9, -6);
+  });
+});
+
+const hasCompiler = process.platform === 'linux' && spawnSync('c++', ['--version']).status === 0;
+
+describe.runIf(hasCompiler)('preloading [sin compilador de C++ en Linux]', () => {
+  it('lets a library be found by its name alone wherever it lies, and leaves a missing one to who asks for it', () => {
+    const root = folder('preloading');
+    const [there, missing] = [cudaLibraries[0]!, cudaLibraries[1]!]; // cuda_runtime/lib/libcudart.so.12
+    mkdirSync(dirname(join(root, 'cuda', there)), { recursive: true });
+    const compile = (...args: string[]) => {
+      const { status, stderr } = spawnSync('c++', args, { cwd: root, encoding: 'utf8' });
+      expect(stderr).toBe('');
+      expect(status).toBe(0);
+    };
+    writeFileSync(join(root, 'cuda.cc'), 'extern "C" int version() { return 12; }');
+    compile('-shared', '-fPIC', 'cuda.cc', `-Wl,-soname,${basename(there)}`, '-o', join('cuda', there));
+    writeFileSync(join(root, 'binding.cc'), '');
+    compile('-shared', '-fPIC', 'binding.cc', ...preloading('cuda'), '-o', 'binding.so');
+    writeFileSync(join(root, 'program.cc'), `
+      #include <dlfcn.h>
+      #include <cstdio>
+      #include <initializer_list>
+      int main(int, char **argv) {
+        dlopen(argv[1], RTLD_LAZY);
+        for (const char *name : {"${basename(there)}", "${basename(missing)}"}) std::puts(dlopen(name, RTLD_LAZY) ? "found" : "missing");
+      }`);
+    compile('program.cc', '-ldl', '-o', 'program');
+    const found = (library: string) => spawnSync('./program', [library], { cwd: root, encoding: 'utf8' }).stdout.trim().split('\n');
+    expect(found('./nothing.so')).toEqual(['missing', 'missing']);
+    expect(found('./binding.so')).toEqual(['found', 'missing']);
+  }, 60_000);
+});
