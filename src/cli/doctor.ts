@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import { hubSettings } from '../checkpoint/hub.ts';
 import { reasonOf } from '../checkpoint/network.ts';
 import { executable } from '../deck/chromium.ts';
@@ -5,6 +6,7 @@ import { formatBytes, formatCount } from '../format.ts';
 import { readMachine } from '../native/machine.ts';
 import type { Machine } from '../native/machine.ts';
 import { checkDawn } from '../native/dawn.ts';
+import { readCuda, readNvidia, runsCuda12 } from '../native/nvidia.ts';
 import { check, installed } from '../native/setup.ts';
 import { findCompiler, findNodeHeaders, findPython } from '../native/tools.ts';
 import { defaultBackend, hasTensorflow, tensorflowFolder } from '../tensor/backend.ts';
@@ -47,6 +49,8 @@ async function examine(asksNetwork: boolean) {
     node: process.version,
     platform: `${process.platform} ${process.arch}`,
     machine: readMachine(),
+    nvidia: readNvidia(),
+    cuda: readCuda(folder),
     backends: {
       tensorflow: { there: native?.found !== undefined, ...native?.found, fault: native?.reason, ...installed(folder) },
       webgpu: {
@@ -83,16 +87,20 @@ async function answerOf(address: string): Promise<string> {
 }
 
 /** One line for each thing: its name, and how it stands. */
-function lines({ node, platform, machine, backends, chosen, chromium, network, setup }: Report): [string, string][] {
+function lines(report: Report): [string, string][] {
+  const { node, platform, machine, nvidia, cuda, backends, chosen, chromium, network, setup } = report;
   const { tensorflow } = backends;
   const { python, compiler, nodeHeaders } = setup;
   return [
     ['Node', `${node}, ${platform}`],
     ['Procesador', `${machine.processor}, ${formatCount(machine.threads, 'hilo')}`],
     ['Memoria', `${formatBytes(machine.memoryBytes)}, ${formatBytes(machine.freeBytes)} disponibles`],
-    ['GPU', machine.gpus.map(({ name, memoryBytes }) => `${name}, ${formatBytes(memoryBytes)}`).join('; ')
-      || 'no hay ninguna de NVIDIA (nvidia-smi no responde)'],
-    ['bf16', bf16Line(machine)],
+    ['GPU', nvidia.lack
+      ?? nvidia.gpus.map(({ name, memoryBytes }) => `${name}, ${formatBytes(memoryBytes)}`).join('; ')],
+    ['Controlador', driverLine(nvidia)],
+    ['CUDA', cudaLine(cuda, nvidia)],
+    ['cuDNN', cudnnLine(cuda)],
+    ['bf16', bf16Line(machine, nvidia)],
     ['tensorflow', tensorflow.there
       ? `sí: TensorFlow ${tensorflow.version} en la ${tensorflow.device}, comprobado`
       : tensorflow.fault === undefined ? 'no: se prepara con «npm run setup:tensorflow»'
@@ -111,8 +119,37 @@ function lines({ node, platform, machine, backends, chosen, chromium, network, s
   ];
 }
 
-function bf16Line({ bf16, gpus }: Machine): string {
-  if (gpus.length > 0) return 'según la GPU: las de NVIDIA desde Ampere';
+function driverLine(nvidia: Report['nvidia']): string {
+  if (nvidia.lack !== undefined) return 'sin saber: lo dice nvidia-smi';
+  const { driver, cuda } = nvidia;
+  if (!runsCuda12(driver)) return `NVIDIA ${driver}, demasiado antiguo: CUDA 12 pide 525.60.13 o posterior; actualízalo`;
+  return `NVIDIA ${driver}${cuda === undefined ? '' : `, hasta CUDA ${cuda}`}; TensorFlow pide CUDA 12, y le basta 525.60.13`;
+}
+
+function cudaLine({ built, libraries }: Report['cuda'], nvidia: Report['nvidia']): string {
+  const there = libraries.filter(({ at }) => at !== null).length;
+  if (built !== true) {
+    const how = 'se prepara con «npm run setup:tensorflow -- --cuda»';
+    const why = built === undefined ? 'TensorFlow no está preparado' : 'el TensorFlow preparado se compiló sin CUDA';
+    return nvidia.lack === undefined ? `${why}, y así no usa la tarjeta: ${how}` : `${why}; ${how}, para una GPU de NVIDIA`;
+  }
+  if (there === libraries.length) return `están las ${there} bibliotecas que TensorFlow carga`;
+  const missing = libraries.filter(({ at }) => at === null).map(({ name }) => name);
+  const ways = [
+    ...(missing.includes('libcuda.so.1') ? ['libcuda.so.1 es del controlador'] : []),
+    ...(missing.some((name) => name !== 'libcuda.so.1') ? ['las de CUDA las pone «npm run setup:tensorflow -- --cuda»'] : []),
+  ];
+  return `${missing.length === 1 ? 'falta' : 'faltan'} ${missing.join(', ')}, y TensorFlow calcula en la CPU: ${ways.join('; ')}`;
+}
+
+function cudnnLine({ built, libraries, cudnn }: Report['cuda']): string {
+  const library = libraries.find(({ name }) => name.startsWith('libcudnn'))!;
+  if (library.at === null) return built === true ? `falta ${library.name}: va con CUDA` : 'no está: se prepara con CUDA';
+  return `${cudnn ?? 'de versión desconocida'}, en ${dirname(library.at)}`;
+}
+
+function bf16Line({ bf16 }: Machine, nvidia: Report['nvidia']): string {
+  if (nvidia.lack === undefined) return 'según la GPU: las de NVIDIA desde Ampere';
   if (bf16 === undefined) return 'el sistema no dice qué instrucciones tiene la CPU';
   if (bf16.length === 0) return 'la CPU no tiene instrucciones bf16: los productos van en fp32';
   return `la CPU lo multiplica con ${bf16.join(' y ')}`;

@@ -2,7 +2,6 @@ import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
 import { bfloat16Instructions } from '../tensor/bfloat16.ts';
 import type { Bfloat16Instruction } from '../tensor/bfloat16.ts';
-import { output } from './tools.ts';
 
 /** What this machine computes with. */
 export interface Machine {
@@ -13,14 +12,8 @@ export interface Machine {
   readonly bf16: readonly Bfloat16Instruction[] | undefined;
   readonly memoryBytes: number;
   readonly freeBytes: number;
-  readonly gpus: readonly Gpu[];
   /** Of WebAssembly in this Node. */
   readonly wasm: { readonly simd: boolean; readonly relaxedSimd: boolean };
-}
-
-export interface Gpu {
-  readonly name: string;
-  readonly memoryBytes: number;
 }
 
 export function readMachine(): Machine {
@@ -30,7 +23,6 @@ export function readMachine(): Machine {
     bf16: bfloat16Instructions(),
     memoryBytes: totalmem(),
     freeBytes: existsSync('/proc/meminfo') ? availableOf(readFileSync('/proc/meminfo', 'utf8')) : freemem(),
-    gpus: gpus(),
     wasm: { simd: validates(simdProgram), relaxedSimd: validates(relaxedProgram) },
   };
 }
@@ -38,19 +30,6 @@ export function readMachine(): Machine {
 /** What may still be had without swapping, in bytes: what caches hold is given up when asked for. */
 export function availableOf(meminfo: string): number {
   return Number(/^MemAvailable:\s*(\d+) kB$/m.exec(meminfo)?.[1] ?? NaN) * 1024;
-}
-
-function gpus(): Gpu[] {
-  const printed = output('nvidia-smi', ['--query-gpu=name,memory.total', '--format=csv,noheader,nounits']);
-  return printed === undefined ? [] : gpusOf(printed);
-}
-
-/** From «NVIDIA H100 80GB HBM3, 81559», memory in MiB. */
-export function gpusOf(text: string): Gpu[] {
-  return text.trim().split('\n').flatMap((line) => {
-    const [, name, mebibytes] = /^(.+), (\d+)$/.exec(line.trim()) ?? [];
-    return name === undefined ? [] : [{ name, memoryBytes: Number(mebibytes) * 2 ** 20 }];
-  });
 }
 
 const validates = (program: readonly number[]) => WebAssembly.validate(Uint8Array.from(program));

@@ -1,17 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { availableOf, gpusOf, readMachine } from '../../src/native/machine.ts';
+import { availableOf, readMachine } from '../../src/native/machine.ts';
 
 describe('what the machine computes with', () => {
   it('counts as available what caches would give back', () => {
     expect(availableOf('MemTotal:  100 kB\nMemFree:  10 kB\nMemAvailable:   50 kB\n')).toBe(50 * 1024);
-  });
-
-  it('reads name and memory of each card', () => {
-    expect(gpusOf('NVIDIA H100 80GB HBM3, 81559\nNVIDIA A10, Inc., 23028\n')).toEqual([
-      { name: 'NVIDIA H100 80GB HBM3', memoryBytes: 81559 * 2 ** 20 },
-      { name: 'NVIDIA A10, Inc.', memoryBytes: 23028 * 2 ** 20 },
-    ]);
-    expect(gpusOf('No devices were found')).toEqual([]);
   });
 
   it('knows what WebAssembly does here: SIMD in every Node there is, the relaxed kind from 22 on', () => {
