@@ -69,6 +69,7 @@ async function registerTensorflow(): Promise<void> {
 /** Loads the package, or a copy of it in a folder, which registers its backend. */
 export async function importTensorflow(folder?: string): Promise<void> {
   process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2'; // errors only
+  process.env['TF_FORCE_GPU_ALLOW_GROWTH'] ??= 'true'; // of a GPU's memory what tensors take, not all from the start
   // tfjs-node still calls two helpers that Node 23 removed.
   const legacy = util as unknown as Record<string, unknown>;
   legacy['isNullOrUndefined'] ??= (value: unknown) => value === null || value === undefined;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, TensorInfo } from '@tensorflow/tfjs';
-import { heldTensor, nodeBackend, types } from './native.ts';
+import { heldTensor, nodeBackend, onGpu, types } from './native.ts';
 import type { Attribute, Held, NodeBackend } from './native.ts';
 import { bytes, float, integer, integers } from './protobuf.ts';
 import type { Field } from './protobuf.ts';
@@ -95,9 +95,12 @@ export class Graphs {
   }
 }
 
-/** Graphs where there are such: on native TensorFlow. */
+/**
+ * Graphs where there are such: on native TensorFlow, but not on a GPU, where all that enters or leaves one, the weights
+ * too, would go by way of the host's memory (`TF_SessionRun` takes and gives tensors there).
+ */
 export function graphMode(): Graphs | undefined {
-  return tf.getBackend() === 'tensorflow' ? new Graphs() : undefined;
+  return tf.getBackend() === 'tensorflow' && !onGpu() ? new Graphs() : undefined;
 }
 
 /** The function that is being followed does not do what the graph does. */

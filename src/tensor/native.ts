@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { Tensor, TensorInfo } from '@tensorflow/tfjs';
 
 /** TensorFlow's numbers for its types (`tensorflow/core/framework/types.proto`). */
-export const types = { float32: 1, int32: 3, bool: 10, bfloat16: 14 } as const;
+export const types = { float32: 1, int32: 3, uint8: 4, bool: 10, bfloat16: 14 } as const;
 
 /** An attribute of an operation. `type` is one of the binding's constants `TF_ATTR_…`. */
 export interface Attribute {
@@ -24,6 +24,7 @@ export interface Binding {
   readonly TF_ATTR_FLOAT: number;
   readonly TF_ATTR_BOOL: number;
   readonly TF_ATTR_TYPE: number;
+  createTensor(shape: readonly number[], dtype: number, values: ArrayBufferView): number;
   loadSavedModel(folder: string, tags: string): number;
   deleteSavedModel(id: number): void;
   runSavedModel(id: number, inputs: readonly number[], inputNames: string, outputNames: string): TensorMetadata[];
@@ -41,6 +42,7 @@ export interface Held {
 /** The insides of tfjs-node's backend: all its kernels end in one of the two `execute…`. */
 export interface NodeBackend {
   readonly binding: Binding;
+  readonly isUsingGpuDevice: boolean;
   readonly tensorMap: { get(dataId: object): Held; set(dataId: object, held: Held): void };
   executeSingleOutput: (op: string, attributes: readonly Attribute[], inputs: readonly TensorInfo[]) => Tensor;
   executeMultipleOutputs: (
@@ -49,6 +51,11 @@ export interface NodeBackend {
   getInputTensorIds: (inputs: readonly TensorInfo[]) => number[];
   createOutputTensor: (metadata: TensorMetadata) => Tensor;
   readSync: (dataId: object) => ArrayBufferView;
+}
+
+/** Whether native TensorFlow, which must be the current backend, computes on a GPU. */
+export function onGpu(): boolean {
+  return (tf.backend() as unknown as NodeBackend).isUsingGpuDevice;
 }
 
 /** The backend of native TensorFlow, which must be the current one; it is taught that there is a bfloat16. */
@@ -70,7 +77,7 @@ export function nodeBackend(): NodeBackend {
 export function heldTensor(backend: NodeBackend, dtype: number, shape: number[], id: number): Tensor {
   const dataId = {};
   backend.tensorMap.set(dataId, { shape, dtype, values: null, id, refCount: 1 });
-  const name = dtype === types.int32 ? 'int32' : dtype === types.bool ? 'bool' : 'float32';
+  const name = dtype === types.int32 ? 'int32' : [types.bool, types.uint8].some((each) => each === dtype) ? 'bool' : 'float32';
   return tf.engine().makeTensorFromTensorInfo({ dataId, shape, dtype: name });
 }
 

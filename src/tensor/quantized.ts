@@ -6,6 +6,7 @@ import { mixedPrecision } from './bfloat16.ts';
 import { outside } from './graph.ts';
 import { HeldMatrix, isFusable } from './kernels/matmul.ts';
 import { passed } from './native.ts';
+import { isKeptPacked, PackedMatrix } from './native-packed.ts';
 import { bfloat16Linear, linear } from './ops.ts';
 import { DeviceMatrix } from './webgpu/matmul.ts';
 
@@ -13,6 +14,7 @@ import { DeviceMatrix } from './webgpu/matmul.ts';
 export class QuantizedMatrix {
   private held: HeldMatrix | undefined;
   private onDevice: DeviceMatrix | undefined;
+  private native: PackedMatrix | undefined;
 
   constructor(private readonly given: QuantizedTensor) {}
 
@@ -25,7 +27,7 @@ export class QuantizedMatrix {
   linear(x: Tensor2D): Tensor2D {
     const [out, input] = this.quantized.shape as [number, number];
     if (mixedPrecision() && input % 2 === 0) {
-      return bfloat16Linear(x, outside(() =>
+      return bfloat16Linear(x, this.packed()?.widePairs() ?? outside(() =>
         passed([out, input / 2], 'int32', (pairs) => dequantizeToBfloat16(this.quantized, pairs))));
     }
     const fused = ['wasm', 'webgpu'].includes(tf.getBackend()) && isFusable(this.quantized);
@@ -41,12 +43,19 @@ export class QuantizedMatrix {
   /** In float32, for the occasion. */
   wide(): Tensor {
     const { quantized } = this;
-    return outside(() => (tf.getBackend() === 'tensorflow'
+    return this.packed()?.wide() ?? outside(() => (tf.getBackend() === 'tensorflow'
       ? passed(quantized.shape, 'float32', (values) => dequantize(quantized, values))
       : tf.tensor(dequantize(quantized), [...quantized.shape])));
   }
 
+  /** On native TensorFlow's device, if it lies there. */
+  private packed(): PackedMatrix | undefined {
+    return isKeptPacked(this.given) ? this.native ??= new PackedMatrix(this.given) : undefined;
+  }
+
   dispose(): void {
+    this.native?.dispose();
+    this.native = undefined;
     this.held?.dispose();
     this.held = undefined;
     this.onDevice?.dispose();
