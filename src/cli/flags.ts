@@ -101,7 +101,8 @@ const stopping = {
 const memory = {
   checkpointing: toggle('no-checkpointing', 'guarda todas las activaciones en vez de recalcularlas', false),
   pageBytes: option('page-size', 'KIB', 'página de los estados del optimizador, en KiB', kibibytes, '64'),
-  optimizerBytes: option('optimizer-memory', 'KIB', 'memoria para páginas residentes, en KiB', kibibytes, '1024'),
+  optimizerBytes: optional('optimizer-memory', 'KIB', 'memoria para páginas residentes, en KiB', kibibytes,
+    '1024; con webgpu, sin límite'),
 };
 
 const precision = {

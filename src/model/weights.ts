@@ -5,6 +5,7 @@ import type { QuantizedTensor } from '../quant/quantize.ts';
 import { outside } from '../tensor/graph.ts';
 import { gatherRows, linear } from '../tensor/ops.ts';
 import { QuantizedMatrix } from '../tensor/quantized.ts';
+import { readAll } from '../tensor/read.ts';
 import { FrozenMatrix } from '../tensor/rows.ts';
 
 /** A weight of the model: something that can be had as a float32 tensor when a block needs it. */
@@ -93,21 +94,38 @@ export class QuantizedWeight implements Weight {
 }
 
 /**
- * A weight that is being trained. The host's copy is the master; the optimizer changes it
- * and `upload` puts it on the device. Where it is sharded (src/distributed), the copy comes and goes.
+ * A weight that is being trained. An optimizer on the host changes `values`, and `upload` lets the device have them;
+ * one on the device changes the tensor, and says so by `changed`. Where it is sharded (src/distributed), the host's
+ * copy comes and goes.
  */
 export class Parameter implements Weight {
   readonly trainable = true;
+  /** Goes up whenever the values change: what was made of others is out of date. */
+  version = 0;
   private device: Tensor | undefined;
+  /** Whether the device's copy has changed since it was last read. */
+  private isBehind = false;
 
-  constructor(readonly name: string, public values: Float32Array, readonly shape: readonly number[]) {}
+  constructor(readonly name: string, private host: Float32Array, readonly shape: readonly number[]) {}
 
   get bytes(): number {
-    return this.values.byteLength;
+    return this.host.byteLength;
+  }
+
+  /** The host's copy; if it is behind the device's, that is read first and waited for (see `settle`). */
+  get values(): Float32Array {
+    if (this.isBehind) this.take(this.device!.dataSync<'float32'>());
+    return this.host;
+  }
+
+  set values(values: Float32Array) {
+    this.host = values;
+    this.isBehind = false;
+    this.version++;
   }
 
   tensor(): Tensor {
-    return outside(() => this.device ??= tf.keep(tf.tensor(this.values, [...this.shape])));
+    return outside(() => this.device ??= tf.keep(tf.tensor(this.host, [...this.shape])));
   }
 
   linear(x: Tensor2D): Tensor2D {
@@ -120,17 +138,43 @@ export class Parameter implements Weight {
 
   /** Takes other values. */
   assign(values: ArrayLike<number>): void {
-    this.values.set(values);
+    this.host.set(values);
     this.upload();
   }
 
-  /** To be called when `values` have changed. */
+  /** To be called when `values` have changed: the device's copy, whatever it has, is out of date. */
   upload(): void {
     this.dispose();
+    this.version++;
+  }
+
+  /** To be called when the tensor's own content has changed: the host's copy is out of date. */
+  changed(): void {
+    this.isBehind = true;
+    this.version++;
+  }
+
+  /** The tensor, where the host's copy is behind it. */
+  get ahead(): Tensor | undefined {
+    return this.isBehind ? this.device : undefined;
+  }
+
+  /** What has been read of the tensor, in the same array as before. */
+  take(values: Float32Array): void {
+    this.host.set(values);
+    this.isBehind = false;
   }
 
   dispose(): void {
     this.device?.dispose();
     this.device = undefined;
+    this.isBehind = false;
   }
+}
+
+/** Brings the host's copies of parameters up to what the device has made of them, all by one wait. */
+export async function settle(parameters: readonly Parameter[]): Promise<void> {
+  const behind = parameters.filter(({ ahead }) => ahead);
+  const read = await readAll(behind.map(({ ahead }) => ahead!));
+  behind.forEach((parameter, i) => parameter.take(read[i]!));
 }

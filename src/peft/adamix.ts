@@ -1,4 +1,4 @@
-import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
+import type { Tensor2D } from '@tensorflow/tfjs';
 import { UserError } from '../errors.ts';
 import type { LlamaModel, Pass } from '../model/llama.ts';
 import { Parameter } from '../model/weights.ts';
@@ -20,8 +20,8 @@ interface Mixture {
   readonly a: readonly Parameter[];
   readonly b: readonly Parameter[];
   readonly average: LoraFactors;
-  /** The tensors that the average was last made of. */
-  of?: readonly Tensor[];
+  /** The versions of them that the average was last made of. */
+  of?: readonly number[];
 }
 
 /**
@@ -79,8 +79,8 @@ export class AdaMix implements PeftAdapter {
 
   /** Makes the average again where its parts have changed. */
   private settle(layer: Mixture): void {
-    const now = [...layer.a, ...layer.b].map((part) => part.tensor());
-    if (now.every((tensor, i) => tensor === layer.of?.[i])) return;
+    const now = [...layer.a, ...layer.b].map(({ version }) => version);
+    if (now.every((version, i) => version === layer.of?.[i])) return;
     for (const [parts, mean] of [[layer.a, layer.average.a], [layer.b, layer.average.b]] as const) {
       mean.values.forEach((_, i) => {
         mean.values[i] = parts.reduce((sum, { values }) => sum + values[i]!, 0) / parts.length;

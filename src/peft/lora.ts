@@ -105,9 +105,9 @@ export function updateOf(x: Tensor2D, { a, b, scaling }: LoraFactors): Tensor2D 
 /** One adapted layer: magnitude (out) is DoRA's. */
 interface LoraLayer extends LoraFactors {
   readonly magnitude: Parameter | undefined;
-  /** ‖W‖² of each row, and ‖W + s·BA‖ for the A and B that it was computed from. */
+  /** ‖W‖² of each row, and ‖W + s·BA‖ for the versions of A and B that it was computed from. */
   squares?: Float32Array;
-  norm?: { readonly a: unknown; readonly b: unknown; readonly values: Float32Array };
+  norm?: { readonly a: number; readonly b: number; readonly values: Float32Array };
 }
 
 /**
@@ -180,10 +180,11 @@ export class Lora implements PeftAdapter {
    * is computed once. Through plain numbers, as no gradient passes; kept until A or B change.
    */
   private norms(path: string, layer: LoraLayer, base: (x: Tensor2D) => Tensor2D): Float32Array {
-    const [a, b] = [layer.a.tensor() as Tensor2D, layer.b.tensor() as Tensor2D];
+    const [{ version: a }, { version: b }] = [layer.a, layer.b];
     if (layer.norm?.a === a && layer.norm.b === b) return layer.norm.values;
     const s = layer.scaling;
     const values = tf.tidy(() => {
+      const [a, b] = [layer.a.tensor() as Tensor2D, layer.b.tensor() as Tensor2D];
       layer.squares ??= rowSquares(this.base, path);
       const cross = base(a).transpose(); // W Aᵀ: (out, r)
       const gram = tf.matMul(a, a, false, true); // (r, r)

@@ -3,11 +3,13 @@ import { z } from 'zod';
 import { readSafetensors, writeSafetensors } from '../checkpoint/safetensors.ts';
 import type { TensorData } from '../checkpoint/safetensors.ts';
 import { UserError } from '../errors.ts';
+import { settle } from '../model/weights.ts';
 import type { Trainable } from '../peft/trainable.ts';
 import { trainEvent } from '../runs/events.ts';
 import type { TrainEvent } from '../runs/events.ts';
-import type { AdamW, StateArray } from './adamw.ts';
+import type { StateArray } from './adamw.ts';
 import type { FieldArray } from './moments.ts';
+import type { OptimizerState } from './optimizer.ts';
 
 /** A field that is JSON within the file's text metadata. */
 const jsonText = z.string().transform((text, context): unknown => {
@@ -31,14 +33,15 @@ const metadata = z.object({
  *
  * @param fingerprint a JSON object of all that decides the losses, by the name of its option
  */
-export function saveCheckpoint(
+export async function saveCheckpoint(
   file: string,
   { parameters, hooks }: Pick<Trainable, 'parameters' | 'hooks'>,
-  optimizer: AdamW,
+  optimizer: OptimizerState,
   fingerprint: string,
   events: readonly TrainEvent[],
-): void {
-  const state = optimizer.exportState();
+): Promise<void> {
+  await settle(parameters);
+  const state = await optimizer.exportState();
   const tensors: Record<string, TensorData> = {};
   for (const { name, values, shape } of parameters) tensors[name] = { dtype: 'F32', shape, data: values };
   for (const { name, dtype, length } of optimizer.stateArrays) {
@@ -57,7 +60,8 @@ export function saveCheckpoint(
  * @throws UserError when there is no checkpoint, or it belongs to another run.
  */
 export function loadCheckpoint(
-  file: string, { parameters, hooks }: Pick<Trainable, 'parameters' | 'hooks'>, optimizer: AdamW, fingerprint: string,
+  file: string, { parameters, hooks }: Pick<Trainable, 'parameters' | 'hooks'>, optimizer: OptimizerState,
+  fingerprint: string,
 ): TrainEvent[] {
   if (!existsSync(file)) {
     throw new UserError(`${file}: no hay ningún punto de control que reanudar; quita --resume para empezar de cero.`);

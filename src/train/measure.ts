@@ -6,12 +6,11 @@ import { trainableParameters } from '../peft/trainable.ts';
 import { Random } from '../random.ts';
 import { median } from '../statistics.ts';
 import { graphMode } from '../tensor/graph.ts';
-import { readAll } from '../tensor/read.ts';
 import { KernelClock } from '../tensor/webgpu/clock.ts';
 import type { KernelTime } from '../tensor/webgpu/clock.ts';
 import { webgpuBackend } from '../tensor/webgpu/device.ts';
-import { AdamW } from './adamw.ts';
 import { lossAndGradients } from './gradients.ts';
+import { makeOptimizer } from './optimizer.ts';
 
 export interface MeasureOptions {
   readonly folder: string;
@@ -80,7 +79,7 @@ export async function measure(
   };
   const [base, load] = await phase(() => loadModel(folder, { loadIn4bit: true }));
   const [model, adapt] = await phase(() => addLora(base, { r }));
-  const optimizer = new AdamW(model.parameters);
+  const optimizer = makeOptimizer(model.parameters);
   const graphs = graphMode();
   const random = new Random(1);
   const taken: Step[] = [];
@@ -95,8 +94,9 @@ export async function measure(
     const result = await lossAndGradients(model, given, {
       pass: { training: true, seed: step }, scale: 1 / ids.length, checkpointing: true, graphs,
     });
-    optimizer.step(await readAll(result.gradients), 2e-4);
-    tf.dispose(result.gradients);
+    await optimizer.add(result.gradients);
+    const norm = await optimizer.norm();
+    optimizer.step(2e-4, Math.min(1, 1 / (norm + 1e-6)));
     checkpoints = result.checkpointBytes;
     return { loss: result.loss, seconds: (performance.now() - began) / 1000 };
   };
@@ -111,7 +111,7 @@ export async function measure(
     }
   });
   const gpu = tf.getBackend() === 'webgpu' ? await gpuUse(clocked, () => oneStep(steps)) : null;
-  optimizer.close();
+  await optimizer.close();
   graphs?.dispose();
   const saving = () => saveAdapter(model, adapter!, { baseModel: folder });
   const save = adapter === undefined ? null : (await phase(saving))[1];

@@ -6,10 +6,9 @@ import { Parameter } from '../model/weights.ts';
 import type { Trainable } from '../peft/trainable.ts';
 import { Random } from '../random.ts';
 import type { TrainEvent } from '../runs/events.ts';
-import { readAll } from '../tensor/read.ts';
-import { AdamW, adamwDefaults } from './adamw.ts';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
 import { lossAndGradients } from './gradients.ts';
+import { makeOptimizer } from './optimizer.ts';
 import { learningRate } from './schedule.ts';
 
 export interface PretrainOptions {
@@ -59,8 +58,8 @@ export async function* pretrain(
   trainable: Trainable, rows: (step: number) => readonly (readonly number[])[], options: PretrainOptions,
 ): AsyncGenerator<TrainEvent> {
   const { steps, batchSize, seqLength, learningRate: peak, warmupSteps, weightDecay, seed, checkpointFile } = options;
-  const optimizer = new AdamW(trainable.parameters, {
-    ...adamwDefaults, beta2: 0.95, weightDecay,
+  const optimizer = makeOptimizer(trainable.parameters, {
+    beta2: 0.95, weightDecay,
     pageBytes: 1 << 20, residentBytes: Number.MAX_SAFE_INTEGER, // a machine that pre-trains has the room
   });
   const fingerprint = JSON.stringify({ steps, batchSize, seqLength, learningRate: peak, weightDecay, seed });
@@ -80,11 +79,10 @@ export async function* pretrain(
     const { loss, gradients } = await lossAndGradients(trainable, nextTokenBatch(rows(step)), {
       pass: { training: true, seed: step }, scale: 1 / tokens, checkpointing: false,
     });
-    const values = await readAll(gradients);
-    const gradientNorm = Math.sqrt(values.reduce((sum, gradient) => gradient.reduce((s, g) => s + g * g, sum), 0));
+    await optimizer.add(gradients);
+    const gradientNorm = await optimizer.norm();
     const rate = learningRate(step, steps, { peak, warmupSteps, schedule: 'cosine' });
-    optimizer.step(values, rate, Math.min(1, options.clip / (gradientNorm + 1e-6)));
-    for (const gradient of gradients) gradient.dispose();
+    optimizer.step(rate, Math.min(1, options.clip / (gradientNorm + 1e-6)));
 
     const seconds = secondsBefore + (performance.now() - began) / 1000;
     const event: TrainEvent = {
@@ -94,11 +92,11 @@ export async function* pretrain(
     before = seconds;
     if (step === 1 || step % 10 === 0) events.push(event); // a thinned curve is enough to keep
     yield event;
-    if (step % options.checkpointEvery === 0 || step === steps) keep();
+    if (step % options.checkpointEvery === 0 || step === steps) await keep();
     await new Promise(setImmediate); // lets Ctrl-C be heard
   }
-  if (options.signal?.aborted) keep();
-  optimizer.close();
+  if (options.signal?.aborted) await keep();
+  await optimizer.close();
   const stopped = optimizer.steps === steps ? 'finished' : 'interrupted';
   yield { type: 'done', steps: optimizer.steps, seconds: before, stopped };
 }

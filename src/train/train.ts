@@ -1,22 +1,21 @@
-import * as tf from '@tensorflow/tfjs';
-import type { Tensor } from '@tensorflow/tfjs';
 import { answerTokens, epochOrder, makeBatch } from '../data/batches.ts';
 import type { Batch, Example } from '../data/batches.ts';
 import { checkTokenizer } from '../data/tokenizer.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import { UserError } from '../errors.ts';
+import { settle } from '../model/weights.ts';
 import type { Trainable } from '../peft/trainable.ts';
 import { Random } from '../random.ts';
 import type { MemoryUse, TrainEvent } from '../runs/events.ts';
 import { graphMode } from '../tensor/graph.ts';
 import { TensorMemory } from '../tensor/memory.ts';
-import { readAll } from '../tensor/read.ts';
-import { AdamW, adamwDefaults } from './adamw.ts';
+import { adamwDefaults } from './adamw.ts';
 import type { OptimizerName } from './adamw.ts';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
 import { consistentLossAndGradients } from './consistency.ts';
 import { answersTo, evaluate, longestAnswer } from './evaluate.ts';
 import { lossAndGradients } from './gradients.ts';
+import { makeOptimizer } from './optimizer.ts';
 import { learningRate } from './schedule.ts';
 import type { Schedule } from './schedule.ts';
 import { EarlyStopping } from './stopping.ts';
@@ -39,9 +38,9 @@ export interface TrainOptions {
   readonly clip: number;
   readonly checkpointing: boolean;
   readonly seed: number;
-  /** Bytes of a page of optimizer states, and of all that may stay in memory. */
+  /** Bytes of a page of optimizer states, and of all that may stay in memory: see `OptimizerOptions`. */
   readonly pageBytes: number;
-  readonly residentBytes: number;
+  readonly residentBytes?: number | undefined;
   /** Where the run keeps what it needs to go on; nothing is kept without it. */
   readonly checkpointFile?: string | undefined;
   /** Steps between two checkpoints. */
@@ -66,8 +65,7 @@ export interface TrainOptions {
 export const trainDefaults: TrainOptions = {
   epochs: 1, batchSize: 8, accumulation: 1, learningRate: 3e-3, warmup: 0.05, schedule: 'cosine',
   optimizer: adamwDefaults.optimizer, weightDecay: 0, clip: 1, checkpointing: true, seed: 42,
-  pageBytes: adamwDefaults.pageBytes, residentBytes: adamwDefaults.residentBytes,
-  checkpointEvery: 25, validateEvery: 10, inputs: {}, resume: false, samples: 6,
+  pageBytes: adamwDefaults.pageBytes, checkpointEvery: 25, validateEvery: 10, inputs: {}, resume: false, samples: 6,
 };
 
 export interface TrainData {
@@ -106,7 +104,7 @@ export async function* train(
   });
   const { parameters, hooks = {} } = trainable;
   hooks.start?.(steps);
-  const optimizer = new AdamW(parameters, { ...adamwDefaults, ...o });
+  const optimizer = makeOptimizer(parameters, o, hooks);
   const memory = new TensorMemory();
   const { adapter } = trainable.base;
   const graphs = o.checkpointing && (adapter?.takesSameSteps ?? !adapter) ? graphMode() : undefined;
@@ -116,8 +114,6 @@ export async function* train(
   const kept = { parameters: [...parameters, ...stopping?.best ?? []], hooks };
   let checkpointBytes = 0;
   let peakTensors = 0;
-  /** The parameters that gave the last loss, and their step: a loss that is no number goes back to them. */
-  let good: { step: number; values: Float32Array[] } | undefined;
 
   try {
     if (o.resume) {
@@ -154,19 +150,20 @@ export async function* train(
       }
       if (step % o.checkpointEvery === 0 || step === steps || stopping?.isOver) {
         yield tell({ type: 'memory', step, ...memoryUse() });
-        keepCheckpoint();
+        await keepCheckpoint();
       }
     }
     const stopped = optimizer.steps === steps ? 'finished' : stopping?.isOver ? 'early' : 'interrupted';
     if (stopped === 'interrupted') {
-      keepCheckpoint();
+      await keepCheckpoint();
     } else {
+      await settle(parameters);
       stopping?.restore();
       yield* (await ask('after')).map(tell);
     }
     yield tell({ type: 'done', steps: optimizer.steps, seconds: secondsAt(events), stopped });
   } finally {
-    optimizer.close();
+    await optimizer.close();
     graphs?.dispose();
     memory.close();
   }
@@ -177,7 +174,6 @@ export async function* train(
     const scale = 1 / answerTokens(batches);
     let loss = 0;
     let tokens = 0;
-    let gradients: Float32Array[] = [];
     for (const [micro, batch] of batches.entries()) {
       const result = await (hooks.consistent ? consistentLossAndGradients : lossAndGradients)(trainable, batch, {
         pass: { training: true, seed: Random.for(o.seed, 'dropout', step, micro).uint32() },
@@ -189,15 +185,11 @@ export async function* train(
       loss += result.loss;
       checkpointBytes = Math.max(checkpointBytes, result.checkpointBytes);
       tokens += batch.lengths.reduce((sum, length) => sum + length, 0);
-      gradients = await sumOnHost(gradients, result.gradients);
+      await optimizer.add(result.gradients);
     }
-    hooks.penalty?.().forEach((gradient, i) => addTo(gradients[i]!, gradient));
-    const gradientNorm = Math.sqrt(gradients.reduce((sum, gradient) => gradient.reduce((s, g) => s + g * g, sum), 0));
+    const gradientNorm = await optimizer.norm();
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) throw diverged(`en el paso ${step}`);
-    good = { step: step - 1, values: parameters.map(({ values }) => values.slice()) };
-    const clip = Math.min(1, o.clip / (gradientNorm + 1e-6));
-    optimizer.step(gradients, rate, clip);
-    hooks.afterStep?.(step, gradients.map((gradient) => gradient.map((g) => g * clip)));
+    optimizer.step(rate, Math.min(1, o.clip / (gradientNorm + 1e-6)));
     return { loss, gradientNorm, tokens };
   }
 
@@ -217,6 +209,7 @@ export async function* train(
   async function validate(): Promise<TrainEvent[]> {
     if (!data.validation?.length) return [];
     peakTensors = Math.max(peakTensors, memory.peak); // as `resetPeak` above
+    await settle(parameters); // for a method that averages them, and for the best ones to be kept
     const figures = await evaluate(trainable.base, data.validation, data.tokenizer);
     memory.resetPeak();
     stopping?.look(figures.loss);
@@ -244,10 +237,10 @@ export async function* train(
 
   /** Puts back the parameters that gave the last loss, and says so. */
   function diverged(when: string): UserError {
-    good?.values.forEach((values, i) => parameters[i]!.assign(values));
+    const step = optimizer.undo();
     return new UserError(
       `La pérdida dejó de ser un número ${when}: se detiene el entrenamiento y queda el adaptador del paso `
-      + `${good?.step ?? optimizer.steps}, el último bueno. Prueba con --learning-rate más bajo.`,
+      + `${step}, el último bueno. Prueba con --learning-rate más bajo.`,
     );
   }
 
@@ -261,25 +254,12 @@ export async function* train(
     };
   }
 
-  function keepCheckpoint(): void {
-    if (o.checkpointFile) saveCheckpoint(o.checkpointFile, kept, optimizer, fingerprint, events);
+  async function keepCheckpoint(): Promise<void> {
+    if (o.checkpointFile) await saveCheckpoint(o.checkpointFile, kept, optimizer, fingerprint, events);
   }
 }
 
 /** Seconds of training told so far. */
 function secondsAt(events: readonly TrainEvent[]): number {
   return events.findLast((event) => event.type === 'step')?.seconds ?? 0;
-}
-
-/** Adds a micro-batch's gradients to the sum so far, and frees the tensors. */
-async function sumOnHost(sums: Float32Array[], gradients: Tensor[]): Promise<Float32Array[]> {
-  const values = await readAll(gradients);
-  tf.dispose(gradients);
-  if (sums.length === 0) return values;
-  values.forEach((value, i) => addTo(sums[i]!, value));
-  return sums;
-}
-
-function addTo(sum: Float32Array, values: Float32Array): void {
-  for (let j = 0; j < sum.length; j++) sum[j]! += values[j]!;
 }

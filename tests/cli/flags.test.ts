@@ -57,7 +57,7 @@ describe('the options of the demo', () => {
       patience: undefined, validateEvery: 10,
       bfloat16: true, checkpointing: true,
       pageBytes: 64 * 1024,
-      optimizerBytes: 1024 * 1024,
+      optimizerBytes: undefined,
       output: 'out/qlora',
       resume: false,
       record: false,

@@ -28,11 +28,11 @@ function parameters(seed: number): Parameter[] {
 }
 
 /** A file of an optimizer that has made three steps, and what it kept. */
-function saved(file: string) {
+async function saved(file: string) {
   const model = parameters(1);
   const optimizer = new AdamW(model);
   for (let step = 0; step < 3; step++) optimizer.step(parameters(step + 10).map(({ values }) => values), 0.01);
-  saveCheckpoint(file, { parameters: model }, optimizer, fingerprint, events);
+  await saveCheckpoint(file, { parameters: model }, optimizer, fingerprint, events);
   return { model, state: optimizer.exportState() };
 }
 
@@ -42,8 +42,10 @@ const load = (file: string, { model = parameters(2), print = fingerprint } = {})
 };
 
 /** The file with some tensors or metadata changed. */
-function altered(file: string, change: { drop?: string; shorten?: string; metadata?: Record<string, string> }): string {
-  saved(file);
+async function altered(
+  file: string, change: { drop?: string; shorten?: string; metadata?: Record<string, string> },
+): Promise<string> {
+  await saved(file);
   const before = readSafetensors(file);
   const tensors = before.names().filter((name) => name !== change.drop).map((name) => {
     const { dtype, shape } = before.entry(name);
@@ -55,8 +57,8 @@ function altered(file: string, change: { drop?: string; shorten?: string; metada
 }
 
 describe('a checkpoint', () => {
-  it('gives back parameters, both moments, the step and the events, bit for bit', () => {
-    const kept = saved(at('run.safetensors'));
+  it('gives back parameters, both moments, the step and the events, bit for bit', async () => {
+    const kept = await saved(at('run.safetensors'));
     const loaded = load(at('run.safetensors'));
     expect(loaded.events).toEqual(events);
     expect(loaded.optimizer.steps).toBe(3);
@@ -67,7 +69,7 @@ describe('a checkpoint', () => {
     });
   });
 
-  it('keeps 8-bit moments as 8 bits', () => {
+  it('keeps 8-bit moments as 8 bits', async () => {
     const file = at('eight.safetensors');
     const make = () => {
       const parameter = new Parameter('p', new Float32Array(4096), [64, 64]);
@@ -75,7 +77,7 @@ describe('a checkpoint', () => {
     };
     const { parameter, optimizer } = make();
     optimizer.step([Float32Array.from({ length: 4096 }, (_, i) => Math.sin(i))], 0.01);
-    saveCheckpoint(file, { parameters: [parameter] }, optimizer, fingerprint, events);
+    await saveCheckpoint(file, { parameters: [parameter] }, optimizer, fingerprint, events);
     expect(readSafetensors(file).entry('optimizer.p.m')).toMatchObject({ dtype: 'U8', shape: [4096] });
     const other = make();
     loadCheckpoint(file, { parameters: [other.parameter] }, other.optimizer, fingerprint);
@@ -83,11 +85,11 @@ describe('a checkpoint', () => {
     expect(other.optimizer.exportState()).toEqual(optimizer.exportState());
   });
 
-  it('keeps what the method knows beyond its parameters', () => {
+  it('keeps what the method knows beyond its parameters', async () => {
     const file = at('method.safetensors');
     const trainable = (values: readonly number[]) =>
       ({ parameters: parameters(1), hooks: { state: new Map([['masks', Float32Array.from(values)]]) } });
-    saveCheckpoint(file, trainable([1, 0, 1]), new AdamW(parameters(1)), fingerprint, events);
+    await saveCheckpoint(file, trainable([1, 0, 1]), new AdamW(parameters(1)), fingerprint, events);
     const resumed = trainable([1, 1, 1]);
     loadCheckpoint(file, resumed, new AdamW(resumed.parameters), fingerprint);
     expect([...resumed.hooks.state.get('masks')!]).toEqual([1, 0, 1]);
@@ -96,8 +98,8 @@ describe('a checkpoint', () => {
       .toContain('«method.masks» tiene 3 valores F32 y se esperaban 2 F32');
   });
 
-  it('is one safetensors file', () => {
-    saved(at('file.safetensors'));
+  it('is one safetensors file', async () => {
+    await saved(at('file.safetensors'));
     expect(readSafetensors(at('file.safetensors')).names().sort()).toEqual([
       'a', 'b', 'optimizer.a.m', 'optimizer.a.v', 'optimizer.b.m', 'optimizer.b.v',
     ]);
@@ -117,15 +119,15 @@ describe('a checkpoint is refused, and nothing is changed,', () => {
     expect(refusal(at('none.safetensors'))).toContain('no hay ningún punto de control');
   });
 
-  it('of a run with other options, each named with what it was and what it is', () => {
-    saved(at('other.safetensors'));
+  it('of a run with other options, each named with what it was and what it is', async () => {
+    await saved(at('other.safetensors'));
     const now = { batchSize: 8, learningRate: 0.003, targetModules: ['q_proj'], template: 'en' };
     expect(refusal(at('other.safetensors'), JSON.stringify(now))).toContain(
       '(--batch-size: 16 → 8, --target-modules: ["q_proj","v_proj"] → ["q_proj"], --template: nada → en)');
   });
 
-  it('of a run that had an option more', () => {
-    saved(at('more.safetensors'));
+  it('of a run that had an option more', async () => {
+    await saved(at('more.safetensors'));
     expect(refusal(at('more.safetensors'), JSON.stringify({ batchSize: 16, learningRate: 0.003 })))
       .toContain('--target-modules: ["q_proj","v_proj"] → nada');
   });
@@ -135,8 +137,8 @@ describe('a checkpoint is refused, and nothing is changed,', () => {
     ['fingerprint', { fingerprint: '{' }],
     ['events', { events: '[{"type":"unheard-of"}]' }],
     ['events that are not JSON', { events: 'none' }],
-  ])('without a sound %s', (_what, metadata) => {
-    expect(refusal(altered(at('bad.safetensors'), { metadata }))).toContain('no es un punto de control de este programa');
+  ])('without a sound %s', async (_what, metadata) => {
+    expect(refusal(await altered(at('bad.safetensors'), { metadata }))).toContain('no es un punto de control de este programa');
   });
 
   it('when it is a safetensors file of something else', () => {
@@ -144,13 +146,13 @@ describe('a checkpoint is refused, and nothing is changed,', () => {
     expect(refusal(at('weights.safetensors'))).toContain('no es un punto de control de este programa');
   });
 
-  it.each(['b', 'optimizer.a.v'])('when «%s» has another size', (name) => {
-    expect(refusal(altered(at('short.safetensors'), { shorten: name }))).toContain(`«${name}» tiene 1 valores F32 y se esperaban 6 F32`);
+  it.each(['b', 'optimizer.a.v'])('when «%s» has another size', async (name) => {
+    expect(refusal(await altered(at('short.safetensors'), { shorten: name }))).toContain(`«${name}» tiene 1 valores F32 y se esperaban 6 F32`);
   });
 
-  it('when a tensor is missing', () => {
+  it('when a tensor is missing', async () => {
     const model = parameters(2);
-    const file = altered(at('less.safetensors'), { drop: 'optimizer.b.m' });
+    const file = await altered(at('less.safetensors'), { drop: 'optimizer.b.m' });
     expect(userErrorOf(() => load(file, { model }), file)).toContain('«optimizer.b.m»');
     expect(model[0]!.values).toEqual(parameters(2)[0]!.values);
   });

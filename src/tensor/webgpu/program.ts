@@ -2,18 +2,20 @@ import * as tf from '@tensorflow/tfjs';
 import type { Tensor, TensorInfo } from '@tensorflow/tfjs';
 import { webgpuBackend } from './device.ts';
 
-/** One run of a compute shader. Its bindings are, in order: what it writes, what it reads, its numbers. */
+/** One run of a compute shader. Its bindings are, in order: what it writes, changes and reads, and its numbers. */
 export interface Program {
   /** Tells shaders apart: all that the code is made from is part of it. */
   readonly key: string;
   /**
-   * The body of `fn main`, and functions before it. It has the names of `write` and `read` as storage, `p.name` for
-   * each number, and `index: u32`, that of the invocation, of which there may be more than were asked for; or, where
-   * `workgroups` are asked for, `group: u32` and `local: u32`, the workgroup and the invocation's place in it.
+   * The body of `fn main`, and functions before it. It has the names of `write`, `change` and `read` as storage,
+   * `p.name` for each number, and `index: u32`, that of the invocation, of which there may be more than were asked for;
+   * or, where `workgroups` are asked for, `group: u32` and `local: u32`, the workgroup and the place in it.
    */
   readonly code: () => { readonly before?: string; readonly main: string };
   /** Shapes of the float32 tensors that it makes. */
   readonly write: Readonly<Record<string, readonly number[]>>;
+  /** Tensors that it changes in place. */
+  readonly change?: Readonly<Record<string, Tensor>>;
   readonly read: Readonly<Record<string, Tensor>>;
   /** WGSL's type of an element where it is none of the tensor's own: `u32`, `vec4f`. */
   readonly types?: Readonly<Record<string, string>>;
@@ -32,10 +34,11 @@ const pipelines = new WeakMap<GPUDevice, Map<string, GPUComputePipeline>>();
 export function runProgram(program: Program): Tensor[] {
   const backend = webgpuBackend();
   const { device } = backend;
-  const read = Object.values(program.read);
+  const { change = {}, read } = program;
   const outputs: TensorInfo[] = Object.values(program.write).map((shape) => backend.makeTensorInfo(shape, 'float32'));
-  const bound = [...outputs, ...read];
+  const bound = [...outputs, ...Object.values(change), ...Object.values(read)];
   for (const { dataId } of bound) backend.uploadToGPU(dataId);
+  for (const { dataId } of Object.values(change)) backend.tensorMap.get(dataId).values = null; // if it has been read
   const numbers = numbersOf(program);
   const uniforms = backend.bufferManager.acquireBuffer(
     numbers.byteLength, GPUBufferUsage.COPY_DST | GPUBufferUsage.UNIFORM);
@@ -90,11 +93,12 @@ function pipelineOf(device: GPUDevice, program: Program): GPUComputePipeline {
   return pipeline;
 }
 
-function shaderOf({ code, write, read, types = {}, integers, floats = {}, workgroups }: Program): string {
+function shaderOf({ code, write, change = {}, read, types = {}, integers, floats = {}, workgroups }: Program): string {
   const { before = '', main } = code();
-  const own = (name: string) => (read[name]?.dtype === 'int32' ? 'i32' : 'f32');
-  const storage = [...Object.keys(write), ...Object.keys(read)].map((name, binding) =>
-    `@group(0) @binding(${binding}) var<storage, ${name in write ? 'read_write' : 'read'}> ${name}: `
+  const own = (name: string) => ((read[name] ?? change[name])?.dtype === 'int32' ? 'i32' : 'f32');
+  const changed = [...Object.keys(write), ...Object.keys(change)];
+  const storage = [...changed, ...Object.keys(read)].map((name, binding) =>
+    `@group(0) @binding(${binding}) var<storage, ${changed.includes(name) ? 'read_write' : 'read'}> ${name}: `
     + `array<${types[name] ?? own(name)}>;`);
   const fields = [
     ...Object.keys(integers).map((name) => `${name}: u32`), ...Object.keys(floats).map((name) => `${name}: f32`),
