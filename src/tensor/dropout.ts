@@ -4,8 +4,8 @@ import { Random } from '../random.ts';
 import { outside } from './graph.ts';
 import * as kernel from './kernels/dropout.ts';
 import type { DropoutDraw } from './kernels/dropout.ts';
-import { writeDropoutMask } from './kernels/mask.ts';
-import { passed } from './native.ts';
+import { dropoutMask as kernelMask } from './kernels/mask.ts';
+import { copied } from './native.ts';
 import * as webgpuKernel from './webgpu/dropout.ts';
 
 /**
@@ -28,7 +28,7 @@ export function dropout(x: Tensor2D, rate: number, seed: number, path: string): 
   }
   const { size, shape } = x;
   return x.mul(outside((seed) => (tf.getBackend() === 'tensorflow'
-    ? passed(shape, 'float32', (mask) => writeDropoutMask(mask, draw(seed)))
+    ? copied(kernelMask(size, draw(seed)), shape, 'float32')
     : tf.tensor(dropoutMask(size, draw(seed)), shape)), seed));
 }
 

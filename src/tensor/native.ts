@@ -103,10 +103,17 @@ export function passed<T extends 'float32' | 'int32'>(
   shape: readonly number[], dtype: T, write: (values: T extends 'int32' ? Int32Array : Float32Array) => void,
 ): Tensor {
   const size = shape.reduce((a, b) => a * b, 1);
-  // TensorFlow shares memory that is aligned for its vectors, and copies what is not. Never aligned: 4 bytes off.
-  if (passage.byteLength < 4 * size + 4) passage = new ArrayBuffer(4 * size + 4);
-  const values = new (dtype === 'int32' ? Int32Array : Float32Array)(passage, 4, size);
+  if (passage.byteLength < 4 * size + UNALIGNED) passage = new ArrayBuffer(4 * size + UNALIGNED);
+  const values = new (dtype === 'int32' ? Int32Array : Float32Array)(passage, UNALIGNED, size);
   write(values as Parameters<typeof write>[0]);
+  return copied(values, shape, dtype);
+}
+
+/** TensorFlow shares memory that is aligned for its vectors, and copies what begins so many bytes further on. */
+export const UNALIGNED = 4;
+
+/** A tensor of values that will be written over, and that begin `UNALIGNED`: TensorFlow copies them at once. */
+export function copied(values: Float32Array | Int32Array, shape: readonly number[], dtype: 'float32' | 'int32'): Tensor {
   const tensor = tf.tensor(values, [...shape], dtype);
   nodeBackend().getInputTensorIds([tensor]);
   return tensor;

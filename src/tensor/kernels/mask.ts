@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { UNALIGNED } from '../native.ts';
 import type { DropoutDraw } from './dropout.ts';
 
 /** The kernel of `dropout.ts` over a memory of its own, for backends that have none that WebAssembly could reach. */
@@ -17,17 +18,20 @@ function load(): Mask {
   return { memory, dropout: exports['dropout'] as Mask['dropout'] };
 }
 
-/** Writes what a tensor is multiplied by to drop some of its elements: 0 for those, `scale` for the others. */
-export function writeDropoutMask(mask: Float32Array, { threshold, scale, states }: DropoutDraw): void {
+/**
+ * What a tensor of so many elements is multiplied by to drop some: 0 for those, `scale` for the others. In memory that
+ * the next mask is written to, and where TensorFlow will copy it from.
+ */
+export function dropoutMask(size: number, { threshold, scale, states }: DropoutDraw): Float32Array {
   loaded ??= load();
   const { memory } = loaded;
-  const bytes = 4 * Math.ceil(mask.length / 4) * 4;
-  const missing = 2 * bytes - memory.buffer.byteLength;
+  const bytes = 4 * Math.ceil(size / 4) * 4;
+  const missing = 2 * bytes + 16 - memory.buffer.byteLength;
   if (missing > 0) {
     memory.grow(Math.ceil(missing / 65536));
     new Float32Array(memory.buffer).fill(1);
   }
-  const out = memory.buffer.byteLength - bytes;
-  loaded.dropout(0, out, mask.length, threshold, scale, ...states);
-  mask.set(new Float32Array(memory.buffer, out, mask.length));
+  const out = memory.buffer.byteLength - bytes - 16 + UNALIGNED;
+  loaded.dropout(0, out, size, threshold, scale, ...states);
+  return new Float32Array(memory.buffer, out, size);
 }
