@@ -23,18 +23,20 @@ export interface Weight {
   dispose(): void;
 }
 
-/** A frozen weight held in float32. */
+/** A frozen weight held as wide as it was, or in float32. */
 export class DenseWeight implements Weight {
   readonly shape: readonly number[];
   readonly trainable = false;
-  readonly bytes: number;
-  private readonly held: Tensor | FrozenMatrix;
+  readonly held: Tensor | FrozenMatrix;
 
   constructor(values: Float32Array, shape: readonly number[]) {
     this.shape = shape;
-    this.bytes = 4 * values.length;
     this.held = shape.length === 2
       ? new FrozenMatrix(values, shape as [number, number]) : tf.keep(tf.tensor(values, [...shape]));
+  }
+
+  get bytes(): number {
+    return this.held instanceof FrozenMatrix ? this.held.bytes : 4 * this.held.size;
   }
 
   tensor(): Tensor {

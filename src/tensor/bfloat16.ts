@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs';
-import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
-import { execute } from './native.ts';
+import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs';
+import { execute, nodeBackend, types } from './native.ts';
 
 /**
  * Mixed precision (Micikevicius et al., 2018) on native TensorFlow: matrices are multiplied in bfloat16, all the rest
@@ -47,8 +47,33 @@ export function product(a: Tensor, b: Tensor, { transposeA = false, transposeB =
   return wide as Tensor2D;
 }
 
+/** The same numbers in bfloat16, or the same tensor if they are. */
 export function toBfloat16(x: Tensor): Tensor {
-  return execute('Cast', { SrcT: 'float32', DstT: 'bfloat16', Truncate: false }, [x]);
+  return isBfloat16(x) ? x : execute('Cast', { SrcT: 'float32', DstT: 'bfloat16', Truncate: false }, [x]);
+}
+
+/** The same numbers in float32, or the same tensor if they are. */
+export function toFloat32(x: Tensor): Tensor {
+  return isBfloat16(x) ? execute('Cast', { SrcT: 'bfloat16', DstT: 'float32', Truncate: false }, [x]) : x;
+}
+
+function isBfloat16(x: Tensor): boolean {
+  return nodeBackend().tensorMap.get(x.dataId).dtype === types.bfloat16;
+}
+
+/** Whether numbers lose nothing in bfloat16, as those of a checkpoint that is in it. */
+export function fitBfloat16(values: Float32Array): boolean {
+  return new Uint32Array(values.buffer, values.byteOffset, values.length).every((bits) => (bits & 0xffff) === 0);
+}
+
+/** Rows of a matrix of bfloat16, still in it: so many from `first` on, or by index. */
+export function someRows(x: Tensor2D, which: { readonly first: number; readonly count: number } | Tensor1D): Tensor2D {
+  if ('first' in which) {
+    const [begin, size] = [[which.first, 0], [which.count, -1]].map((values) => tf.tensor1d(values, 'int32'));
+    return execute('Slice', { T: 'bfloat16', Index: 'int32' }, [x, begin!, size!]) as Tensor2D;
+  }
+  const types = { Tparams: 'bfloat16', Tindices: 'int32', Taxis: 'int32' } as const;
+  return execute('GatherV2', types, [x, which, tf.scalar(0, 'int32')]) as Tensor2D;
 }
 
 /** Numbers of bfloat16 that came in pairs, as int32: (out, in / 2) → (out, in). Nothing is copied. */

@@ -251,48 +251,56 @@ export function divergence(logTarget: Tensor2D, logits: Tensor2D, scale: number)
   return op(logits) as tf.Scalar;
 }
 
+/** The matrix of a frozen head, (vocab, hidden), some rows at a time: from `first` on, or by index. */
+export interface Head {
+  readonly shape: readonly [number, number];
+  slice(first: number, count: number): Tensor2D;
+  rows(ids: Tensor1D): Tensor2D;
+}
+
 /**
- * `crossEntropy(linear(x, w), labels, scale)` for a frozen head, some rows at a time: the logits, a step's largest
- * tensor, never stand whole, and their gradient not at all.
- * x: (rows, hidden), w: (vocab, hidden), labels: int32 (rows).
+ * `crossEntropy(linear(x, w), labels, scale)` for a frozen head, some of the vocabulary at a time: the logits, a step's
+ * largest tensor, never stand whole, and their gradient not at all. It is Σ_v p_v · w_v less the label's w, and what is
+ * summed of it scales down when a larger logit comes, as in attention without its scores (Rabe and Staats, 2021).
+ * x: (rows, hidden), labels: int32 (rows).
  */
-export function headCrossEntropy(x: Tensor2D, w: Tensor2D, labels: Tensor1D, scale: number): tf.Scalar {
-  const [rows, hidden] = x.shape;
-  const step = Math.max(MIN_ROWS, Math.floor(LOGIT_BYTES / (4 * w.shape[0])));
-  const op = customGrad((x, save) => {
-    const losses: Tensor[] = [];
-    const gradients: Tensor2D[] = [];
-    for (let row = 0; row < rows; row += step) {
-      const count = Math.min(step, rows - row);
-      const [loss, dx] = tf.tidy((): [Tensor, Tensor2D] => {
-        const part = (x as Tensor2D).slice([row, 0], [count, hidden]);
-        const target = tf.gather(w, labels.slice([row], [count])); // (count, hidden)
-        const logits = product(part, w, { transposeB: true }); // (count, vocab)
-        const largest = logits.max(1, true); // (count, 1)
-        const powers = logits.sub<Tensor2D>(largest).exp();
-        const sum = powers.sum(1, true); // (count, 1)
-        const own = part.mul(target).sum(1, true); // the label's logit
-        return [
-          sum.log().add(largest).sub(own).sum(),
-          // Σ_v (p_v − [v is the label]) · w_v
-          product(powers, w).div<Tensor2D>(sum).sub<Tensor2D>(target),
-        ];
+export function headCrossEntropy(x: Tensor2D, w: Head, labels: Tensor1D, scale: number): tf.Scalar {
+  const [vocab, hidden] = w.shape;
+  const rows = x.shape[0];
+  const step = Math.max(MIN_WORDS, Math.floor(HEAD_BYTES / (4 * Math.max(rows, hidden))));
+  const multiply = bfloat16.mixedPrecision() ? mixedProduct : product;
+  const op = customGrad((given, save) => {
+    const x = given as Tensor2D;
+    // Of what has been seen of the vocabulary: the largest logit (rows, 1), Σ_v exp(logit − largest) (rows, 1), and
+    // Σ_v exp(logit − largest) · w_v (rows, hidden).
+    let seen: [Tensor, Tensor, Tensor] = [tf.fill([rows, 1], -Infinity), tf.zeros([rows, 1]), tf.zeros([rows, hidden])];
+    for (let first = 0; first < vocab; first += step) {
+      const before = seen;
+      seen = tf.tidy(() => {
+        const some = w.slice(first, Math.min(step, vocab - first)); // (count, hidden)
+        const logits = multiply(x, some, { transposeB: true }); // (rows, count)
+        const largest = before[0].maximum(logits.max(1, true));
+        const fade = before[0].sub(largest).exp();
+        const powers = logits.sub(largest).exp();
+        return [largest, before[1].mul(fade).add(powers.sum(1, true)), before[2].mul(fade).add(multiply(powers, some))];
       });
-      losses.push(loss);
-      gradients.push(dx);
+      tf.dispose(before);
     }
-    (save as tf.GradSaveFunc)([tf.concat(gradients, 0)]);
+    const [largest, sum, weighted] = seen;
+    const target = w.rows(labels); // (rows, hidden)
+    const own = x.mul(target).sum(1, true); // the label's logit
+    (save as tf.GradSaveFunc)([weighted.div(sum).sub(target)]);
     return {
-      value: tf.addN(losses).mul(scale),
+      value: sum.log().add(largest).sub(own).sum().mul(scale),
       gradFunc: (dy: Tensor, [dx]: Tensor[]) => dx!.mul(dy.mul(scale)),
     };
   });
   return op(x) as tf.Scalar;
 }
 
-/** Bytes of logits at a time, unless so few rows would make the products thin. */
-const LOGIT_BYTES = 16 * 1024 * 1024;
-const MIN_ROWS = 32;
+/** Bytes of logits, and of the head's rows, at a time, unless so few would make the products thin. */
+const HEAD_BYTES = 8 * 1024 * 1024;
+const MIN_WORDS = 256;
 
 /** Who may look at whom. */
 export interface AttentionPlace {

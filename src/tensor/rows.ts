@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs';
+import * as bfloat16 from './bfloat16.ts';
 import { outside } from './graph.ts';
 import { gatherRows, linear } from './ops.ts';
 import { bindingBytes } from './webgpu/device.ts';
@@ -11,21 +12,34 @@ export function rowRanges(rows: number, rowBytes: number): { readonly first: num
     ({ first: part * most, count: Math.min(most, rows - part * most) }));
 }
 
-/** A frozen matrix of float32, W: (out, in), in parts where a kernel cannot be given all of it. */
+/**
+ * A frozen matrix, W: (out, in), in parts where a kernel cannot be given all of it. It is held in float32; on native
+ * TensorFlow in bfloat16, where that loses nothing.
+ */
 export class FrozenMatrix {
   private readonly parts: readonly { readonly held: Tensor2D; readonly first: number; readonly count: number }[];
+  private readonly narrow: boolean;
 
-  constructor(values: Float32Array, [out, input]: readonly [number, number]) {
+  constructor(values: Float32Array, readonly shape: readonly [number, number]) {
+    const [out, input] = shape;
+    this.narrow = tf.getBackend() === 'tensorflow' && bfloat16.fitBfloat16(values);
     this.parts = rowRanges(out, 4 * input).map(({ first, count }) => ({
       first, count,
-      held: tf.keep(tf.tensor2d(values.subarray(first * input, (first + count) * input), [count, input])),
+      held: tf.keep(tf.tidy(() => {
+        const part = tf.tensor2d(values.subarray(first * input, (first + count) * input), [count, input]);
+        return this.narrow ? bfloat16.toBfloat16(part) as Tensor2D : part;
+      })),
     }));
   }
 
-  /** The whole, which has to fit. */
+  get bytes(): number {
+    return (this.narrow ? 2 : 4) * this.shape[0] * this.shape[1];
+  }
+
+  /** The whole, which has to fit. Called inside `tf.tidy`. */
   tensor(): Tensor2D {
-    if (this.parts.length === 1) return outside(() => this.parts[0]!.held);
-    return tf.concat(this.parts.map(({ held }) => held));
+    if (this.parts.length > 1) return tf.concat(this.parts.map(({ held }) => held));
+    return outside(() => this.wide(this.parts[0]!.held)) as Tensor2D;
   }
 
   /** x · Wᵀ. x: (rows, in) → (rows, out). */
@@ -36,6 +50,7 @@ export class FrozenMatrix {
 
   /** Rows by index. ids: int32 (n) → (n, in). */
   rows(ids: Tensor1D): Tensor2D {
+    if (this.narrow) return tf.tidy(() => this.wide(bfloat16.someRows(this.parts[0]!.held, ids)));
     if (this.parts.length === 1) return gatherRows(this.tensor(), ids);
     return tf.tidy(() => tf.addN(this.parts.map(({ held, first, count }) => {
       const place = ids.sub<Tensor1D>(tf.scalar(first, 'int32'));
@@ -43,6 +58,18 @@ export class FrozenMatrix {
       const own = tf.where(inside, place, tf.zerosLike(place)); // any row of this part, for those that are in another
       return tf.gather(held, own).mul<Tensor2D>(inside.cast('float32').expandDims<Tensor>(1));
     })));
+  }
+
+  /** Rows from `first` on, (count, in); in bfloat16 if they are held so and will be multiplied so. */
+  slice(first: number, count: number): Tensor2D {
+    const { held } = this.parts[0]!;
+    const some = this.narrow
+      ? bfloat16.someRows(held, { first, count }) : held.slice<Tensor2D>([first, 0], [count, -1]);
+    return bfloat16.mixedPrecision() ? some : this.wide(some);
+  }
+
+  private wide(held: Tensor2D): Tensor2D {
+    return this.narrow ? bfloat16.toFloat32(held) as Tensor2D : held;
   }
 
   dispose(): void {

@@ -4,10 +4,12 @@ import { IGNORED } from '../data/batches.ts';
 import type { Batch } from '../data/batches.ts';
 import { causalPlacement, disposePlacement, hiddenStates, placementTensors } from '../model/llama.ts';
 import type { LlamaModel, Pass, Placement } from '../model/llama.ts';
+import { DenseWeight } from '../model/weights.ts';
 import type { Parameter } from '../model/weights.ts';
 import type { Graphs } from '../tensor/graph.ts';
 import { crossEntropy, gatherRows, headCrossEntropy } from '../tensor/ops.ts';
 import { rowRanges } from '../tensor/rows.ts';
+import type { FrozenMatrix } from '../tensor/rows.ts';
 import type { Trainable } from '../peft/trainable.ts';
 
 export interface GradientOptions {
@@ -111,8 +113,9 @@ export function answerLoss(
 ): Scalar {
   const answers = rows ? gatherRows(x, rows) : x;
   if (loss) return loss(model.head(answers), labels);
-  if (tf.getBackend() === 'tensorflow' && !model.headWeight.trainable) {
-    return headCrossEntropy(model.lastNorm(answers), model.headWeight.tensor() as Tensor2D, labels, scale);
+  const { headWeight } = model;
+  if (tf.getBackend() === 'tensorflow' && headWeight instanceof DenseWeight) {
+    return headCrossEntropy(model.lastNorm(answers), headWeight.held as FrozenMatrix, labels, scale);
   }
   const parts = rowRanges(answers.shape[0], 4 * model.config.vocabSize); // of the logits, a step's largest tensor
   if (parts.length === 1) return crossEntropy(model.head(answers), labels, scale);
