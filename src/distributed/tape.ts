@@ -54,10 +54,10 @@ function onTape(size: ModelSize, o: PlanOptions): BlockOnTape {
     const kept = entering(names.filter(learnedFrom));
     const changed = names.filter((name) => adapted.includes(name));
     return {
-      // LoRA: A's product; B's, that scaled, and what it is added to; and what dropout left of x.
-      saved: kept + sum(changed, (out, input) => o.r + 3 * out + (drops ? input : 0)),
-      passing: entering(names) - kept,
-      gradients: sum(names, (_out, input) => input) + sum(changed, (out, input) => out + o.r + (drops ? 2 : 1) * input),
+      // LoRA: A's product, and what dropout left of x.
+      saved: kept + sum(changed, (_out, input) => o.r + (drops ? input : 0)),
+      passing: entering(names) - kept + sum(changed, (out) => out), // what the update is added to
+      gradients: sum(names, (_out, input) => input) + sum(changed, (_out, input) => (drops ? 2 : 1) * input),
     };
   };
   const names = Object.keys(linears);

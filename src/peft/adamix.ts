@@ -5,7 +5,7 @@ import { Parameter } from '../model/weights.ts';
 import { Random } from '../random.ts';
 import { attach } from './adapter.ts';
 import type { PeftAdapter, PeftModel } from './adapter.ts';
-import { addLora, keptOf, loraDefaults, updateOf } from './lora.ts';
+import { addLora, keptOf, loraDefaults, plusUpdate } from './lora.ts';
 import type { Lora, LoraFactors, LoraOptions } from './lora.ts';
 
 export interface AdaMixOptions extends LoraOptions {
@@ -65,7 +65,7 @@ export class AdaMix implements PeftAdapter {
     }
     const random = Random.for(pass.seed, 'adamix', path); // the same when a block is computed again
     const drawn = { a: random.pick(layer.a), b: random.pick(layer.b), scaling: layer.average.scaling };
-    return base(x).add(updateOf(keptOf(x, this.options.dropout, path, pass), drawn)); // (rows, out)
+    return plusUpdate(base(x), keptOf(x, this.options.dropout, path, pass), drawn); // (rows, out)
   }
 
   merged(path: string): Tensor2D {

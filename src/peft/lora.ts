@@ -3,7 +3,7 @@ import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs';
 import { UserError } from '../errors.ts';
 import { Random } from '../random.ts';
 import { dropout } from '../tensor/dropout.ts';
-import { linear } from '../tensor/ops.ts';
+import { addUpdate } from '../tensor/ops.ts';
 import { weightShapes } from '../model/config.ts';
 import type { LlamaConfig } from '../model/config.ts';
 import type { LlamaModel, Pass } from '../model/llama.ts';
@@ -96,10 +96,9 @@ export function keptOf(x: Tensor2D, rate: number, path: string, pass: Pass): Ten
   return pass.training && rate > 0 ? dropout(x, rate, pass.seed, path) : x;
 }
 
-/** s · x Aᵀ Bᵀ: (rows, in) → (rows, out). */
-export function updateOf(x: Tensor2D, { a, b, scaling }: LoraFactors): Tensor2D {
-  const low = linear(x, a.tensor() as Tensor2D, true); // (rows, r)
-  return linear(low, b.tensor() as Tensor2D, true).mul(scaling);
+/** y + s · x Aᵀ Bᵀ. y: (rows, out), x: (rows, in). */
+export function plusUpdate(y: Tensor2D, x: Tensor2D, { a, b, scaling }: LoraFactors): Tensor2D {
+  return addUpdate(y, x, a.tensor() as Tensor2D, b.tensor() as Tensor2D, scaling);
 }
 
 /** One adapted layer: magnitude (out) is DoRA's. */
@@ -153,12 +152,12 @@ export class Lora implements PeftAdapter {
     const y = base(x); // (rows, out)
     if (!layer) return y;
     const kept = keptOf(x, this.options.dropout, path, pass);
-    const update = updateOf(kept, layer);
-    if (!layer.magnitude) return y.add(update);
+    if (!layer.magnitude) return plusUpdate(y, kept, layer);
     const factor = layer.magnitude.tensor().div(tf.tensor1d(this.norms(path, layer, base))); // (out)
     // As PEFT: the frozen product itself is not dropped out, what DoRA changes of it is.
-    if (kept !== x) return y.add(base(kept).mul(factor.sub(1))).add(update.mul(factor));
-    return y.add(update).mul(factor);
+    const frozen = kept === x ? y : base(kept);
+    const changed = plusUpdate(frozen, kept, layer).mul<Tensor2D>(factor);
+    return kept === x ? changed : y.sub<Tensor2D>(frozen).add(changed);
   }
 
   /** W + s·BA, in DoRA with its rows brought to the learnt magnitudes: what a merged model has. (out, in) */

@@ -5,6 +5,7 @@ import * as kernel from './kernels/attention.ts';
 import { matmul } from './kernels/matmul.ts';
 import * as webgpuAttention from './webgpu/attention.ts';
 import { matmul as webgpuMatmul } from './webgpu/matmul.ts';
+import * as webgpuLora from './webgpu/lora.ts';
 import * as webgpuRows from './webgpu/rows.ts';
 
 /**
@@ -32,12 +33,12 @@ function customGrad<T extends Tensor>(f: (...args: (Tensor | tf.GradSaveFunc)[])
 export function linear(x: Tensor2D, w: Tensor2D, trainable: boolean): Tensor2D {
   if (!trainable) return frozenLinear(x, w, product);
   // What the gradient needs goes through `save`: the tape frees everything else that f made, w included.
-  const multiply = bfloat16.mixedPrecision() ? mixedProduct : product;
   const op = customGrad((x, w, save) => {
     (save as tf.GradSaveFunc)([x as Tensor, w as Tensor]);
     return {
-      value: multiply(x as Tensor, w as Tensor, { transposeB: true }),
-      gradFunc: (dy: Tensor, [x, w]: Tensor[]) => [multiply(dy, w!), multiply(dy, x!, { transposeA: true })],
+      value: trainedProduct(x as Tensor, w as Tensor, { transposeB: true }),
+      gradFunc: (dy: Tensor, [x, w]: Tensor[]) =>
+        [trainedProduct(dy, w!), trainedProduct(dy, x!, { transposeA: true })],
     };
   });
   return op(x, w) as Tensor2D;
@@ -62,6 +63,11 @@ function frozenLinear(x: Tensor2D, w: Tensor2D, multiply: Product): Tensor2D {
   return op(x) as Tensor2D;
 }
 
+/** A product with a weight that learns, or for its gradient. */
+function trainedProduct(a: Tensor, b: Tensor, how = {}): Tensor2D {
+  return (bfloat16.mixedPrecision() ? mixedProduct : product)(a, b, how);
+}
+
 function mixedProduct(a: Tensor, b: Tensor, how = {}): Tensor2D {
   return bfloat16.product(bfloat16.toBfloat16(a), bfloat16.toBfloat16(b), how);
 }
@@ -73,6 +79,48 @@ function product(a: Tensor, b: Tensor, { transposeA = false, transposeB = false 
   return tf.getBackend() === 'wasm'
     ? matmul(left, right, { transposeA, transposeB })
     : tf.matMul(left, right, transposeA, transposeB);
+}
+
+/**
+ * LoRA's update of a linear layer, added to what the layer gives: y + s · (x aᵀ) bᵀ.
+ * y: (rows, out), x: (rows, in), a: (r, in), b: (out, r) → (rows, out).
+ */
+export function addUpdate(y: Tensor2D, x: Tensor2D, a: Tensor2D, b: Tensor2D, scaling: number): Tensor2D {
+  const { addUpdate, addUpdateGradients } = tf.getBackend() === 'webgpu' ? webgpuLora : loraByProducts;
+  const op = customGrad((...args) => {
+    const [y, x, a, b, save] = args as unknown as [Tensor2D, Tensor2D, Tensor2D, Tensor2D, tf.GradSaveFunc];
+    const { sum, low } = addUpdate(y, x, a, b, scaling);
+    save([x, a, b, low]);
+    return {
+      value: sum,
+      gradFunc: (dy: Tensor, saved: Tensor[]) => {
+        const [x, a, b, low] = saved as [Tensor2D, Tensor2D, Tensor2D, Tensor2D];
+        // A tensor of its own: whoever adds gradients up frees those that it has added.
+        return [dy.clone(), ...addUpdateGradients(dy as Tensor2D, x, a, b, low, scaling)];
+      },
+    };
+  });
+  return op(y, x, a, b) as Tensor2D;
+}
+
+/** As `./webgpu/lora.ts` has them. The scale is put on the thin product. */
+const loraByProducts: Pick<typeof webgpuLora, 'addUpdate' | 'addUpdateGradients'> = {
+  addUpdate(y, x, a, b, scaling) {
+    const low = scaled(trainedProduct(x, a, { transposeB: true }), scaling); // (rows, r)
+    return { sum: y.add(trainedProduct(low, b, { transposeB: true })), low };
+  },
+  addUpdateGradients(dy, x, a, b, low, scaling) {
+    const dLow = scaled(trainedProduct(dy, b), scaling); // (rows, r)
+    return [
+      trainedProduct(dLow, a),
+      trainedProduct(dLow, x, { transposeA: true }),
+      trainedProduct(dy, low, { transposeA: true }),
+    ];
+  },
+};
+
+function scaled(x: Tensor2D, by: number): Tensor2D {
+  return by === 1 ? x : x.mul(by);
 }
 
 /** RMSNorm (Zhang and Sennrich, 2019): y = w · x / √(mean(x²) + ε). x: (rows, hidden), w: (hidden). */

@@ -1,0 +1,143 @@
+import type { Tensor2D } from '@tensorflow/tfjs';
+import { runProgram } from './program.ts';
+
+/**
+ * LoRA's two thin products, fused with what they are added to: y + s · (x aᵀ) bᵀ, in two dispatches. Tiles of so few
+ * columns would keep few of a GPU's processors busy: here the invocations of a workgroup share out the depth.
+ *
+ * y: (rows, out), x: (rows, in), a: (r, in), b: (out, r); the sum: (rows, out), low = s · x aᵀ: (rows, r).
+ */
+export function addUpdate(y: Tensor2D, x: Tensor2D, a: Tensor2D, b: Tensor2D, scaling: number) {
+  const low = narrow(x, a, true, scaling);
+  return { sum: widen(low, b, true, y), low };
+}
+
+/** Its gradients with respect to x, a and b; with respect to y it is dy: (rows, out). */
+export function addUpdateGradients(
+  dy: Tensor2D, x: Tensor2D, a: Tensor2D, b: Tensor2D, low: Tensor2D, scaling: number,
+): [dx: Tensor2D, da: Tensor2D, db: Tensor2D] {
+  const dLow = narrow(dy, b, false, scaling); // (rows, r)
+  return [widen(dLow, a, false), overRows(x, dLow, true), overRows(dy, low, false)];
+}
+
+const each = (count: number, text: (i: number) => string) => Array.from({ length: count }, (_, i) => text(i)).join('\n');
+
+/** Four numbers of a matrix's row, from column `first` on. Past the last: zeros, or in whole vectors others. */
+const fourOf = (name: string, columns: string, inVectors: boolean) => `
+fn ${name}4(row: u32, first: u32) -> vec4f {
+${inVectors ? `  return ${name}[(row * p.${columns} + min(first, p.${columns} - 4)) / 4];` : `  var v = vec4f();
+  for (var i = 0u; i < 4; i++) { if (first + i < p.${columns}) { v[i] = ${name}[row * p.${columns} + first + i]; } }
+  return v;`}
+}`;
+
+/** Invocations that share out the depth of a number: each takes every fourth part of it. */
+const SHARERS = 4;
+/** Numbers, or vectors of four, that a workgroup makes. */
+const MADE = 64;
+
+/** s · x · wᵀ, w: (r, depth), or without `turned` s · x · w, w: (depth, r). x: (rows, depth) → (rows, r). */
+function narrow(x: Tensor2D, w: Tensor2D, turned: boolean, scaling: number): Tensor2D {
+  const [rows, depth] = x.shape;
+  const r = w.shape[turned ? 0 : 1];
+  const columns = [1, 2, 4, 8].find((columns) => columns >= r) ?? 16;
+  const high = MADE / columns;
+  const inVectors = depth % 4 === 0;
+  return runProgram({
+    key: `lora narrow ${turned} ${columns} ${inVectors}`,
+    write: { low: [rows, r] }, read: { x, w }, types: inVectors ? { x: 'vec4f', ...(turned && { w: 'vec4f' }) } : {},
+    integers: { rows, depth, r }, floats: { scaling },
+    workgroups: { count: Math.ceil(rows / high) * Math.ceil(r / columns), size: MADE * SHARERS },
+    code: () => ({
+      before: `var<workgroup> shares: array<f32, ${MADE * SHARERS}>;
+${fourOf('x', 'depth', inVectors)}
+${turned ? fourOf('w', 'depth', inVectors) : `fn w4(column: u32, k: u32) -> vec4f { // past the depth x is zero, and these are of no consequence
+  let at = k * p.r + column;
+  return vec4f(w[at], w[at + p.r], w[at + 2 * p.r], w[at + 3 * p.r]);
+}`}`,
+      main: `
+  let across = (p.r + ${columns - 1}) / ${columns};
+  let own = local % ${MADE};
+  let row = group / across * ${high} + own / ${columns};
+  let column = group % across * ${columns} + own % ${columns};
+  var sum = 0.0;
+  for (var k = local / ${MADE} * 4; k < p.depth; k += ${4 * SHARERS}) {
+    sum += dot(x4(min(row, p.rows - 1), k), w4(min(column, p.r - 1), k));
+  }
+  shares[local] = sum;
+  workgroupBarrier();
+  if (local >= ${MADE} || row >= p.rows || column >= p.r) { return; }
+  low[row * p.r + column] = p.scaling * (${[0, 1, 2, 3].map((i) => `shares[local + ${i * MADE}]`).join(' + ')});`,
+    }),
+  })[0] as Tensor2D;
+}
+
+/** Rows of an invocation. */
+const HIGH = 4;
+
+/** low · wᵀ, w: (out, r), or without `turned` low · w, w: (r, out); and y, if given. low: (rows, r) → (rows, out). */
+function widen(low: Tensor2D, w: Tensor2D, turned: boolean, y?: Tensor2D): Tensor2D {
+  const [rows, r] = low.shape;
+  const columns = w.shape[turned ? 0 : 1];
+  return runProgram({
+    key: `lora widen ${turned} ${y !== undefined}`,
+    write: { sum: [rows, columns] }, read: { low, w, ...(y && { y }) }, integers: { rows, columns, r },
+    invocations: Math.ceil(rows / HIGH) * Math.ceil(columns / 4),
+    code: () => ({ main: `
+  let across = (p.columns + 3) / 4;
+  let m = index / across * ${HIGH};
+  let n = index % across * 4;
+  if (m >= p.rows) { return; }
+${each(HIGH, (i) => `  var sum${i} = vec4f();`)}
+  for (var k = 0u; k < p.r; k++) {
+    var v: vec4f;
+    for (var c = 0u; c < 4; c++) {
+      let column = min(n + c, p.columns - 1);
+      v[c] = w[${turned ? 'column * p.r + k' : 'k * p.columns + column'}];
+    }
+${each(HIGH, (i) => `    sum${i} += low[min(m + ${i}, p.rows - 1) * p.r + k] * v;`)}
+  }
+${each(HIGH, (i) => `  for (var c = 0u; c < 4; c++) {
+    if (m + ${i} < p.rows && n + c < p.columns) {
+      let at = (m + ${i}) * p.columns + n + c;
+      sum[at] = ${y ? 'y[at] + ' : ''}sum${i}[c];
+    }
+  }`)}` }),
+  })[0] as Tensor2D;
+}
+
+/** Columns of the wide matrix that a workgroup works on. */
+const WIDE = 16;
+
+/** wideᵀ · narrow, or with `turned` narrowᵀ · wide. wide: (rows, n), narrow: (rows, r) → (n, r), or (r, n). */
+function overRows(wide: Tensor2D, narrow: Tensor2D, turned: boolean): Tensor2D {
+  const [rows, columns] = wide.shape;
+  const r = narrow.shape[1];
+  const vectors = MADE / WIDE; // of four ranks
+  return runProgram({
+    key: `lora over rows ${turned} ${r % 4 === 0}`,
+    write: { product: turned ? [r, columns] : [columns, r] }, read: { wide, narrow },
+    ...(r % 4 === 0 && { types: { narrow: 'vec4f' } }),
+    integers: { rows, columns, r },
+    workgroups: { count: Math.ceil(columns / WIDE) * Math.ceil(r / (4 * vectors)), size: MADE * SHARERS },
+    code: () => ({
+      before: `var<workgroup> shares: array<vec4f, ${MADE * SHARERS}>;
+${fourOf('narrow', 'r', r % 4 === 0)}`,
+      main: `
+  let across = (p.r + ${4 * vectors - 1}) / ${4 * vectors};
+  let own = local % ${MADE};
+  let column = group / across * ${WIDE} + own % ${WIDE};
+  let rank = (group % across * ${vectors} + own / ${WIDE}) * 4;
+  var sum = vec4f();
+  for (var k = local / ${MADE}; k < p.rows; k += ${SHARERS}) {
+    sum += wide[k * p.columns + min(column, p.columns - 1)] * narrow4(k, rank);
+  }
+  shares[local] = sum;
+  workgroupBarrier();
+  if (local >= ${MADE} || column >= p.columns) { return; }
+  sum = ${[0, 1, 2, 3].map((i) => `shares[local + ${i * MADE}]`).join(' + ')};
+  for (var c = 0u; c < 4; c++) {
+    if (rank + c < p.r) { product[${turned ? '(rank + c) * p.columns + column' : 'column * p.r + rank + c'}] = sum[c]; }
+  }`,
+    }),
+  })[0] as Tensor2D;
+}
