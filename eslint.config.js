@@ -8,7 +8,7 @@ const typescript = ['src/**/*.ts', 'demo/**/*.ts', 'tests/**/*.ts', '*.ts'];
 export default defineConfig(
   { ignores: ['assets/', 'dist/', 'out/', 'src/**/assembly/', 'demo/.*'] },
   {
-    files: [...typescript, '*.js'],
+    files: [...typescript, '*.js', 'src/*.js'],
     plugins: { '@stylistic': stylistic },
     linterOptions: { reportUnusedDisableDirectives: 'error' },
     rules: {

@@ -203,7 +203,7 @@ class Bench {
   /** The last line that a program of ours prints. */
   private child(program: string, args: readonly string[], nodeOptions: readonly string[] = []): string {
     const { status, stdout, stderr } = spawnSync(
-      process.execPath, [...nodeOptions, '--import', 'tsx', program, ...args], { encoding: 'utf8', maxBuffer: 2 ** 28 });
+      process.execPath, [...nodeOptions, '--import', './src/start.js', program, ...args], { encoding: 'utf8', maxBuffer: 2 ** 28 });
     if (status !== 0) throw new UserError(`«${program}» acaba en error: ${stderr.trim().split('\n').at(-1)}.`);
     return stdout.trim().split('\n').at(-1)!;
   }

@@ -57,7 +57,7 @@ export function rehearsalRow(id: ExperimentId, seconds: number): string[] {
 
 /** Arguments of Node that start the process of an experiment, with options of the demo. */
 export function experimentCommand(backend: BackendName | undefined): string[] {
-  return ['--import', 'tsx', 'src/cli/experiment.ts', ...(backend === undefined ? [] : ['--backend', backend])];
+  return ['--import', './src/start.js', 'src/cli/experiment.ts', ...(backend === undefined ? [] : ['--backend', backend])];
 }
 
 /** What each slide of a talk took, by the presenter's clock. */

@@ -2,10 +2,9 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { relative } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs';
 import { z } from 'zod';
 import { readJson, writeFileAtomic } from '../checkpoint/files.ts';
@@ -42,7 +41,7 @@ export interface PoolOptions {
 /** Measured on the embedded model: a training in batches of 8 takes 0.5 GB. */
 export const poolDefaults: PoolOptions = { bytesPerJob: 600e6 };
 
-const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
+const loader = new URL('../start.js', import.meta.url).href;
 
 /** What the process of a job is told, and what it tells. */
 export const order = z.object({ module: z.string(), run: z.string(), options: z.json() });
