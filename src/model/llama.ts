@@ -82,12 +82,11 @@ export class LlamaModel {
       rows?: Tensor1D | undefined;
     } = {},
   ): Tensor2D {
-    const { heads, kvHeads, headDim, headNorms, rmsNormEps, slides } = this.config;
+    const { heads, kvHeads, headDim, headNorms, slides } = this.config;
     const { batch, queries } = place;
     const rows = batch * queries;
     const project = (name: LinearName, x: Tensor2D) => this.linear(`model.layers.${layer}.${name}`, x, pass);
-    const norm = (name: string, x: Tensor2D) =>
-      rmsNorm(x, this.weight(`model.layers.${layer}.${name}.weight`).tensor() as Tensor1D, rmsNormEps);
+    const norm = (name: string, x: Tensor2D) => this.norm(`model.layers.${layer}.${name}`, x);
 
     /** Queries or keys, each head normed if the family does so, at their positions: (rows, n, headDim). */
     const placed = (projected: Tensor2D, n: number, normName: string) => {
@@ -124,7 +123,12 @@ export class LlamaModel {
 
   /** What the head is given. x: (rows, hidden) → the same shape. */
   lastNorm(x: Tensor2D): Tensor2D {
-    return rmsNorm(x, this.weight('model.norm.weight').tensor() as Tensor1D, this.config.rmsNormEps);
+    return this.norm('model.norm', x);
+  }
+
+  private norm(path: string, x: Tensor2D): Tensor2D {
+    const weight = this.weight(`${path}.weight`);
+    return rmsNorm(x, weight.tensor() as Tensor1D, this.config.rmsNormEps, weight.trainable);
   }
 
   /** x: (rows, in) → (rows, out), through the adapter if there is one; the bias, if there is one, comes last. */

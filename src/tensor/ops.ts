@@ -123,25 +123,30 @@ function scaled(x: Tensor2D, by: number): Tensor2D {
   return by === 1 ? x : x.mul(by);
 }
 
-/** RMSNorm (Zhang and Sennrich, 2019): y = w · x / √(mean(x²) + ε). x: (rows, hidden), w: (hidden). */
-export function rmsNorm(x: Tensor2D, weight: Tensor1D, epsilon: number): Tensor2D {
-  const normalize = tf.getBackend() === 'webgpu' ? normalizeByKernel : normalizeByTensors;
-  return normalize(x, epsilon).mul(weight);
+/**
+ * RMSNorm (Zhang and Sennrich, 2019): y = w · x / √(mean(x²) + ε). x: (rows, hidden), w: (hidden).
+ * A frozen `w` gets no gradient, and none is computed.
+ */
+export function rmsNorm(x: Tensor2D, weight: Tensor1D, epsilon: number, trainable: boolean): Tensor2D {
+  return tf.getBackend() === 'webgpu'
+    ? rmsNormByKernel(x, weight, epsilon, trainable) : normalizeByTensors(x, epsilon).mul(weight);
 }
 
-function normalizeByKernel(x: Tensor2D, epsilon: number): Tensor2D {
-  const op = customGrad((x, save) => {
-    const { y, scale } = webgpuRows.normalize(x as Tensor2D, epsilon);
-    (save as tf.GradSaveFunc)([y, scale]);
+function rmsNormByKernel(x: Tensor2D, weight: Tensor1D, epsilon: number, trainable: boolean): Tensor2D {
+  const op = customGrad((...args) => {
+    const [x, save] = [args[0] as Tensor2D, args.at(-1) as tf.GradSaveFunc];
+    const { y, scale } = webgpuRows.rmsNorm(x, weight, epsilon);
+    save([x, weight, scale]);
     return {
       value: y,
       gradFunc: (dy: Tensor, saved: Tensor[]) => {
-        const [y, scale] = saved as [Tensor2D, Tensor];
-        return webgpuRows.normalizeGradient(y, scale, dy);
+        const [x, weight, scale] = saved as [Tensor2D, Tensor1D, Tensor];
+        const dx = webgpuRows.rmsNormGradient(x, weight, scale, dy);
+        return trainable ? [dx, dy.mul(x).mul(scale).sum(0)] : dx;
       },
     };
   });
-  return op(x) as Tensor2D;
+  return (trainable ? op(x, weight) : op(x)) as Tensor2D;
 }
 
 function normalizeByTensors(x: Tensor2D, epsilon: number): Tensor2D {

@@ -1,6 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, TensorInfo } from '@tensorflow/tfjs';
 import { webgpuBackend } from './device.ts';
+import { reduction } from './reduce.ts';
+import type { Reduction } from './reduce.ts';
 
 /** One run of a compute shader. Its bindings are, in order: what it writes, changes and reads, and its numbers. */
 export interface Program {
@@ -23,8 +25,11 @@ export interface Program {
   readonly integers: Readonly<Record<string, number>>;
   readonly floats?: Readonly<Record<string, number>>;
   readonly invocations?: number;
-  /** In place of `invocations`, for those that work together. There may be more groups than were asked for. */
-  readonly workgroups?: { readonly count: number; readonly size: number };
+  /**
+   * In place of `invocations`, for those that work together. There may be more groups than were asked for. Those that
+   * reduce have `sumOfAll` and `maxOfAll`: see `Reduction`.
+   */
+  readonly workgroups?: { readonly count: number; readonly size: number; readonly reduce?: boolean };
 }
 
 const GROUP = 64;
@@ -45,7 +50,8 @@ export function runProgram(program: Program): Tensor[] {
   device.queue.writeBuffer(uniforms, 0, numbers);
   backend.uniformPendingDisposal.push(uniforms);
 
-  const pipeline = pipelineOf(device, program);
+  const reduce = program.workgroups?.reduce ? reduction(program.workgroups.size) : undefined;
+  const pipeline = pipelineOf(device, program, reduce);
   const buffers = [...bound.map(({ dataId }) => backend.tensorMap.get(dataId).resource!), uniforms];
   const group = device.createBindGroup({
     layout: pipeline.getBindGroupLayout(0),
@@ -79,21 +85,23 @@ function numbersOf({ integers, floats = {} }: Program): ArrayBuffer {
   return buffer;
 }
 
-function pipelineOf(device: GPUDevice, program: Program): GPUComputePipeline {
+function pipelineOf(device: GPUDevice, program: Program, reduce: Reduction | undefined): GPUComputePipeline {
   const known = pipelines.get(device) ?? new Map<string, GPUComputePipeline>();
   pipelines.set(device, known);
-  let pipeline = known.get(program.key);
+  const key = reduce ? `${program.key} ${reduce.key}` : program.key;
+  let pipeline = known.get(key);
   if (!pipeline) {
-    const module = device.createShaderModule({ label: program.key, code: shaderOf(program) });
-    pipeline = device.createComputePipeline({
-      label: program.key, layout: 'auto', compute: { module, entryPoint: 'start' },
-    });
-    known.set(program.key, pipeline);
+    const module = device.createShaderModule({ label: key, code: shaderOf(program, reduce) });
+    pipeline = device.createComputePipeline({ label: key, layout: 'auto', compute: { module, entryPoint: 'start' } });
+    known.set(key, pipeline);
   }
   return pipeline;
 }
 
-function shaderOf({ code, write, change = {}, read, types = {}, integers, floats = {}, workgroups }: Program): string {
+function shaderOf(
+  { code, write, change = {}, read, types = {}, integers, floats = {}, workgroups }: Program,
+  reduce: Reduction | undefined,
+): string {
   const { before = '', main } = code();
   const own = (name: string) => ((read[name] ?? change[name])?.dtype === 'int32' ? 'i32' : 'f32');
   const changed = [...Object.keys(write), ...Object.keys(change)];
@@ -103,10 +111,13 @@ function shaderOf({ code, write, change = {}, read, types = {}, integers, floats
   const fields = [
     ...Object.keys(integers).map((name) => `${name}: u32`), ...Object.keys(floats).map((name) => `${name}: f32`),
   ];
-  return `
+  const subgroups = reduce?.bySubgroups;
+  return `${subgroups ? 'enable subgroups;' : ''}
 struct Numbers { ${fields.join(', ')} }
 ${storage.join('\n')}
 @group(0) @binding(${storage.length}) var<uniform> p: Numbers;
+${subgroups ? 'var<private> lane: u32;\nvar<private> lanes: u32;' : ''}
+${reduce?.code ?? ''}
 ${before}
 fn main(${workgroups ? 'group: u32, local: u32' : 'index: u32'}) {
 ${main}
@@ -114,7 +125,9 @@ ${main}
 @compute @workgroup_size(${workgroups?.size ?? GROUP})
 fn start(
   @builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32,
+  ${subgroups ? '@builtin(subgroup_invocation_id) place: u32, @builtin(subgroup_size) size: u32,' : ''}
 ) {
+  ${subgroups ? 'lane = place; lanes = size;' : ''}
   let group = id.y * count.x + id.x;
   main(${workgroups ? 'group, local' : `group * ${GROUP} + local`});
 }`;

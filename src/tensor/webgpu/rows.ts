@@ -1,38 +1,64 @@
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs';
 import { runProgram } from './program.ts';
 
-/** x · scale, where scale is 1 / √(mean(x²) + ε) of each row (rows, 1). */
-export function normalize(x: Tensor2D, epsilon: number): { y: Tensor2D; scale: Tensor } {
+/**
+ * RMSNorm, x · scale · weight, and scale, which is 1 / √(mean(x²) + ε) of each row: (rows, 1). A workgroup a row.
+ *
+ * @param x (rows, width), weight (width)
+ */
+export function rmsNorm(x: Tensor2D, weight: Tensor1D, epsilon: number): { y: Tensor2D; scale: Tensor } {
   const [rows, width] = x.shape;
+  const { element, units, size, before } = shareOf(width);
   const [y, scale] = runProgram({
-    key: 'normalize', write: { y: x.shape, scale: [rows, 1] }, read: { x },
-    integers: { rows, width }, floats: { epsilon }, invocations: rows,
-    code: () => ({ main: `
-  if (index >= p.rows) { return; }
-  let first = index * p.width;
-  var sum = 0.0;
-  for (var i = 0u; i < p.width; i++) { sum += x[first + i] * x[first + i]; }
-  let s = inverseSqrt(sum / f32(p.width) + p.epsilon);
-  for (var i = 0u; i < p.width; i++) { y[first + i] = x[first + i] * s; }
-  scale[index] = s;` }),
+    key: `rms norm ${element} ${size}`, write: { y: x.shape, scale: [rows, 1] }, read: { x, weight },
+    types: { y: element, x: element, weight: element },
+    integers: { rows, units }, floats: { width, epsilon }, workgroups: { count: rows, size, reduce: true },
+    code: () => ({ before, main: `
+  if (group >= p.rows) { return; }
+  let first = group * p.units;
+  var squares = ${element}();
+  for (var i = local; i < p.units; i += ${size}) { squares += x[first + i] * x[first + i]; }
+  let s = inverseSqrt(sumOfAll(local, total(squares)) / p.width + p.epsilon);
+  for (var i = local; i < p.units; i += ${size}) { y[first + i] = x[first + i] * s * weight[i]; }
+  if (local == 0) { scale[group] = s; }` }),
   }) as [Tensor2D, Tensor];
   return { y, scale };
 }
 
-/** Its gradient with respect to x: scale · (dy − y · mean(dy · y)). */
-export function normalizeGradient(y: Tensor2D, scale: Tensor, dy: Tensor): Tensor {
-  const [rows, width] = y.shape;
+/** Its gradient with respect to x. With g = dy · weight and n = x · scale: scale · (g − n · mean(g · n)). */
+export function rmsNormGradient(x: Tensor2D, weight: Tensor1D, scale: Tensor, dy: Tensor): Tensor {
+  const [rows, width] = x.shape;
+  const { element, units, size, before } = shareOf(width);
   return runProgram({
-    key: 'normalize back', write: { dx: y.shape }, read: { y, scale, dy },
-    integers: { rows, width }, invocations: rows,
-    code: () => ({ main: `
-  if (index >= p.rows) { return; }
-  let first = index * p.width;
-  var mean = 0.0;
-  for (var i = 0u; i < p.width; i++) { mean += dy[first + i] * y[first + i]; }
-  mean /= f32(p.width);
-  for (var i = 0u; i < p.width; i++) { dx[first + i] = scale[index] * (dy[first + i] - y[first + i] * mean); }` }),
+    key: `rms norm back ${element} ${size}`, write: { dx: x.shape }, read: { x, weight, scale, dy },
+    types: { dx: element, x: element, weight: element, dy: element },
+    integers: { rows, units }, floats: { width }, workgroups: { count: rows, size, reduce: true },
+    code: () => ({ before, main: `
+  if (group >= p.rows) { return; }
+  let first = group * p.units;
+  let s = scale[group];
+  var products = ${element}();
+  for (var i = local; i < p.units; i += ${size}) { products += dy[first + i] * weight[i] * x[first + i]; }
+  let mean = sumOfAll(local, total(products)) / p.width * s * s;
+  for (var i = local; i < p.units; i += ${size}) {
+    dx[first + i] = s * (dy[first + i] * weight[i] - x[first + i] * mean);
+  }` }),
   })[0]!;
+}
+
+/** How a workgroup shares a row out: in vectors of four where they fill it, and some eight of them to an invocation. */
+function shareOf(width: number) {
+  const isWhole = width % 4 === 0;
+  const units = isWhole ? width / 4 : width;
+  return {
+    element: isWhole ? 'vec4f' : 'f32', units,
+    size: Math.min(256, Math.max(32, 2 ** Math.floor(Math.log2(units / 8)))),
+    before: isWhole
+      ? `fn total(x: vec4f) -> f32 { return dot(x, vec4f(1)); }
+fn largest(x: vec4f) -> f32 { return max(max(x.x, x.y), max(x.z, x.w)); }`
+      : `fn total(x: f32) -> f32 { return x; }
+fn largest(x: f32) -> f32 { return x; }`,
+  };
 }
 
 /** silu(gate) · up, elementwise. */
@@ -60,23 +86,34 @@ export function swigluGradients(gate: Tensor, up: Tensor, dy: Tensor): [Tensor, 
 }
 
 /**
- * Softmax cross-entropy in nats of each row (rows), and the logarithm of each softmax's sum (rows).
+ * Softmax cross-entropy in nats of each row (rows), and the logarithm of each softmax's sum (rows). A workgroup a row,
+ * which is read once.
  * logits: (rows, vocab), labels: int32 (rows).
  */
 export function crossEntropy(logits: Tensor2D, labels: Tensor1D): { losses: Tensor1D; sums: Tensor1D } {
   const [rows, vocab] = logits.shape;
+  const { element, units, size, before } = shareOf(vocab);
   const [losses, sums] = runProgram({
-    key: 'cross-entropy', write: { losses: [rows], sums: [rows] }, read: { logits, labels },
-    integers: { rows, vocab }, invocations: rows,
-    code: () => ({ main: `
-  if (index >= p.rows) { return; }
-  let first = index * p.vocab;
-  var largest = logits[first];
-  for (var i = 1u; i < p.vocab; i++) { largest = max(largest, logits[first + i]); }
-  var total = 0.0;
-  for (var i = 0u; i < p.vocab; i++) { total += exp(logits[first + i] - largest); }
-  sums[index] = largest + log(total);
-  losses[index] = sums[index] - logits[first + u32(labels[index])];` }),
+    key: `cross-entropy ${element} ${size}`, write: { losses: [rows], sums: [rows] }, read: { logits, labels },
+    types: { logits: element }, integers: { rows, units }, workgroups: { count: rows, size, reduce: true },
+    code: () => ({ before, main: `
+  if (group >= p.rows) { return; }
+  let first = group * p.units;
+  var most = -3e38;
+  var powers = ${element}();
+  for (var i = local; i < p.units; i += ${size}) {
+    let x = logits[first + i];
+    let now = max(most, largest(x)); // a larger one than all before scales down what was summed
+    powers = powers * exp(most - now) + exp(x - now);
+    most = now;
+  }
+  let mostOfAll = maxOfAll(local, most);
+  let sum = mostOfAll + log(sumOfAll(local, total(powers) * exp(most - mostOfAll)));
+  if (local == 0) {
+    let label = u32(labels[group]);
+    sums[group] = sum;
+    losses[group] = sum - ${element === 'f32' ? 'logits[first + label]' : 'logits[first + label / 4][label % 4]'};
+  }` }),
   }) as [Tensor1D, Tensor1D];
   return { losses, sums };
 }

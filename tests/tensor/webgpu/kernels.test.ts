@@ -11,6 +11,7 @@ import { attention, crossEntropy, linear, rmsNorm, rotary, swiglu } from '../../
 import { QuantizedMatrix } from '../../../src/tensor/quantized.ts';
 import { lowerBindingBytes } from '../../../src/tensor/webgpu/device.ts';
 import { matmul } from '../../../src/tensor/webgpu/matmul.ts';
+import { useSubgroups } from '../../../src/tensor/webgpu/reduce.ts';
 import { tiles, useTile } from '../../../src/tensor/webgpu/tiles.ts';
 import { tinyConfig } from '../../tiny.ts';
 import { hasAdapter, why } from './adapter.ts';
@@ -52,9 +53,13 @@ const cases: [string, Case][] = [
           weight.dispose();
           return found;
         }]))),
-  ...([[1, 3], [7, 33], [130, 256], [3, 1001]] as const).flatMap(([rows, width]): [string, Case][] => [
+  ...([[1, 3], [7, 33], [130, 256], [3, 1001], [2, 4100]] as const).flatMap(([rows, width]): [string, Case][] => [
     [`RMSNorm of ${rows} × ${width}`, () =>
-      withGradients((x, w) => rmsNorm(x as Tensor2D, w as Tensor1D, 1e-5), normal(rows, width), normal(width))],
+      withGradients((x, w) => rmsNorm(x as Tensor2D, w as Tensor1D, 1e-5, true), normal(rows, width), normal(width))],
+    [`RMSNorm of ${rows} × ${width} by a frozen weight`, () => {
+      const w = normal(width) as Tensor1D;
+      return withGradients((x) => rmsNorm(x as Tensor2D, w, 1e-5, false), normal(rows, width));
+    }],
     [`SwiGLU of ${rows} × ${width}`, () =>
       withGradients((a, b) => swiglu(a as Tensor2D, b as Tensor2D), normal(rows, width), normal(rows, width).neg())],
     [`cross-entropy of ${rows} × ${width}`, () => {
@@ -86,7 +91,7 @@ describe.runIf(hasAdapter)(`the WGSL kernels${why}`, () => {
     await useBackend('webgpu');
   });
 
-  it.each(cases)('%s: as the reference, values and gradients', (name, found) => {
+  const expectReference = (name: string, found: Case) => {
     const ours = values(found);
     const reference = expected.get(name)!;
     expect(ours).toHaveLength(reference.length);
@@ -96,6 +101,18 @@ describe.runIf(hasAdapter)(`the WGSL kernels${why}`, () => {
       const worst = reference[i]!.reduce((most, value, at) => Math.max(most, Math.abs(value - x[at]!)), 0);
       expect(worst).toBeLessThan(BAR * (largest || 1)); // the gradient of a lone score is zero
     });
+  };
+
+  it.each(cases)('%s: as the reference, values and gradients', expectReference);
+
+  const reducing = cases.filter(([name]) => /RMSNorm|entropy/.test(name));
+  it.each(reducing)('%s: the same on a device without subgroups', (name, found) => {
+    useSubgroups(false);
+    try {
+      expectReference(name, found);
+    } finally {
+      useSubgroups(true);
+    }
   });
 
   it.each([1, 4, 63, 130, 100_003])('drop out of %d numbers what the processor drops', async (size) => {
@@ -175,8 +192,8 @@ describe.runIf(hasAdapter)(`the WGSL kernels${why}`, () => {
 
   it('leave no tensor and no buffer behind, whatever the sizes', () => {
     const once = (rows: number) => values(() => {
-      const [gate, up] = [normal(rows, 33), normal(rows, 33)];
-      return withGradients((a, b) => swiglu(rmsNorm(a as Tensor2D, tf.ones([33]), 1e-5), b as Tensor2D), gate, up);
+      const [gate, up, weight] = [normal(rows, 33), normal(rows, 33), tf.ones<tf.Rank.R1>([33])];
+      return withGradients((a, b) => swiglu(rmsNorm(a as Tensor2D, weight, 1e-5, false), b as Tensor2D), gate, up);
     });
     once(8);
     const before = tf.memory() as tf.MemoryInfo & { numBytesInGPU: number };
