@@ -371,8 +371,9 @@ export interface AttentionPlace {
  * q: (batch·queries, heads, headDim), k and v: (batch, keys, kvHeads, headDim) → (batch·queries, heads·headDim).
  */
 export function attention(q: Tensor3D, k: Tensor4D, v: Tensor4D, place: AttentionPlace): Tensor2D {
-  const fits = place.causal && (tf.getBackend() !== 'wasm' || place.queries <= kernel.LONGEST_SEQUENCE);
-  return fits && hasKernels(q.shape[2]) ? attentionByKernel(q, k, v) : attentionByTensors(q, k, v, place);
+  const fits = place.causal && hasKernels(q.shape[2]) && (tf.getBackend() === 'wasm'
+    ? place.queries <= kernel.LONGEST_SEQUENCE : webgpuAttention.fitsAttention(q.shape[2]));
+  return fits ? attentionByKernel(q, k, v) : attentionByTensors(q, k, v, place);
 }
 
 function attentionByTensors(q: Tensor3D, k: Tensor4D, v: Tensor4D, { batch, queries, mask }: AttentionPlace): Tensor2D {

@@ -4,7 +4,7 @@ import { CODEBOOKS, DYNAMIC_MAP } from '../../quant/codebooks.ts';
 import { rowParts } from '../../quant/parts.ts';
 import type { QuantizedTensor } from '../../quant/quantize.ts';
 import { bindingBytes } from './device.ts';
-import { runProgram } from './program.ts';
+import { each, runProgram } from './program.ts';
 import { threadsOf, tileFor } from './tiles.ts';
 import type { Tile } from './tiles.ts';
 
@@ -74,8 +74,6 @@ ${shared(tile)}`,
     }),
   })[0] as Tensor2D;
 }
-
-const each = (count: number, text: (i: number) => string) => Array.from({ length: count }, (_, i) => text(i)).join('\n');
 
 /** A workgroup's part of a, in vectors of four rows, and of b, in vectors of four columns, by k. */
 const shared = ({ rows, columns, depth }: Tile) => `

@@ -32,6 +32,10 @@ export interface Program {
   readonly workgroups?: { readonly count: number; readonly size: number; readonly reduce?: boolean };
 }
 
+/** WGSL that is written out so many times: what an index picks has to be in a register. */
+export const each = (count: number, text: (i: number) => string): string =>
+  Array.from({ length: count }, (_, i) => text(i)).join('\n');
+
 const GROUP = 64;
 const pipelines = new WeakMap<GPUDevice, Map<string, GPUComputePipeline>>();
 

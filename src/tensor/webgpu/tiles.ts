@@ -49,3 +49,22 @@ export function tileFor(rows: number, columns: number): Tile {
 export function threadsOf({ rows, columns, high }: Tile): number {
   return rows / (4 * high) * (columns / 4);
 }
+
+/** Queries, and keys, of which attention's workgroups have one block at a time. */
+export type Block = 8 | 16 | 32;
+
+let largest: Block | undefined;
+
+/** From now on attention's blocks are no larger; undefined: as the device takes them. */
+export function useBlock(block: Block | undefined): void {
+  largest = block;
+}
+
+/**
+ * The largest first: each number that is fetched serves for so many products. On SwiftShader 32 is no faster than 16,
+ * and takes four times as long to compile.
+ */
+export function blocksToTry(): Block[] {
+  const most = largest ?? (usedAdapter()?.software ? 16 : 32);
+  return ([32, 16, 8] as const).filter((block) => block <= most);
+}

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs';
-import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { causalPlacement } from '../../../src/model/llama.ts';
 import { DenseWeight } from '../../../src/model/weights.ts';
 import { quantize } from '../../../src/quant/quantize.ts';
@@ -12,7 +12,7 @@ import { QuantizedMatrix } from '../../../src/tensor/quantized.ts';
 import { lowerBindingBytes } from '../../../src/tensor/webgpu/device.ts';
 import { matmul } from '../../../src/tensor/webgpu/matmul.ts';
 import { useSubgroups } from '../../../src/tensor/webgpu/reduce.ts';
-import { tiles, useTile } from '../../../src/tensor/webgpu/tiles.ts';
+import { tiles, useBlock, useTile } from '../../../src/tensor/webgpu/tiles.ts';
 import { tinyConfig } from '../../tiny.ts';
 import { hasAdapter, why } from './adapter.ts';
 
@@ -67,7 +67,10 @@ const cases: [string, Case][] = [
       return withGradients((x) => crossEntropy(x as Tensor2D, labels, 0.3), normal(rows, width).mul(4));
     }],
   ]),
-  ...([[2, 7, 4, 2, 8], [3, 13, 6, 1, 16], [1, 1, 2, 2, 24], [2, 60, 8, 2, 32], [1, 129, 3, 3, 64]] as const).map(
+  ...([
+    [1, 1, 2, 2, 8], [2, 7, 4, 1, 8], [3, 33, 3, 1, 8], [2, 65, 4, 4, 8], [1, 130, 6, 2, 8], [3, 13, 6, 1, 16],
+    [1, 1, 2, 2, 24], [2, 60, 8, 2, 32], [1, 129, 3, 3, 64], [1, 65, 4, 1, 128], [1, 9, 2, 1, 264],
+  ] as const).map(
     ([batch, seq, heads, kvHeads, headDim]): [string, Case] => [
       `rotation and attention of ${batch} × ${seq}, ${heads} heads of ${headDim} on ${kvHeads}`, () => {
         const rows = batch * seq;
@@ -113,6 +116,14 @@ describe.runIf(hasAdapter)(`the WGSL kernels${why}`, () => {
     } finally {
       useSubgroups(true);
     }
+  });
+
+  const attending = cases.filter(([name]) => /heads of 8 on/.test(name));
+  describe.each([8, 32] as const)('by blocks of %i', (block) => {
+    beforeAll(() => useBlock(block));
+    afterAll(() => useBlock(undefined));
+
+    it.each(attending)('%s: the same', expectReference);
   });
 
   it.each([1, 4, 63, 130, 100_003])('drop out of %d numbers what the processor drops', async (size) => {

@@ -108,7 +108,7 @@ describe.runIf(hasAdapter)(`whole training steps by WebGPU${why}`, () => {
     const names = gpu!.kernels!.map(({ name }) => name);
     expect(names.find((name) => /^matmul .* 4 bits/.test(name))).toBeDefined();
     expect(names).toContain('BinaryOpProgram'); // TensorFlow.js's own
-    const attention = gpu!.kernels!.find(({ name }) => name === 'attention 2')!;
+    const attention = gpu!.kernels!.find(({ name }) => /^attention \d+ 2$/.test(name))!;
     expect(attention.runs).toBe(3); // of two layers, one is computed again
     const sum = gpu!.kernels!.reduce((sum, kernel) => sum + kernel.seconds, 0);
     expect(sum).toBeGreaterThan(0);
