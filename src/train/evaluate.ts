@@ -7,7 +7,7 @@ import { inference } from '../model/llama.ts';
 import type { LlamaModel } from '../model/llama.ts';
 import type { Evaluation } from '../runs/events.ts';
 import { crossEntropy } from '../tensor/ops.ts';
-import { answerLogits } from './gradients.ts';
+import { answerStates, logitsByParts } from './gradients.ts';
 
 /** How examples fare when each token of their answers is predicted from the true ones before it. */
 export interface Scores {
@@ -35,8 +35,13 @@ export async function score(
     const rows = [...batch.labels.keys()].filter((row) => batch.labels[row]! >= 0);
     const { loss, likeliest } = tf.tidy(() => {
       const labels = tf.tensor1d(rows.map((row) => batch.labels[row]!), 'int32');
-      const logits = answerLogits(model, batch, inference); // (rows, vocab)
-      return { loss: crossEntropy(logits, labels, 1), likeliest: logits.argMax<tf.Tensor1D>(1) };
+      // (rows, hidden)
+      const parts = logitsByParts(model, answerStates(model, batch, inference), (logits, { first, count }) => ({
+        loss: crossEntropy(logits, labels.slice([first], [count]), 1), likeliest: logits.argMax<tf.Tensor1D>(1),
+      }));
+      return {
+        loss: tf.addN(parts.map((part) => part.loss)), likeliest: tf.concat(parts.map((part) => part.likeliest)),
+      };
     });
     sum += (await loss.data())[0]!;
     count += rows.length;

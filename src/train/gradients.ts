@@ -117,17 +117,37 @@ export function answerLoss(
   if (tf.getBackend() === 'tensorflow' && headWeight instanceof DenseWeight) {
     return headCrossEntropy(model.lastNorm(answers), headWeight.held as FrozenMatrix, labels, scale);
   }
-  const parts = rowRanges(answers.shape[0], 4 * model.config.vocabSize); // of the logits, a step's largest tensor
-  if (parts.length === 1) return crossEntropy(model.head(answers), labels, scale);
-  return tf.addN(parts.map(({ first, count }) => crossEntropy(
-    model.head(answers.slice([first, 0], [count, -1])), labels.slice([first], [count]), scale)));
+  return tf.addN(logitsByParts(model, answers, (logits, { first, count }) =>
+    crossEntropy(logits, labels.slice([first], [count]), scale)));
+}
+
+/**
+ * The head's logits, which are a pass's largest tensor, by so many rows at a time as a kernel can be given.
+ *
+ * @param x (rows, hidden), after the last block
+ * @param take is given the logits (count, vocab) of the rows from `first` on
+ */
+export function logitsByParts<T>(
+  model: LlamaModel, x: Tensor2D,
+  take: (logits: Tensor2D, part: { readonly first: number; readonly count: number }) => T,
+): T[] {
+  const [rows, hidden] = x.shape;
+  return rowRanges(rows, 4 * model.config.vocabSize).map((part) => {
+    const { first, count } = part;
+    return take(model.head(count === rows ? x : x.slice([first, 0], [count, hidden])), part);
+  });
+}
+
+/** What gives the answer tokens' logits: (n, hidden), by a forward pass alone. Called inside `tf.tidy`. */
+export function answerStates(model: LlamaModel, batch: Batch, pass: Pass, answersOnly = true): Tensor2D {
+  const { rows } = answerTargets(batch);
+  const x = hiddenStates(model, batch.tokens, batch.batchSize, pass, answersOnly ? rows : undefined);
+  return answersOnly ? x : gatherRows(x, rows);
 }
 
 /** The answer tokens' logits (n, vocab), by a forward pass alone. Called inside `tf.tidy`. */
 export function answerLogits(model: LlamaModel, batch: Batch, pass: Pass, answersOnly = true): Tensor2D {
-  const { rows } = answerTargets(batch);
-  const x = hiddenStates(model, batch.tokens, batch.batchSize, pass, answersOnly ? rows : undefined);
-  return model.head(answersOnly ? x : gatherRows(x, rows));
+  return model.head(answerStates(model, batch, pass, answersOnly));
 }
 
 /** A batch's way through the blocks to its loss: with `answersOnly`, the last block gives the answers' rows alone. */

@@ -10,6 +10,7 @@ import type { TrainEvent } from '../../../src/runs/events.ts';
 import { useBackend } from '../../../src/tensor/backend.ts';
 import type { BackendName } from '../../../src/tensor/backend.ts';
 import { lowerBindingBytes, webgpuBackend } from '../../../src/tensor/webgpu/device.ts';
+import { score } from '../../../src/train/evaluate.ts';
 import { measure } from '../../../src/train/measure.ts';
 import { train } from '../../../src/train/train.ts';
 import type { TrainData, TrainOptions } from '../../../src/train/train.ts';
@@ -89,9 +90,14 @@ describe.runIf(hasAdapter)(`whole training steps by WebGPU${why}`, () => {
   it('are the same where the embedding and the logits are larger than a kernel may be given', async () => {
     const options = { steps: 3, batchSize: 20 };
     const expected = await losses(model(), options);
+    const evaluate = () => score(model().base, tinyExamples(20), tinyTokenizer);
+    const scores = await evaluate();
     lowerBindingBytes(2048); // eight rows of the embedding and head; 39 of the logits
     try {
       expect(largestDifference(await losses(model(), options), expected)).toBeLessThan(1e-5);
+      const found = await evaluate();
+      expect(found.loss).toBeCloseTo(scores.loss, 5);
+      expect(found.exactMatch).toBe(scores.exactMatch);
     } finally {
       lowerBindingBytes(Infinity);
     }
