@@ -7,5 +7,5 @@ import { hasBfloat16, useMixedPrecision } from '../tensor/bfloat16.ts';
 /** One measurement of `npm run bench`, in a process of its own, whose peak of memory is then the measurement's. */
 const { backend, ...options } = JSON.parse(process.argv[2]!) as MeasureOptions & { backend: BackendName };
 await useBackend(backend);
-useMixedPrecision(hasBfloat16());
+useMixedPrecision(backend === 'webgpu' || hasBfloat16());
 process.stdout.write(`${JSON.stringify(await measure(options))}\n`);

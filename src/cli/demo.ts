@@ -10,6 +10,7 @@ import { toldBy } from '../runs/schema.ts';
 import { readRun, runsFolder, saveRun, writeRun } from '../runs/store.ts';
 import { useBackend } from '../tensor/backend.ts';
 import { hasBfloat16, mixedPrecision, useMixedPrecision } from '../tensor/bfloat16.ts';
+import { halfPrecision } from '../tensor/webgpu/tiles.ts';
 import { demoHelp, parseDemoFlags } from './flags.ts';
 import type { DemoFlags } from './flags.ts';
 import { commandLine, runCommand } from './main.ts';
@@ -38,9 +39,10 @@ async function demo(flags: DemoFlags, screen: Screen, command: string): Promise<
   checkOutput(flags.output);
   const sources = await findSources(flags, screen);
   const backend = await useBackend(flags.backend);
-  useMixedPrecision(flags.bfloat16 && hasBfloat16());
+  useMixedPrecision(flags.bfloat16 && (backend === 'webgpu' || hasBfloat16()));
+  const narrow = mixedPrecision() ? 'bfloat16' : halfPrecision() ? 'float16' : undefined;
   screen.line(
-    `QLoRA sobre «${sources.model.name}», con el backend ${backend}${mixedPrecision() ? ', en bfloat16 y float32' : ''}`);
+    `QLoRA sobre «${sources.model.name}», con el backend ${backend}${narrow ? `, en ${narrow} y float32` : ''}`);
 
   const interruption = new AbortController();
   const stop = () => {

@@ -106,7 +106,7 @@ const memory = {
 };
 
 const precision = {
-  bfloat16: toggle('no-bf16', 'en el backend tensorflow, multiplica en float32 y no en bfloat16', false),
+  bfloat16: toggle('no-bf16', 'multiplica en float32, y no en bfloat16 (tensorflow) o float16 (webgpu, en una GPU)', false),
 };
 
 const output = {

@@ -9,9 +9,13 @@ import { execute, nodeBackend, types } from './native.ts';
  */
 let wanted = false;
 
-/** From now on the linear layers multiply in bfloat16, where the backend can. */
+/** From now on the linear layers multiply in 16 bits, where the backend can: see also `halfPrecision`. */
 export function useMixedPrecision(on: boolean): void {
   wanted = on;
+}
+
+export function wantsMixedPrecision(): boolean {
+  return wanted;
 }
 
 export function mixedPrecision(): boolean {

@@ -33,6 +33,21 @@ export function hasDawn(): boolean {
 }
 
 /**
+ * Starts Dawn, as what `navigator` has of WebGPU.
+ *
+ * @param flags as its README has them: `name=value`
+ */
+export function openDawn(flags: readonly string[], folder = dawnFolder()): GPU {
+  const { create, globals } = require(dawnModule(folder)) as Dawn;
+  Object.assign(globalThis, globals);
+  const gpu = create(flags);
+  // TensorFlow.js looks for it there. Node has a navigator from version 21 on, without a GPU.
+  if (!('navigator' in globalThis)) Object.defineProperty(globalThis, 'navigator', { value: {}, configurable: true });
+  Object.defineProperty(globalThis.navigator, 'gpu', { value: gpu, configurable: true });
+  return gpu;
+}
+
+/**
  * Registers the backend «webgpu» on Dawn. WEBGPU_ADAPTER, part of a name, chooses among several adapters.
  *
  * @throws UserError when Dawn is not there, or finds no adapter
@@ -41,13 +56,8 @@ export async function startDawn(folder = dawnFolder()): Promise<Adapter> {
   if (!existsSync(dawnModule(folder))) {
     throw new UserError('El backend «webgpu» no está preparado: prepáralo con «npm run setup:webgpu», o usa --backend wasm.');
   }
-  const { create, globals } = require(dawnModule(folder)) as Dawn;
-  Object.assign(globalThis, globals);
   const wanted = process.env['WEBGPU_ADAPTER'];
-  const gpu = create(wanted ? [`adapter=${wanted}`] : []);
-  // TensorFlow.js looks for it there. Node has a navigator from version 21 on, without a GPU.
-  if (!('navigator' in globalThis)) Object.defineProperty(globalThis, 'navigator', { value: {}, configurable: true });
-  Object.defineProperty(globalThis.navigator, 'gpu', { value: gpu, configurable: true });
+  const gpu = openDawn(wanted ? [`adapter=${wanted}`] : [], folder);
   const found = await findAdapter(gpu).catch(() => undefined);
   if (!found) throw new UserError(noAdapter(wanted));
   const backend = await registerWebgpu(found);

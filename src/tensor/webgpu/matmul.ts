@@ -5,7 +5,7 @@ import { rowParts } from '../../quant/parts.ts';
 import type { QuantizedTensor } from '../../quant/quantize.ts';
 import { bindingBytes } from './device.ts';
 import { each, runProgram } from './program.ts';
-import { threadsOf, tileFor } from './tiles.ts';
+import { halfPrecision, threadsOf, tileFor } from './tiles.ts';
 import type { Tile } from './tiles.ts';
 
 interface Shape {
@@ -51,12 +51,19 @@ export function matmul(a: Tensor2D, b: Tensor2D, { transposeA = false, transpose
   });
 }
 
+/**
+ * In half precision weights and activations are rounded to float16, which has a bit or two more than 4-bit weights
+ * have noise; gradients, of which many are smaller than its smallest, are not. Those come from the left, by matrices
+ * that are not transposed.
+ */
 function multiply(a: Tensor, transposeA: boolean, { rows, columns, depth }: Shape, right: Right): Tensor2D {
   const tile = tileFor(rows, columns);
+  const half = halfPrecision();
+  const types: Types = { left: half && right.along === 'k' ? 'vec4h' : 'vec4f', right: half ? 'vec4h' : 'vec4f' };
   const at = transposeA ? '(k + i) * p.rows + m' : 'm * p.depth + k + i';
   const vectors = !transposeA && depth % 4 === 0;
   return runProgram({
-    key: `matmul ${Object.values(tile).join(' ')} ${transposeA} ${vectors} ${right.key}`,
+    key: `matmul ${Object.values(tile).join(' ')} ${transposeA} ${vectors} ${right.key}${half ? ' half' : ''}`, half,
     write: { y: [rows, columns] }, read: { a, ...right.read }, types: { ...right.types, ...(vectors && { a: 'vec4f' }) },
     integers: { rows, columns, depth, ...right.integers }, floats: right.floats ?? {},
     workgroups: { count: Math.ceil(rows / tile.rows) * Math.ceil(columns / tile.columns), size: threadsOf(tile) },
@@ -69,30 +76,40 @@ ${vectors ? `  if (k >= p.depth) { return vec4f(); }
   for (var i = 0u; i < 4; i++) { if (k + i < p.depth) { v[i] = a[${at}]; } }
   return v;`}
 }
-${shared(tile)}`,
-      main: tiled(tile, right.along),
+${shared(tile, types)}`,
+      main: tiled(tile, right.along, types),
     }),
   })[0] as Tensor2D;
 }
 
+/** Of a tile's elements. */
+interface Types {
+  readonly left: 'vec4f' | 'vec4h';
+  readonly right: 'vec4f' | 'vec4h';
+}
+
 /** A workgroup's part of a, in vectors of four rows, and of b, in vectors of four columns, by k. */
-const shared = ({ rows, columns, depth }: Tile) => `
-var<workgroup> lefts: array<vec4f, ${depth * rows / 4}>;
-var<workgroup> rights: array<vec4f, ${depth * columns / 4}>;`;
+const shared = ({ rows, columns, depth }: Tile, { left, right }: Types) => `
+var<workgroup> lefts: array<${left}, ${depth * rows / 4}>;
+var<workgroup> rights: array<${right}, ${depth * columns / 4}>;`;
+
+/** A vector as a tile has it: what float16 cannot hold becomes the most that it can. */
+const narrowed = (type: Types['left'], v: string) =>
+  (type === 'vec4h' ? `vec4h(clamp(${v}, vec4f(-65504), vec4f(65504)))` : v);
 
 /** What a workgroup does: it fetches a part of both, each number once, and multiplies it, until all of k has been. */
-function tiled(tile: Tile, along: 'k' | 'n'): string {
+function tiled(tile: Tile, along: 'k' | 'n', types: Types): string {
   const { rows, columns, depth, high } = tile;
   const [threads, across, down] = [threadsOf(tile), columns / 4, rows / 4]; // vectors of the tile in both directions
   /** Four vectors along k become four along the other side. Loops, which software adapters compile in half the time. */
-  const turned = (into: string, vectors: number, from: string) => `
+  const turned = (into: string, type: Types['left'], vectors: number, from: string) => `
     for (var unit = local; unit < ${vectors * depth / 4}; unit += ${threads}) {
       let k = unit % ${depth / 4} * 4;
       let place = unit / ${depth / 4};
       var v: mat4x4f;
       for (var i = 0u; i < 4; i++) { v[i] = ${from}; }
       v = transpose(v);
-      for (var i = 0u; i < 4; i++) { ${into}[(k + i) * ${vectors} + place] = v[i]; }
+      for (var i = 0u; i < 4; i++) { ${into}[(k + i) * ${vectors} + place] = ${narrowed(type, 'v[i]')}; }
     }`;
   return `
   let across = (p.columns + ${columns - 1}) / ${columns};
@@ -102,14 +119,14 @@ function tiled(tile: Tile, along: 'k' | 'n'): string {
   let column = local % ${across};
 ${each(4 * high, (i) => `  var sum${i} = vec4f();`)}
   for (var k0 = 0u; k0 < p.depth; k0 += ${depth}) {
-${turned('lefts', down, 'left(m0 + place * 4 + i, k0 + k)')}
+${turned('lefts', types.left, down, 'left(m0 + place * 4 + i, k0 + k)')}
 ${along === 'n' ? `    for (var unit = local; unit < ${across * depth}; unit += ${threads}) {
-      rights[unit] = row4(k0 + unit / ${across}, n0 + unit % ${across} * 4);
-    }` : turned('rights', across, 'column4(k0 + k, n0 + place * 4 + i)')}
+      rights[unit] = ${narrowed(types.right, `row4(k0 + unit / ${across}, n0 + unit % ${across} * 4)`)};
+    }` : turned('rights', types.right, across, 'column4(k0 + k, n0 + place * 4 + i)')}
     workgroupBarrier();
     for (var k = 0u; k < ${depth}; k++) {
-      let b = rights[k * ${across} + column];
-${each(high, (h) => `      let a${h} = lefts[k * ${down} + own * ${high} + ${h}];
+      let b = vec4f(rights[k * ${across} + column]);
+${each(high, (h) => `      let a${h} = vec4f(lefts[k * ${down} + own * ${high} + ${h}]);
 ${each(4, (i) => `      sum${4 * h + i} += a${h}[${i}] * b;`)}`)}
     }
     workgroupBarrier();

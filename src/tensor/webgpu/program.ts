@@ -24,6 +24,8 @@ export interface Program {
   /** Whole numbers, u32 in the shader, and others, f32. */
   readonly integers: Readonly<Record<string, number>>;
   readonly floats?: Readonly<Record<string, number>>;
+  /** Whether its code has float16, which the device then has to offer. */
+  readonly half?: boolean;
   readonly invocations?: number;
   /**
    * In place of `invocations`, for those that work together. There may be more groups than were asked for. Those that
@@ -103,7 +105,7 @@ function pipelineOf(device: GPUDevice, program: Program, reduce: Reduction | und
 }
 
 function shaderOf(
-  { code, write, change = {}, read, types = {}, integers, floats = {}, workgroups }: Program,
+  { code, write, change = {}, read, types = {}, integers, floats = {}, half, workgroups }: Program,
   reduce: Reduction | undefined,
 ): string {
   const { before = '', main } = code();
@@ -116,7 +118,7 @@ function shaderOf(
     ...Object.keys(integers).map((name) => `${name}: u32`), ...Object.keys(floats).map((name) => `${name}: f32`),
   ];
   const subgroups = reduce?.bySubgroups;
-  return `${subgroups ? 'enable subgroups;' : ''}
+  return `${half ? 'enable f16;' : ''}${subgroups ? 'enable subgroups;' : ''}
 struct Numbers { ${fields.join(', ')} }
 ${storage.join('\n')}
 @group(0) @binding(${storage.length}) var<uniform> p: Numbers;

@@ -1,3 +1,5 @@
+import * as tf from '@tensorflow/tfjs';
+import { wantsMixedPrecision } from '../bfloat16.ts';
 import { usedAdapter } from './device.ts';
 
 /**
@@ -12,16 +14,23 @@ export interface Tile {
 }
 
 /**
- * By vendor, in lower case as WebGPU tells it. Not measured on the devices yet: a large tile reads memory least, and is
- * what discrete cards have the registers and lanes for; Intel's and phones' have fewer of both. On SwiftShader a small
- * one is no slower and compiles in half the time.
+ * The larger a tile, the less is read of memory: this is what a discrete card has the lanes and registers for. Its 128
+ * invocations have 32 sums each, and its two parts take 16 KiB of the workgroup's memory.
+ */
+const large: Tile = { rows: 64, columns: 64, depth: 32, high: 2 };
+
+/**
+ * By vendor, in lower case as WebGPU tells it; measured on none of these devices. Apple's cores have 32 KiB for all
+ * workgroups that they hold, of which half the depth lets there be twice as many. Intel's threads have 128 registers
+ * for all of their lanes: 32 sums would fill half of them.
  */
 const squares: Readonly<Record<string, Tile>> = {
-  nvidia: { rows: 64, columns: 64, depth: 32, high: 2 },
-  amd: { rows: 64, columns: 64, depth: 32, high: 2 },
-  apple: { rows: 64, columns: 64, depth: 16, high: 2 },
+  nvidia: large,
+  amd: large,
+  apple: { ...large, depth: 16 },
   intel: { rows: 32, columns: 64, depth: 16, high: 1 },
 };
+/** Of whom nothing is known. On SwiftShader it is no slower than a large one, and compiles in half the time. */
 const anyone: Tile = { rows: 32, columns: 32, depth: 16, high: 1 };
 
 /** LoRA's products have r columns, and a token that is generated, or the gradient of A, few rows. */
@@ -43,6 +52,24 @@ export function tileFor(rows: number, columns: number): Tile {
   if (columns <= 16) return thin;
   if (rows <= 16) return flat;
   return squares[usedAdapter()?.vendor ?? ''] ?? anyone;
+}
+
+let inHalf: boolean | undefined;
+
+/** From now on tiles are of float16, or are not; undefined: as is asked for. */
+export function useHalves(on: boolean | undefined): void {
+  inHalf = on;
+}
+
+/**
+ * Whether the tiles of a product are of float16, which halves what is read of them; sums are of float32 all the same.
+ * Only where mixed precision is asked for and the device has it. A processor in place of a GPU would gain nothing:
+ * there losses stay those of other backends.
+ */
+export function halfPrecision(): boolean {
+  if (inHalf !== undefined) return inHalf;
+  const adapter = tf.getBackend() === 'webgpu' ? usedAdapter() : undefined;
+  return adapter !== undefined && wantsMixedPrecision() && !adapter.software && adapter.features.includes('shader-f16');
 }
 
 /** Invocations of its workgroup: 64 to 256 of them. */
