@@ -65,18 +65,18 @@ export function gpuTable(device: string, rows: readonly GpuRow[]): string[][] {
   const compared = rows.some(({ peer }) => peer);
   return [
     [
-      '', 'tokens/s', 'TFLOP/s', 'del pico fp32', 'en núcleos', 'base', 'adaptador', 'entradas de bloque', 'lo demás', 'pico en la GPU',
+      '', 'tokens/s', 'TFLOP/s', 'del pico fp32', 'en núcleos', 'base', 'adaptador', 'sus momentos', 'entradas de bloque', 'lo demás', 'pico en la GPU',
       ...(compared ? ['PEFT', 'tokens/s', 'pico', 'veces'] : []),
     ],
-    ...rows.map(({ name, measured: { tokensPerSecond, base, adapter, checkpoints, gpu, steps }, peer }) => {
+    ...rows.map(({ name, measured: { tokensPerSecond, base, adapter, moments, checkpoints, gpu, steps }, peer }) => {
       const speed = operationsPerToken(shapes[name]) * tokensPerSecond;
       const kernels = gpu!.kernels?.reduce((sum, { seconds }) => sum + seconds, 0);
       const step = Math.min(...steps.map(({ seconds }) => seconds));
       return [
         name, formatNumber(tokensPerSecond), formatNumber(speed / 1e12, 2), peak ? formatPercent(speed / peak) : 'sin dato',
         kernels === undefined ? 'sin reloj' : formatPercent(Math.min(1, kernels / step)),
-        formatBytes(base), formatBytes(adapter), formatBytes(checkpoints),
-        formatBytes(gpu!.peakBytes - base - adapter - checkpoints), formatBytes(gpu!.peakBytes),
+        formatBytes(base), formatBytes(adapter), formatBytes(moments), formatBytes(checkpoints),
+        formatBytes(gpu!.peakBytes - base - adapter - moments - checkpoints), formatBytes(gpu!.peakBytes),
         ...(compared ? [
           peer?.mode ?? '', peer ? formatNumber(peer.tokensPerSecond) : '', peer?.peakDevice ? formatBytes(peer.peakDevice) : '',
           peer ? formatNumber(tokensPerSecond / peer.tokensPerSecond, 2, true) : '',

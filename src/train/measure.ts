@@ -43,10 +43,11 @@ export interface Measured {
   readonly adapt: Phase;
   readonly train: Phase;
   readonly save: Phase | null;
-  /** Bytes held: the base (and at two bytes a weight), its adapter's parameters, and the block inputs of a step. */
+  /** Bytes held: the base (and at two bytes a weight), its adapter's parameters and moments, a step's block inputs. */
   readonly base: number;
   readonly base16: number;
   readonly adapter: number;
+  readonly moments: number;
   readonly checkpoints: number;
   readonly trainable: number;
   /** One a step, the first of which warms up. */
@@ -117,6 +118,7 @@ export async function measure(
   const save = adapter === undefined ? null : (await phase(saving))[1];
   return {
     load, adapt, train, save, gpu, base: base.bytes, base16: baseSize(base).bytes16, checkpoints, steps: taken,
+    moments: optimizer.stats.totalBytes,
     adapter: model.parameters.reduce((sum, { bytes }) => sum + bytes, 0),
     trainable: trainableParameters(model).trainable,
     tokensPerSecond: batch * sequence / median(taken.slice(1).map(({ seconds }) => seconds)),

@@ -7,7 +7,7 @@ const MiB = 2 ** 20;
 const phase = { seconds: 1, peakResident: MiB };
 const measured = (gpu: Partial<Measured['gpu']>): Measured => ({
   load: phase, adapt: phase, train: phase, save: null, base: 700 * MiB, base16: 2100 * MiB, adapter: 48 * MiB,
-  checkpoints: 88 * MiB, trainable: 12_615_680, tokensPerSecond: 2000,
+  moments: 96 * MiB, checkpoints: 88 * MiB, trainable: 12_615_680, tokensPerSecond: 2000,
   steps: [{ seconds: 2, loss: 10, tensors: 1, resident: 1 }, { seconds: 0.25, loss: 10, tensors: 1, resident: 1 }],
   gpu: { peakBytes: 1024 * MiB, kernels: [{ name: 'matmul', runs: 400, seconds: 0.2 }], ...gpu },
 });
@@ -31,18 +31,18 @@ describe('the table of a GPU', () => {
     const [head, row] = gpuTable('NVIDIA H100 80GB HBM3', [
       { name: 'TinyLlama-1.1B', measured: measured({}), peer: null },
     ]);
-    expect(head).toHaveLength(10);
+    expect(head).toHaveLength(11);
     // 5.987 GFLOP a token by 2000 a second are 11.97 TFLOP/s, of 67.
     expect(row).toEqual([
-      'TinyLlama-1.1B', '2000', '11,97', '17,9 %', '80 %', '700 MiB', '48 MiB', '88 MiB', '188 MiB', '1 GiB',
+      'TinyLlama-1.1B', '2000', '11,97', '17,9 %', '80 %', '700 MiB', '48 MiB', '96 MiB', '88 MiB', '92 MiB', '1 GiB',
     ]);
   });
 
   it('puts the peer beside, and does without a clock that the device lacks', () => {
     const peer = { tokensPerSecond: 1600, peakDevice: 3 * 1024 * MiB, mode: 'nf4, bfloat16' };
     const [head, row] = gpuTable('NVIDIA L4', [{ name: 'TinyLlama-1.1B', measured: measured({ kernels: null }), peer }]);
-    expect(head!.slice(10)).toEqual(['PEFT', 'tokens/s', 'pico', 'veces']);
+    expect(head!.slice(11)).toEqual(['PEFT', 'tokens/s', 'pico', 'veces']);
     expect(row![4]).toBe('sin reloj');
-    expect(row!.slice(10)).toEqual(['nf4, bfloat16', '1600', '3 GiB', '1,25']);
+    expect(row!.slice(11)).toEqual(['nf4, bfloat16', '1600', '3 GiB', '1,25']);
   });
 });
