@@ -79,9 +79,10 @@ async function download(
   ], { env: { TMPDIR: temporary }, signal });
   clearInterval(watch);
   if (!ok || !existsSync(join(folder, file))) {
+    const others = which.files === 1 ? '' : ` y los otros ${which.files - 1}`;
     throw withoutSpace(reason) ?? new UserError(
-      `pip no da ${project} ${version} (${ok ? `sino ${readdirSync(folder).join(', ')}` : reason}): comprueba la red, o baja «${file}» en otra máquina y da su carpeta `
-      + 'con --from.');
+      `pip no da ${project} ${version} (${ok ? `sino ${readdirSync(folder).join(', ')}` : reason}): comprueba la red, o baja `
+      + `«${file}»${others} en otra máquina y da su carpeta con --from.`);
   }
   tell(true);
 }

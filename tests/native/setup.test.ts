@@ -168,6 +168,16 @@ describe.runIf(where)('setUp [sin Python en Linux x64]', () => {
     expect(files()).toEqual(before);
   });
 
+  it('says when pip does not give a wheel of CUDA, or gives another one, and how many to bring instead', async () => {
+    const root = dirname(dirname(dirname(packageFolder)));
+    const cudnn = makeCudaWheel(root, 'cudnn', 'libcudnn.so.9');
+    const before = files();
+    const other = { ...cudnn, file: cudnn.file.replace('manylinux2014', 'manylinux_2_27') };
+    const message = await userErrorFrom(setUp(options({ cuda: true, wheels: [wheel, other] })), `«${other.file}» y los otros 1 en`);
+    expect(message).toContain(`pip no da nvidia-cudnn-cu12 9.9.9 (sino ${cudnn.file})`);
+    expect(files()).toEqual(before);
+  });
+
   it('takes TensorFlow and CUDA from one folder, and says which wheel it lacks and how to get it', async () => {
     const root = dirname(dirname(dirname(packageFolder)));
     const cudnn = makeCudaWheel(root, 'cudnn', 'libcudnn.so.9');
