@@ -6,10 +6,11 @@ import { addAdaLora } from '../../src/peft/adalora.ts';
 import type { AdaLoraOptions } from '../../src/peft/adalora.ts';
 import { Random } from '../../src/random.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
+import { testBackend } from '../backend.ts';
 import { userErrorOf } from '../temporary.ts';
 import { tinyBase } from '../tiny.ts';
 
-beforeAll(() => useBackend('cpu'));
+beforeAll(() => useBackend(testBackend('cpu')));
 
 const answersOf = (model: LlamaModel) => tf.tidy(() => logits(model, Int32Array.of(0, 3, 4, 5), 1).dataSync().slice());
 

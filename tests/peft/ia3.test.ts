@@ -5,10 +5,11 @@ import { LlamaModel, logits } from '../../src/model/llama.ts';
 import { DenseWeight } from '../../src/model/weights.ts';
 import { addIa3 } from '../../src/peft/ia3.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
+import { testBackend } from '../backend.ts';
 import { userErrorOf } from '../temporary.ts';
 import { tinyBase, tinyConfig } from '../tiny.ts';
 
-beforeAll(() => useBackend('cpu'));
+beforeAll(() => useBackend(testBackend('cpu')));
 
 const answersOf = (model: LlamaModel) => tf.tidy(() => logits(model, Int32Array.of(0, 3, 4, 5), 1).dataSync().slice());
 const ramp = (length: number) => Float32Array.from({ length }, (_, i) => 0.5 + i / 10);

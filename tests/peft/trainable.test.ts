@@ -7,6 +7,7 @@ import { ia3Shapes } from '../../src/peft/ia3.ts';
 import { loraDefaults, loraShapes } from '../../src/peft/lora.ts';
 import { countParameters, trainableParameters, unfreeze } from '../../src/peft/trainable.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
+import { testBackend } from '../backend.ts';
 import { tinyBase, tinyConfig } from '../tiny.ts';
 
 // Of the published config.json files, what decides the shapes.
@@ -77,7 +78,7 @@ it('the trainable parameters of a whole model are all of it', () => {
 
 describe('a model unfrozen', () => {
   it('answers as before, every weight of it trained', async () => {
-    await useBackend('cpu');
+    await useBackend(testBackend('cpu'));
     const ids = Int32Array.of(3, 4, 5);
     const answer = (base: LlamaModel) => tf.tidy(() => logits(base, ids, 1).dataSync().slice());
     const before = answer(tinyBase());
