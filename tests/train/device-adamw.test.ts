@@ -6,10 +6,14 @@ import { Random } from '../../src/random.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
 import { lowerBindingBytes } from '../../src/tensor/webgpu/device.ts';
 import { AdamW, adamwDefaults } from '../../src/train/adamw.ts';
+import { loadCheckpoint, saveCheckpoint } from '../../src/train/checkpoint.ts';
 import { DeviceAdamW } from '../../src/train/device-adamw.ts';
 import { makeOptimizer } from '../../src/train/optimizer.ts';
 import type { OptimizerOptions } from '../../src/train/optimizer.ts';
+import { temporaryFolder } from '../temporary.ts';
 import { hasAdapter, why } from '../tensor/webgpu/adapter.ts';
+
+const at = temporaryFolder();
 
 /** Odd sizes; and one past what a workgroup sums at a time. */
 const shapes = [[1], [3, 5], [7, 129], [16, 64], [601, 111]];
@@ -145,6 +149,26 @@ describe.runIf(hasAdapter)(`AdamW on the device${why}`, () => {
     const expected = await after(host, host);
     expect(difference(await after(host, device), expected)).toBeLessThan(1e-5);
     expect(difference(await after(device, host), expected)).toBeLessThan(1e-5);
+  });
+
+  it('keeps a checkpoint that the host resumes from, and resumes from the host\'s', async () => {
+    const host = (model: Parameter[]) => makeOptimizer(model, { residentBytes: 64 * 1024 });
+    const device = (model: Parameter[]) => makeOptimizer(model);
+    for (const [name, from, to] of [['device', device, host], ['host', host, device]] as const) {
+      const file = at(`${name}.safetensors`);
+      const [kept, resumed] = [parameters(), parameters()];
+      resumed.forEach(({ values }) => values.fill(0));
+      const [before, after] = [from(kept), to(resumed)];
+      await before.add(tensors(gradientsOf(1)));
+      before.step(rate);
+      await saveCheckpoint(file, { parameters: kept }, before, '{}', []);
+      loadCheckpoint(file, { parameters: resumed }, after, '{}');
+      expect(after.steps).toBe(1);
+      expect(resumed.map(({ values }) => values)).toEqual(kept.map(({ values }) => values));
+      expect(await after.exportState()).toEqual(await before.exportState());
+      await before.close();
+      await after.close();
+    }
   });
 
   it('is left to the host in 8 bits, where pages are asked for, and for a method that looks at gradients', async () => {
