@@ -1,5 +1,6 @@
 import type { Tensor2D } from '@tensorflow/tfjs';
-import { runProgram } from './program.ts';
+import { matmul } from './matmul.ts';
+import { each, runProgram } from './program.ts';
 
 /**
  * LoRA's two thin products, fused with what they are added to: y + s · (x aᵀ) bᵀ, in two dispatches. Tiles of so few
@@ -17,10 +18,8 @@ export function addUpdateGradients(
   dy: Tensor2D, x: Tensor2D, a: Tensor2D, b: Tensor2D, low: Tensor2D, scaling: number,
 ): [dx: Tensor2D, da: Tensor2D, db: Tensor2D] {
   const dLow = narrow(dy, b, false, scaling); // (rows, r)
-  return [widen(dLow, a, false), overRows(x, dLow, true), overRows(dy, low, false)];
+  return [widen(dLow, a, false), matmul(dLow, x, { transposeA: true }), matmul(dy, low, { transposeA: true })];
 }
-
-const each = (count: number, text: (i: number) => string) => Array.from({ length: count }, (_, i) => text(i)).join('\n');
 
 /** Four numbers of a matrix's row, from column `first` on. Past the last: zeros, or in whole vectors others. */
 const fourOf = (name: string, columns: string, inVectors: boolean) => `
@@ -102,42 +101,5 @@ ${each(HIGH, (i) => `  for (var c = 0u; c < 4; c++) {
       sum[at] = ${y ? 'y[at] + ' : ''}sum${i}[c];
     }
   }`)}` }),
-  })[0] as Tensor2D;
-}
-
-/** Columns of the wide matrix that a workgroup works on. */
-const WIDE = 16;
-
-/** wideᵀ · narrow, or with `turned` narrowᵀ · wide. wide: (rows, n), narrow: (rows, r) → (n, r), or (r, n). */
-function overRows(wide: Tensor2D, narrow: Tensor2D, turned: boolean): Tensor2D {
-  const [rows, columns] = wide.shape;
-  const r = narrow.shape[1];
-  const vectors = MADE / WIDE; // of four ranks
-  return runProgram({
-    key: `lora over rows ${turned} ${r % 4 === 0}`,
-    write: { product: turned ? [r, columns] : [columns, r] }, read: { wide, narrow },
-    ...(r % 4 === 0 && { types: { narrow: 'vec4f' } }),
-    integers: { rows, columns, r },
-    workgroups: { count: Math.ceil(columns / WIDE) * Math.ceil(r / (4 * vectors)), size: MADE * SHARERS },
-    code: () => ({
-      before: `var<workgroup> shares: array<vec4f, ${MADE * SHARERS}>;
-${fourOf('narrow', 'r', r % 4 === 0)}`,
-      main: `
-  let across = (p.r + ${4 * vectors - 1}) / ${4 * vectors};
-  let own = local % ${MADE};
-  let column = group / across * ${WIDE} + own % ${WIDE};
-  let rank = (group % across * ${vectors} + own / ${WIDE}) * 4;
-  var sum = vec4f();
-  for (var k = local / ${MADE}; k < p.rows; k += ${SHARERS}) {
-    sum += wide[k * p.columns + min(column, p.columns - 1)] * narrow4(k, rank);
-  }
-  shares[local] = sum;
-  workgroupBarrier();
-  if (local >= ${MADE} || column >= p.columns) { return; }
-  sum = ${[0, 1, 2, 3].map((i) => `shares[local + ${i * MADE}]`).join(' + ')};
-  for (var c = 0u; c < 4; c++) {
-    if (rank + c < p.r) { product[${turned ? '(rank + c) * p.columns + column' : 'column * p.r + rank + c'}] = sum[c]; }
-  }`,
-    }),
   })[0] as Tensor2D;
 }
