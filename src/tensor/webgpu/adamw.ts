@@ -59,20 +59,12 @@ export function squares(x: Tensor1D): Tensor1D {
   const groups = Math.min(MOST_GROUPS, Math.ceil(size / (4 * THREADS)));
   return runProgram({
     key: 'squares', write: { sums: [groups] }, read: { x }, integers: { size, groups },
-    workgroups: { count: groups, size: THREADS },
-    code: () => ({
-      before: `var<workgroup> own: array<f32, ${THREADS}>;`,
-      main: `
+    workgroups: { count: groups, size: THREADS, reduce: true },
+    code: () => ({ main: `
+  if (group >= p.groups) { return; }
   var sum = 0.0;
-  if (group < p.groups) {
-    for (var i = group * ${THREADS} + local; i < p.size; i += p.groups * ${THREADS}) { sum += x[i] * x[i]; }
-  }
-  own[local] = sum;
-  for (var half = ${THREADS / 2}u; half > 0; half /= 2) {
-    workgroupBarrier();
-    if (local < half) { own[local] += own[local + half]; }
-  }
-  if (local == 0 && group < p.groups) { sums[group] = own[0]; }`,
-    }),
+  for (var i = group * ${THREADS} + local; i < p.size; i += p.groups * ${THREADS}) { sum += x[i] * x[i]; }
+  sum = sumOfAll(local, sum);
+  if (local == 0) { sums[group] = sum; }` }),
   })[0] as Tensor1D;
 }

@@ -21,17 +21,17 @@ export function addUpdateGradients(
   return [widen(dLow, a, false), matmul(dLow, x, { transposeA: true }), matmul(dy, low, { transposeA: true })];
 }
 
-/** Four numbers of a matrix's row, from column `first` on. Past the last: zeros, or in whole vectors others. */
-const fourOf = (name: string, columns: string, inVectors: boolean) => `
-fn ${name}4(row: u32, first: u32) -> vec4f {
-${inVectors ? `  return ${name}[(row * p.${columns} + min(first, p.${columns} - 4)) / 4];` : `  var v = vec4f();
-  for (var i = 0u; i < 4; i++) { if (first + i < p.${columns}) { v[i] = ${name}[row * p.${columns} + first + i]; } }
+/** Four numbers of a matrix's row, from `k` on. Past the depth: zeros, or in whole vectors others. */
+const fourOf = (name: string, inVectors: boolean) => `
+fn ${name}4(row: u32, k: u32) -> vec4f {
+${inVectors ? `  return ${name}[(row * p.depth + min(k, p.depth - 4)) / 4];` : `  var v = vec4f();
+  for (var i = 0u; i < 4; i++) { if (k + i < p.depth) { v[i] = ${name}[row * p.depth + k + i]; } }
   return v;`}
 }`;
 
 /** Invocations that share out the depth of a number: each takes every fourth part of it. */
 const SHARERS = 4;
-/** Numbers, or vectors of four, that a workgroup makes. */
+/** Numbers that a workgroup makes. */
 const MADE = 64;
 
 /** s · x · wᵀ, w: (r, depth), or without `turned` s · x · w, w: (depth, r). x: (rows, depth) → (rows, r). */
@@ -48,8 +48,8 @@ function narrow(x: Tensor2D, w: Tensor2D, turned: boolean, scaling: number): Ten
     workgroups: { count: Math.ceil(rows / high) * Math.ceil(r / columns), size: MADE * SHARERS },
     code: () => ({
       before: `var<workgroup> shares: array<f32, ${MADE * SHARERS}>;
-${fourOf('x', 'depth', inVectors)}
-${turned ? fourOf('w', 'depth', inVectors) : `fn w4(column: u32, k: u32) -> vec4f { // past the depth x is zero, and these are of no consequence
+${fourOf('x', inVectors)}
+${turned ? fourOf('w', inVectors) : `fn w4(column: u32, k: u32) -> vec4f { // past the depth x is zero, and these are of no consequence
   let at = k * p.r + column;
   return vec4f(w[at], w[at + p.r], w[at + 2 * p.r], w[at + 3 * p.r]);
 }`}`,
@@ -65,7 +65,7 @@ ${turned ? fourOf('w', 'depth', inVectors) : `fn w4(column: u32, k: u32) -> vec4
   shares[local] = sum;
   workgroupBarrier();
   if (local >= ${MADE} || row >= p.rows || column >= p.r) { return; }
-  low[row * p.r + column] = p.scaling * (${[0, 1, 2, 3].map((i) => `shares[local + ${i * MADE}]`).join(' + ')});`,
+  low[row * p.r + column] = p.scaling * (${Array.from({ length: SHARERS }, (_, i) => `shares[local + ${i * MADE}]`).join(' + ')});`,
     }),
   })[0] as Tensor2D;
 }
