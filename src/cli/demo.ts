@@ -9,7 +9,7 @@ import { Recorder } from '../runs/recorder.ts';
 import { toldBy } from '../runs/schema.ts';
 import { readRun, runsFolder, saveRun, writeRun } from '../runs/store.ts';
 import { useBackend } from '../tensor/backend.ts';
-import { hasBfloat16, mixedPrecision, useMixedPrecision } from '../tensor/bfloat16.ts';
+import { gainsFrom16Bits, mixedPrecision, useMixedPrecision } from '../tensor/bfloat16.ts';
 import { halfPrecision } from '../tensor/webgpu/tiles.ts';
 import { demoHelp, parseDemoFlags } from './flags.ts';
 import type { DemoFlags } from './flags.ts';
@@ -39,7 +39,7 @@ async function demo(flags: DemoFlags, screen: Screen, command: string): Promise<
   checkOutput(flags.output);
   const sources = await findSources(flags, screen);
   const backend = await useBackend(flags.backend);
-  useMixedPrecision(flags.bfloat16 && (backend === 'webgpu' || hasBfloat16()));
+  useMixedPrecision(flags.bfloat16 && gainsFrom16Bits(backend));
   const narrow = mixedPrecision() ? 'bfloat16' : halfPrecision() ? 'float16' : undefined;
   screen.line(
     `QLoRA sobre «${sources.model.name}», con el backend ${backend}${narrow ? `, en ${narrow} y float32` : ''}`);

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs';
-import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs';
-import { execute, nodeBackend, types } from './native.ts';
+import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
+import { cast, execute, nodeBackend, reshape, types } from './native.ts';
 
 /**
  * Mixed precision (Micikevicius et al., 2018) on native TensorFlow: matrices are multiplied in bfloat16, all the rest
@@ -41,24 +41,29 @@ export function hasBfloat16(): boolean {
   return (bfloat16Instructions() ?? []).length > 0;
 }
 
+/** Whether 16 bits are to be asked for on a backend: of WebGPU's the device then decides (see `halfPrecision`). */
+export function gainsFrom16Bits(backend: string): boolean {
+  return backend === 'webgpu' || hasBfloat16();
+}
+
 /** a · b, each float32 or bfloat16 already, in float32. */
 export function product(a: Tensor, b: Tensor, { transposeA = false, transposeB = false } = {}): Tensor2D {
   // Not BatchMatMulV2, which tf.matMul becomes: on thin matrices it takes three times as long.
   const attributes = { T: 'bfloat16', transpose_a: transposeA, transpose_b: transposeB } as const;
   const narrow = execute('MatMul', attributes, [a, b]);
-  const wide = execute('Cast', { SrcT: 'bfloat16', DstT: 'float32', Truncate: false }, [narrow]);
+  const wide = cast(narrow, 'bfloat16', 'float32');
   narrow.dispose();
   return wide as Tensor2D;
 }
 
 /** The same numbers in bfloat16, or the same tensor if they are. */
 export function toBfloat16(x: Tensor): Tensor {
-  return isBfloat16(x) ? x : execute('Cast', { SrcT: 'float32', DstT: 'bfloat16', Truncate: false }, [x]);
+  return isBfloat16(x) ? x : cast(x, 'float32', 'bfloat16');
 }
 
 /** The same numbers in float32, or the same tensor if they are. */
 export function toFloat32(x: Tensor): Tensor {
-  return isBfloat16(x) ? execute('Cast', { SrcT: 'bfloat16', DstT: 'float32', Truncate: false }, [x]) : x;
+  return isBfloat16(x) ? cast(x, 'bfloat16', 'float32') : x;
 }
 
 function isBfloat16(x: Tensor): boolean {
@@ -70,19 +75,9 @@ export function fitBfloat16(values: Float32Array): boolean {
   return new Uint32Array(values.buffer, values.byteOffset, values.length).every((bits) => (bits & 0xffff) === 0);
 }
 
-/** Rows of a matrix of bfloat16, still in it: so many from `first` on, or by index. */
-export function someRows(x: Tensor2D, which: { readonly first: number; readonly count: number } | Tensor1D): Tensor2D {
-  if ('first' in which) {
-    const [begin, size] = [[which.first, 0], [which.count, -1]].map((values) => tf.tensor1d(values, 'int32'));
-    return execute('Slice', { T: 'bfloat16', Index: 'int32' }, [x, begin!, size!]) as Tensor2D;
-  }
-  const types = { Tparams: 'bfloat16', Tindices: 'int32', Taxis: 'int32' } as const;
-  return execute('GatherV2', types, [x, which, tf.scalar(0, 'int32')]) as Tensor2D;
-}
-
 /** Numbers of bfloat16 that came in pairs, as int32: (out, in / 2) → (out, in). Nothing is copied. */
 export function unpack(pairs: Tensor2D): Tensor {
   const [out, half] = pairs.shape;
   const split = execute('Bitcast', { T: 'int32', type: 'bfloat16' }, [pairs]); // (out, in / 2, 2)
-  return execute('Reshape', { T: 'bfloat16', Tshape: 'int32' }, [split, tf.tensor1d([out, 2 * half], 'int32')]);
+  return reshape(split, 'bfloat16', [out, 2 * half]);
 }

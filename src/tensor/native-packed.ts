@@ -3,7 +3,7 @@ import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
 import { CODEBOOKS, DYNAMIC_MAP } from '../quant/codebooks.ts';
 import type { QuantizedTensor } from '../quant/quantize.ts';
 import { outside } from './graph.ts';
-import { execute, heldTensor, nodeBackend, onGpu, types } from './native.ts';
+import { cast, execute, gather, heldTensor, nodeBackend, onGpu, reshape, slice, types } from './native.ts';
 
 let asked = false;
 
@@ -70,8 +70,7 @@ export class PackedMatrix {
   widePairs(): Tensor2D {
     return tf.tidy(() => {
       const [out, input] = this.quantized.shape as [number, number];
-      const narrow = execute('Cast', { SrcT: 'float32', DstT: 'bfloat16', Truncate: false }, [this.wide()]);
-      const pairs = execute('Reshape', { T: 'bfloat16', Tshape: 'int32' }, [narrow, shapeOf([out, input / 2, 2])]);
+      const pairs = reshape(cast(this.wide(), 'float32', 'bfloat16'), 'bfloat16', [out, input / 2, 2]);
       return execute('Bitcast', { T: 'bfloat16', type: 'int32' }, [pairs]) as Tensor2D;
     });
   }
@@ -86,7 +85,7 @@ export class PackedMatrix {
     const sums = execute('AddV2', { T: 'float32' }, [centred, outside(() => offset)]);
     const all = reshaped(sums, [this.scales.size]);
     return all.size === this.blocks ? all
-      : execute('Slice', { T: 'float32', Index: 'int32' }, [all, shapeOf([0]), shapeOf([this.blocks])]);
+      : slice(all, 'float32', [0], [this.blocks]);
   }
 
   dispose(): void {
@@ -95,13 +94,11 @@ export class PackedMatrix {
 }
 
 const sizeOf = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
-const shapeOf = (shape: readonly number[]) => tf.tensor1d([...shape], 'int32');
 
 /** Rows of a table by the bytes given: (256, …), uint8 (n) → (n, …). */
 function taken(table: Tensor, bytes: Tensor): Tensor {
-  const rows = execute('Cast', { SrcT: 'uint8', DstT: 'int32', Truncate: false }, [outside(() => bytes)]);
-  const attributes = { Tparams: 'float32', Tindices: 'int32', Taxis: 'int32' } as const;
-  return execute('GatherV2', attributes, [outside(() => table), rows, tf.scalar(0, 'int32')]);
+  const rows = cast(outside(() => bytes), 'uint8', 'int32');
+  return gather(outside(() => table), 'float32', rows);
 }
 
 function multiplied(a: Tensor, b: Tensor): Tensor {
@@ -109,7 +106,7 @@ function multiplied(a: Tensor, b: Tensor): Tensor {
 }
 
 function reshaped(x: Tensor, shape: readonly number[]): Tensor {
-  return execute('Reshape', { T: 'float32', Tshape: 'int32' }, [x, shapeOf(shape)]);
+  return reshape(x, 'float32', shape);
 }
 
 /** At once in the device's memory. */

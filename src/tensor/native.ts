@@ -92,6 +92,29 @@ export function execute(
     : { name, type: TF_ATTR_TYPE, value: types[value] })), inputs);
 }
 
+// Some of them, for tensors of any of these types: TensorFlow.js's own take its own types alone.
+
+export function cast(x: Tensor, from: keyof typeof types, to: keyof typeof types): Tensor {
+  return execute('Cast', { SrcT: from, DstT: to, Truncate: false }, [x]);
+}
+
+export function reshape(x: Tensor, dtype: keyof typeof types, shape: readonly number[]): Tensor {
+  return execute('Reshape', { T: dtype, Tshape: 'int32' }, [x, int32(shape)]);
+}
+
+/** `size` elements of each dimension from `begin` on; all that there are for −1. */
+export function slice(x: Tensor, dtype: keyof typeof types, begin: readonly number[], size: readonly number[]): Tensor {
+  return execute('Slice', { T: dtype, Index: 'int32' }, [x, int32(begin), int32(size)]);
+}
+
+/** Rows of a table by index: (rows, …), int32 (n) → (n, …). */
+export function gather(table: Tensor, dtype: keyof typeof types, ids: Tensor): Tensor {
+  const attributes = { Tparams: dtype, Tindices: 'int32', Taxis: 'int32' } as const;
+  return execute('GatherV2', attributes, [table, ids, tf.scalar(0, 'int32')]);
+}
+
+const int32 = (values: readonly number[]) => tf.tensor1d([...values], 'int32');
+
 /** Memory that values are written to on their way to TensorFlow; as large as the largest tensor so far. */
 let passage = new ArrayBuffer(0);
 

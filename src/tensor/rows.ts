@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs';
 import * as bfloat16 from './bfloat16.ts';
 import { outside } from './graph.ts';
+import * as native from './native.ts';
 import { gatherRows, linear } from './ops.ts';
 import { bindingBytes } from './webgpu/device.ts';
 
@@ -50,7 +51,7 @@ export class FrozenMatrix {
 
   /** Rows by index. ids: int32 (n) → (n, in). */
   rows(ids: Tensor1D): Tensor2D {
-    if (this.narrow) return tf.tidy(() => this.wide(bfloat16.someRows(this.parts[0]!.held, ids)));
+    if (this.narrow) return tf.tidy(() => this.wide(native.gather(this.parts[0]!.held, 'bfloat16', ids) as Tensor2D));
     if (this.parts.length === 1) return gatherRows(this.tensor(), ids);
     return tf.tidy(() => tf.addN(this.parts.map(({ held, first, count }) => {
       const place = ids.sub<Tensor1D>(tf.scalar(first, 'int32'));
@@ -63,8 +64,8 @@ export class FrozenMatrix {
   /** Rows from `first` on, (count, in); in bfloat16 if they are held so and will be multiplied so. */
   slice(first: number, count: number): Tensor2D {
     const { held } = this.parts[0]!;
-    const some = this.narrow
-      ? bfloat16.someRows(held, { first, count }) : held.slice<Tensor2D>([first, 0], [count, -1]);
+    if (!this.narrow) return held.slice([first, 0], [count, -1]);
+    const some = native.slice(held, 'bfloat16', [first, 0], [count, -1]) as Tensor2D;
     return bfloat16.mixedPrecision() ? some : this.wide(some);
   }
 
