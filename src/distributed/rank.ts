@@ -15,6 +15,7 @@ import type { QuantizedTensor } from '../quant/quantize.ts';
 import { useBackend } from '../tensor/backend.ts';
 import type { BackendName } from '../tensor/backend.ts';
 import { TensorMemory } from '../tensor/memory.ts';
+import { clipScale } from '../train/adamw.ts';
 import { hostMemory } from '../train/pager.ts';
 import { newModel } from '../train/pretrain.ts';
 import { Group } from './collectives.ts';
@@ -131,7 +132,7 @@ function train(job: Job): RankReport {
       const from = seconds();
       zero.reduce();
       const norm = Math.sqrt(total(groups.world, zero.squares((parameter) => counts(parameter.name))));
-      zero.update(job.learningRate, Math.min(1, job.clip / (norm + 1e-6)));
+      zero.update(job.learningRate, clipScale(norm, job.clip));
       spans.push({ type: 'update', micro: 0, from, to: seconds() });
       tell({ type: 'step', step: step + 1, loss: range.isLast && place.tensor === 0 ? loss : 0 });
     });

@@ -77,11 +77,9 @@ export class AdamW {
   /** One update of every parameter. gradients: one array a parameter, in the same order; scaled by `scale` first. */
   step(gradients: readonly Float32Array[], learningRate: number, scale = 1): void {
     this.steps++;
-    const { optimizer, beta1, beta2, epsilon, weightDecay } = this.options;
-    const stepSize = learningRate / (1 - beta1 ** this.steps);
-    const correction2 = Math.sqrt(1 - beta2 ** this.steps);
+    const { optimizer, beta1, beta2, epsilon } = this.options;
+    const { stepSize, correction, decay } = stepNumbers(this.options, this.steps, learningRate);
     // PyTorch decays a weight before its step, bitsandbytes' kernels after it.
-    const decay = 1 - learningRate * weightDecay;
     const [before, after] = optimizer === 'paged_adamw_32bit' ? [decay, 1] : [1, decay];
     this.eachStretch(({ tensor, from, to }, format, arrays) => {
       const { values } = this.parameters[tensor]!;
@@ -91,7 +89,7 @@ export class AdamW {
           const g = gradient[i]! * scale;
           const mean = (m[j] = beta1 * m[j]! + (1 - beta1) * g);
           const square = (v[j] = beta2 * v[j]! + (1 - beta2) * g * g);
-          values[i] = (values[i]! * before - stepSize * mean / (Math.sqrt(square) / correction2 + epsilon)) * after;
+          values[i] = (values[i]! * before - stepSize * mean / (Math.sqrt(square) / correction + epsilon)) * after;
         }
       });
     });
@@ -142,6 +140,26 @@ export class AdamW {
       }));
     }
   }
+}
+
+/**
+ * What one step takes of its number and the learning rate: η / (1 − β₁ᵗ), √(1 − β₂ᵗ), by which √v is divided, and what
+ * decay leaves of a parameter.
+ */
+export function stepNumbers(
+  { beta1, beta2, weightDecay }: Pick<AdamWOptions, 'beta1' | 'beta2' | 'weightDecay'>,
+  step: number, learningRate: number,
+) {
+  return {
+    stepSize: learningRate / (1 - beta1 ** step),
+    correction: Math.sqrt(1 - beta2 ** step),
+    decay: 1 - learningRate * weightDecay,
+  };
+}
+
+/** What gradients are scaled by for their norm to be no more than `most`, as `torch.nn.utils.clip_grad_norm_` does. */
+export function clipScale(norm: number, most: number): number {
+  return Math.min(1, most / (norm + 1e-6));
 }
 
 const arrayTypes = { F32: Float32Array, U8: Uint8Array } as const;

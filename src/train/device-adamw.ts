@@ -7,6 +7,7 @@ import { adamw, addTo, squares } from '../tensor/webgpu/adamw.ts';
 import { bindingBytes } from '../tensor/webgpu/device.ts';
 import { flatLength, gather, layFlat, spread } from '../tensor/webgpu/flat.ts';
 import type { Piece } from '../tensor/webgpu/flat.ts';
+import { stepNumbers } from './adamw.ts';
 import type { AdamWOptions, StateArray } from './adamw.ts';
 import type { FieldArray } from './moments.ts';
 import type { Optimizer } from './optimizer.ts';
@@ -74,11 +75,8 @@ export class DeviceAdamW implements Optimizer {
 
   step(learningRate: number, scale = 1): void {
     this.steps++;
-    const { beta1, beta2, epsilon, weightDecay } = this.options;
-    const numbers = {
-      beta1, beta2, epsilon, scale, stepSize: learningRate / (1 - beta1 ** this.steps),
-      correction: Math.sqrt(1 - beta2 ** this.steps), decay: 1 - learningRate * weightDecay,
-    };
+    const { beta1, beta2, epsilon } = this.options;
+    const numbers = { beta1, beta2, epsilon, scale, ...stepNumbers(this.options, this.steps, learningRate) };
     const tensors = this.tensors();
     for (const flat of this.flats) {
       flat.before = gather(tensors, flat.pieces, flat.before);

@@ -9,6 +9,7 @@ import { graphMode } from '../tensor/graph.ts';
 import { KernelClock } from '../tensor/webgpu/clock.ts';
 import type { KernelTime } from '../tensor/webgpu/clock.ts';
 import { webgpuBackend } from '../tensor/webgpu/device.ts';
+import { clipScale } from './adamw.ts';
 import { lossAndGradients } from './gradients.ts';
 import { makeOptimizer } from './optimizer.ts';
 
@@ -96,8 +97,7 @@ export async function measure(
       pass: { training: true, seed: step }, scale: 1 / ids.length, checkpointing: true, graphs,
     });
     await optimizer.add(result.gradients);
-    const norm = await optimizer.norm();
-    optimizer.step(2e-4, Math.min(1, 1 / (norm + 1e-6)));
+    optimizer.step(2e-4, clipScale(await optimizer.norm(), 1));
     checkpoints = result.checkpointBytes;
     return { loss: result.loss, seconds: (performance.now() - began) / 1000 };
   };

@@ -6,6 +6,7 @@ import { Parameter } from '../model/weights.ts';
 import type { Trainable } from '../peft/trainable.ts';
 import { Random } from '../random.ts';
 import type { TrainEvent } from '../runs/events.ts';
+import { clipScale } from './adamw.ts';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
 import { lossAndGradients } from './gradients.ts';
 import { makeOptimizer } from './optimizer.ts';
@@ -82,7 +83,7 @@ export async function* pretrain(
     await optimizer.add(gradients);
     const gradientNorm = await optimizer.norm();
     const rate = learningRate(step, steps, { peak, warmupSteps, schedule: 'cosine' });
-    optimizer.step(rate, Math.min(1, options.clip / (gradientNorm + 1e-6)));
+    optimizer.step(rate, clipScale(gradientNorm, options.clip));
 
     const seconds = secondsBefore + (performance.now() - began) / 1000;
     const event: TrainEvent = {

@@ -9,7 +9,7 @@ import { Random } from '../random.ts';
 import type { MemoryUse, TrainEvent } from '../runs/events.ts';
 import { graphMode } from '../tensor/graph.ts';
 import { TensorMemory } from '../tensor/memory.ts';
-import { adamwDefaults } from './adamw.ts';
+import { adamwDefaults, clipScale } from './adamw.ts';
 import type { OptimizerName } from './adamw.ts';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
 import { consistentLossAndGradients } from './consistency.ts';
@@ -189,7 +189,7 @@ export async function* train(
     }
     const gradientNorm = await optimizer.norm();
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) throw diverged(`en el paso ${step}`);
-    optimizer.step(rate, Math.min(1, o.clip / (gradientNorm + 1e-6)));
+    optimizer.step(rate, clipScale(gradientNorm, o.clip));
     return { loss, gradientNorm, tokens };
   }
 
