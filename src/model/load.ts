@@ -3,7 +3,7 @@ import { isQuantizedConfig } from '../checkpoint/bitsandbytes.ts';
 import { openCheckpoint } from '../checkpoint/folder.ts';
 import type { DenseTensor } from '../checkpoint/folder.ts';
 import { UserError } from '../errors.ts';
-import { bitsPerParameter, quantizePieces } from '../quant/quantize.ts';
+import { quantizePieces } from '../quant/quantize.ts';
 import type { QuantizedTensor, QuantizeOptions } from '../quant/quantize.ts';
 import { isLinear, parseConfig, weightShapes } from './config.ts';
 import type { LlamaConfig } from './config.ts';
@@ -136,12 +136,13 @@ export function baseSize(model: LlamaModel): BaseSize {
   const count = (items: readonly { shape: readonly number[] }[]) =>
     items.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
   const linears = weights.filter((weight) => weight instanceof QuantizedWeight);
+  const linearBytes = linears.reduce((sum, { bytes }) => sum + bytes, 0);
   return {
     parameters: count(weights),
     bytes16: 2 * count(weights),
     bytes: model.bytes,
     linearBytes16: 2 * count(linears),
-    linearBytes: linears.reduce((sum, { bytes }) => sum + bytes, 0),
-    bitsPerParameter: bitsPerParameter(linears.map(({ quantized }) => quantized)),
+    linearBytes,
+    bitsPerParameter: 8 * linearBytes / count(linears),
   };
 }

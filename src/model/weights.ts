@@ -1,6 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs';
-import { byteLength } from '../quant/quantize.ts';
 import type { QuantizedTensor } from '../quant/quantize.ts';
 import { outside } from '../tensor/graph.ts';
 import { gatherRows, linear } from '../tensor/ops.ts';
@@ -71,11 +70,11 @@ export class QuantizedWeight implements Weight {
   }
 
   get shape(): readonly number[] {
-    return this.quantized.shape;
+    return this.matrix.shape;
   }
 
   get bytes(): number {
-    return byteLength(this.quantized);
+    return this.matrix.bytes;
   }
 
   tensor(): Tensor {

@@ -1,7 +1,7 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import {
-  copyFileSync, constants, cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statfsSync, statSync,
-  symlinkSync, writeFileSync,
+  copyFileSync, constants, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statfsSync,
+  statSync, symlinkSync, writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
@@ -44,6 +44,8 @@ const marker = z.object({
   cuda: z.boolean(),
   tensorflow: z.string(),
   device: z.enum(['CPU', 'GPU']),
+  /** The SHA-256 of our operations that the binding was compiled with. */
+  operations: z.string().default('none'),
 });
 export type Installed = z.infer<typeof marker>;
 
@@ -69,7 +71,9 @@ export async function setUp(options: SetupOptions): Promise<Installed & { readon
   const { source, cuda, folder, show, signal } = options;
   const name = typeof source === 'string' ? source : resolve(source.folder);
   const before = installed(folder);
-  const isThere = before?.source === name && before.cuda === cuda && (await check(folder)).found;
+  const operations = source === 'google' ? 'none' : operationsDigest();
+  const isThere = before?.source === name && before.cuda === cuda && before.operations === operations
+    && (await check(folder)).found;
   if (isThere) return { ...before, already: true };
 
   if (source !== 'google') checkPlatform();
@@ -92,7 +96,7 @@ export async function setUp(options: SetupOptions): Promise<Installed & { readon
     const { found, reason } = await check(stage);
     if (signal?.aborted) throw interrupted();
     if (!found) throw new UserError(`La biblioteca preparada no funciona (${reason}): el paquete queda como estaba.`);
-    const now: Installed = { source: name, cuda, tensorflow: found.version, device: found.device };
+    const now: Installed = { source: name, cuda, tensorflow: found.version, device: found.device, operations };
     writeFileSync(markerFile(stage), `${JSON.stringify(now)}\n`);
     replace(folder, stage);
     return { ...now, already: false };
@@ -215,22 +219,37 @@ function libraryOf(folder: string): string | undefined {
   return ['libtensorflow_cc.so.2', 'libtensorflow.so.2'].find((name) => existsSync(join(folder, name)));
 }
 
+/** Where operations of ours for TensorFlow are written. */
+const operationsFolder = join(import.meta.dirname, '..', 'tensor', 'native');
+
 /**
- * Compiles the binding that the package brings as source: two files against Node-API and TensorFlow's C API. Where
- * CUDA's libraries were set up, it loads them before TensorFlow looks for them.
+ * Compiles the binding that the package brings as source, two files against Node-API and TensorFlow's C API, and our
+ * operations with it. Where CUDA's libraries were set up, it loads them before TensorFlow looks for them.
  */
 async function compile(stage: string, compiler: string, nodeHeaders: string, signal?: AbortSignal): Promise<void> {
   const libraries = [libraryOf(join(stage, 'deps', 'lib'))!, 'libtensorflow_framework.so.2'].map((name) => `deps/lib/${name}`);
   const output = bindingFile(stage);
   mkdirSync(dirname(output), { recursive: true });
   const { ok, reason } = await run(compiler, [
-    '-std=c++17', '-O2', '-fPIC', '-shared', '-DNAPI_VERSION=8', '-DNODE_GYP_MODULE_NAME=tfjs_binding',
+    // Without contraction a product and a sum are rounded each, as in JavaScript.
+    '-std=c++17', '-O3', '-ffp-contract=off', '-fPIC', '-shared', '-DNAPI_VERSION=8', '-DNODE_GYP_MODULE_NAME=tfjs_binding',
     '-I', nodeHeaders, '-I', 'include', '-I', '.', 'binding/tfjs_backend.cc', 'binding/tfjs_binding.cc',
+    ...operationSources(),
     ...(existsSync(join(stage, cudaFolder)) ? preloading(join('..', '..', cudaFolder)) : []),
     ...libraries, '-Wl,-rpath,$ORIGIN/../../deps/lib', '-o', output,
   ], { cwd: stage, signal });
   rmSync(join(stage, 'include'), { recursive: true, force: true });
   if (!ok) throw new UserError(`«${compiler}» no compila el enlace (${reason}): el paquete queda como estaba.`);
+}
+
+function operationSources(): string[] {
+  return readdirSync(operationsFolder).filter((name) => name.endsWith('.cc')).map((name) => join(operationsFolder, name));
+}
+
+function operationsDigest(): string {
+  const hash = createHash('sha256');
+  for (const name of readdirSync(operationsFolder).sort()) hash.update(readFileSync(join(operationsFolder, name)));
+  return hash.digest('hex');
 }
 
 /**

@@ -15,12 +15,13 @@ export interface Wheel {
 
 const tensorflow = {
   version: '2.21.0',
-  /** The libraries, and the headers that the binding includes. */
+  /** The libraries, and the headers that the binding and our operations include. */
   members: [
     'tensorflow/libtensorflow_=deps/lib/libtensorflow_',
     'tensorflow/include/tensorflow/c/=include/tensorflow/c/',
     'tensorflow/include/tensorflow/core/platform/ctstring=include/tensorflow/core/platform/ctstring',
     'tensorflow/include/tsl/platform/ctstring=include/tsl/platform/ctstring',
+    'tensorflow/include/tsl/platform/platform.h=include/tsl/platform/platform.h',
     'tensorflow/include/xla/tsl/c/=include/xla/tsl/c/',
   ],
   needed: [

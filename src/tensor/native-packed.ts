@@ -1,95 +1,135 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
 import { CODEBOOKS, DYNAMIC_MAP } from '../quant/codebooks.ts';
+import { byteLength } from '../quant/quantize.ts';
 import type { QuantizedTensor } from '../quant/quantize.ts';
 import { outside } from './graph.ts';
 import { cast, execute, gather, heldTensor, nodeBackend, onGpu, reshape, slice, types } from './native.ts';
 
-let asked = false;
+/**
+ * What makes matrices of 4 bits wide on native TensorFlow: operations of ours (native/dequantize.cc) on the processor,
+ * TensorFlow's own on a GPU, and the host where the binding has none of ours, as one set up `--from google`.
+ */
+export type Widening = 'ours' | 'tensorflow' | 'host';
 
-/** From now on native TensorFlow keeps 4-bit matrices packed on the processor, too, as it does on a GPU. */
-export function keepPacked(on: boolean): void {
-  asked = on;
+let found: Widening | undefined;
+
+/** For tests: from now on by this one, or undefined for the one that should be. */
+export function useWidening(widening: Widening | undefined): void {
+  found = widening;
 }
 
-/** Whether matrices of 4 bits lie packed in the memory of native TensorFlow's device: on a GPU, or where asked for. */
+function widening(): Widening {
+  if (onGpu()) return 'tensorflow';
+  return found ??= hasOurs() ? 'ours' : 'host';
+}
+
+function hasOurs(): boolean {
+  const bytes = bytesOnDevice(Uint8Array.of(0));
+  try {
+    tf.tidy(() => execute('DequantizeScales', {}, [bytes, tf.zeros([256]), tf.ones([1]), tf.ones([1])]));
+    return true;
+  } catch {
+    return false;
+  } finally {
+    bytes.dispose();
+  }
+}
+
+/** Whether matrices of 4 bits lie packed in native TensorFlow's memory. */
 export function isKeptPacked({ shape, blockSize }: QuantizedTensor): boolean {
-  return tf.getBackend() === 'tensorflow' && (asked || onGpu()) && sizeOf(shape) % blockSize === 0;
+  return tf.getBackend() === 'tensorflow' && widening() !== 'host' && sizeOf(shape) % blockSize === 0;
 }
 
 /**
- * A 4-bit matrix, W: (out, in), in the memory of native TensorFlow's device, and made wide there by TensorFlow's own
- * operations, to the last bit as by ../quant: wide, it never crosses the bus to a GPU. None of them is on the tape; in
- * a graph they are part of it.
+ * A 4-bit matrix, W: (out, in), in the memory of native TensorFlow's device, and made wide there, to the last bit as by
+ * ../quant. None of the operations is on the tape; in a graph they are part of it.
  */
 export class PackedMatrix {
-  private readonly size: number;
-  private readonly blocks: number;
   /** uint8 (size / 2) */
   private readonly packed: Tensor;
-  /** What a byte stands for, high nibble first: (256, 2). */
-  private readonly pairs: Tensor;
+  /** What a nibble stands for, (16), for operations of ours; or what a byte does, high nibble first: (256, 2). */
+  private readonly table: Tensor;
   /** float32 (blocks); or in double quantisation uint8 codes, filled up to whole blocks of their own. */
   private readonly scales: Tensor;
   private readonly nested: { readonly map: Tensor; readonly absmax: Tensor; readonly offset: Tensor } | undefined;
+  /** All of it but its arrays. */
+  private readonly form: Omit<QuantizedTensor, 'packed' | 'absmax'>;
+  private readonly blocks: number;
+  readonly bytes: number;
 
-  constructor(private readonly quantized: QuantizedTensor) {
+  constructor(quantized: QuantizedTensor) {
     const { shape, blockSize, packed, absmax, quantType } = quantized;
-    this.size = sizeOf(shape);
-    this.blocks = this.size / blockSize;
-    const book = CODEBOOKS[quantType];
+    this.form = { shape, blockSize, quantType };
+    this.blocks = sizeOf(shape) / blockSize;
+    this.bytes = byteLength(quantized);
     this.packed = bytesOnDevice(packed);
-    this.pairs = kept(Float32Array.from({ length: 512 }, (_, i) =>
-      book[i % 2 === 0 ? i >> 5 : i >> 1 & 15] ?? 0), [256, 2]);
+    const codes = Float32Array.from({ length: 16 }, (_, code) => CODEBOOKS[quantType][code] ?? 0);
+    this.table = widening() === 'ours'
+      ? kept(codes, [16])
+      : kept(Float32Array.from({ length: 512 }, (_, i) => codes[i % 2 === 0 ? i >> 5 : i >> 1 & 15]!), [256, 2]);
     if (absmax instanceof Float32Array) {
       this.scales = kept(absmax, [this.blocks]);
     } else {
-      const codes = new Uint8Array(absmax.nestedAbsmax.length * absmax.blockSize);
-      codes.set(absmax.codes);
-      this.scales = bytesOnDevice(codes);
+      const filled = new Uint8Array(absmax.nestedAbsmax.length * absmax.blockSize);
+      filled.set(absmax.codes);
+      this.scales = bytesOnDevice(filled);
       this.nested = {
         map: kept(DYNAMIC_MAP, [256]),
-        absmax: kept(absmax.nestedAbsmax, [absmax.nestedAbsmax.length, 1]),
+        absmax: kept(absmax.nestedAbsmax, [absmax.nestedAbsmax.length]),
         offset: kept(Float32Array.of(absmax.offset), [1]),
       };
     }
   }
 
-  /** In float32, (out, in). */
-  wide(): Tensor {
-    return tf.tidy(() => {
-      const { blockSize, shape } = this.quantized;
-      const values = taken(this.pairs, this.packed); // (size / 2, 2)
-      const scaled = multiplied(
-        reshaped(values, [this.blocks, blockSize]), reshaped(this.wideScales(), [this.blocks, 1]));
-      return reshaped(scaled, shape);
-    });
+  /** Read back. */
+  get quantized(): QuantizedTensor {
+    const { form, packed, scales, nested } = this;
+    if (!nested) return { ...form, packed: readBytes(packed), absmax: scales.dataSync<'float32'>() };
+    const blockSize = scales.size / nested.absmax.size;
+    return {
+      ...form, packed: readBytes(packed),
+      absmax: {
+        codes: readBytes(scales).subarray(0, this.blocks), nestedAbsmax: nested.absmax.dataSync<'float32'>(),
+        offset: nested.offset.dataSync<'float32'>()[0]!, blockSize,
+      },
+    };
   }
 
-  /** In bfloat16, two values in a word: int32 (out, in / 2). */
-  widePairs(): Tensor2D {
-    return tf.tidy(() => {
-      const [out, input] = this.quantized.shape as [number, number];
-      const pairs = reshape(cast(this.wide(), 'float32', 'bfloat16'), 'bfloat16', [out, input / 2, 2]);
-      return execute('Bitcast', { T: 'bfloat16', type: 'int32' }, [pairs]) as Tensor2D;
-    });
+  get shape(): readonly number[] {
+    return this.form.shape;
   }
 
-  /** (blocks): plain, or map[code] · absmax + offset, float32 at every step. */
+  /** In float32, (out, in), or in bfloat16. Called inside `tf.tidy`. */
+  wide(dtype: 'float32' | 'bfloat16' = 'float32'): Tensor2D {
+    const { blockSize, shape } = this.form;
+    const [packed, table] = [outside(() => this.packed), outside(() => this.table)];
+    if (widening() === 'ours') {
+      const attributes = { T: dtype, block_size: blockSize } as const;
+      return reshape(execute('DequantizeBlocks', attributes, [packed, table, this.wideScales()]), dtype, shape) as Tensor2D;
+    }
+    const values = taken(table, packed); // (size / 2, 2)
+    const scales = slice(this.wideScales(), 'float32', [0], [this.blocks]);
+    const wide = reshaped(
+      multiplied(reshaped(values, [this.blocks, blockSize]), reshaped(scales, [this.blocks, 1])), shape);
+    return (dtype === 'float32' ? wide : cast(wide, 'float32', 'bfloat16')) as Tensor2D;
+  }
+
+  /** (blocks or more): plain, or map[code] · absmax + offset, float32 at every step. */
   private wideScales(): Tensor {
-    if (!this.nested) return outside(() => this.scales);
+    const scales = outside(() => this.scales);
+    if (!this.nested) return scales;
     const { map, absmax, offset } = this.nested;
-    const [count] = absmax.shape as [number, number];
+    const [values, factors, mean] = [outside(() => map), outside(() => absmax), outside(() => offset)];
+    if (widening() === 'ours') return execute('DequantizeScales', {}, [scales, values, factors, mean]);
+    const count = absmax.size;
     const centred = multiplied(
-      reshaped(taken(map, this.scales), [count, this.scales.size / count]), outside(() => absmax));
-    const sums = execute('AddV2', { T: 'float32' }, [centred, outside(() => offset)]);
-    const all = reshaped(sums, [this.scales.size]);
-    return all.size === this.blocks ? all
-      : slice(all, 'float32', [0], [this.blocks]);
+      reshaped(taken(values, scales), [count, scales.size / count]), reshaped(factors, [count, 1]));
+    return reshaped(execute('AddV2', { T: 'float32' }, [centred, mean]), [scales.size]);
   }
 
   dispose(): void {
-    tf.dispose([this.packed, this.pairs, this.scales, ...Object.values(this.nested ?? {})]);
+    tf.dispose([this.packed, this.table, this.scales, ...Object.values(this.nested ?? {})]);
   }
 }
 
@@ -97,8 +137,7 @@ const sizeOf = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 
 /** Rows of a table by the bytes given: (256, …), uint8 (n) → (n, …). */
 function taken(table: Tensor, bytes: Tensor): Tensor {
-  const rows = cast(outside(() => bytes), 'uint8', 'int32');
-  return gather(outside(() => table), 'float32', rows);
+  return gather(table, 'float32', cast(bytes, 'uint8', 'int32'));
 }
 
 function multiplied(a: Tensor, b: Tensor): Tensor {
@@ -121,4 +160,11 @@ function bytesOnDevice(bytes: Uint8Array): Tensor {
   const backend = nodeBackend();
   const id = backend.binding.createTensor([bytes.length], types.uint8, bytes);
   return tf.keep(heldTensor(backend, types.uint8, [bytes.length], id));
+}
+
+/** The bytes again; a multiple of four of them, for TensorFlow.js reads no uint8. */
+function readBytes(bytes: Tensor): Uint8Array {
+  const words = tf.tidy(() => execute('Bitcast', { T: 'uint8', type: 'int32' }, [reshape(bytes, 'uint8', [bytes.size / 4, 4])])
+    .dataSync<'int32'>());
+  return new Uint8Array(words.buffer, words.byteOffset, bytes.size);
 }

@@ -81,15 +81,18 @@ export function heldTensor(backend: NodeBackend, dtype: number, shape: number[],
   return tf.engine().makeTensorFromTensorInfo({ dataId, shape, dtype: name });
 }
 
-/** Runs one of TensorFlow's own operations. Attributes: a type by its name, a flag by a boolean. */
-export function execute(
-  op: string, attributes: Readonly<Record<string, keyof typeof types | boolean>>, inputs: readonly TensorInfo[],
-): Tensor {
+/** Attributes of an operation: a type by its name, a flag by a boolean, an integer. */
+type Attributes = Readonly<Record<string, keyof typeof types | boolean | number>>;
+
+/** Runs one of TensorFlow's own operations, or of ours (native/*.cc). */
+export function execute(op: string, attributes: Attributes, inputs: readonly TensorInfo[]): Tensor {
   const backend = nodeBackend();
-  const { TF_ATTR_BOOL, TF_ATTR_TYPE } = backend.binding;
-  return backend.executeSingleOutput(op, Object.entries(attributes).map(([name, value]) => (typeof value === 'boolean'
-    ? { name, type: TF_ATTR_BOOL, value }
-    : { name, type: TF_ATTR_TYPE, value: types[value] })), inputs);
+  const { TF_ATTR_BOOL, TF_ATTR_INT, TF_ATTR_TYPE } = backend.binding;
+  return backend.executeSingleOutput(op, Object.entries(attributes).map(([name, value]) => {
+    if (typeof value === 'boolean') return { name, type: TF_ATTR_BOOL, value };
+    if (typeof value === 'number') return { name, type: TF_ATTR_INT, value };
+    return { name, type: TF_ATTR_TYPE, value: types[value] };
+  }), inputs);
 }
 
 // Some of them, for tensors of any of these types: TensorFlow.js's own take its own types alone.

@@ -44,10 +44,9 @@ export function linear(x: Tensor2D, w: Tensor2D, trainable: boolean): Tensor2D {
   return op(x, w) as Tensor2D;
 }
 
-/** The same of a frozen matrix of bfloat16 in pairs: int32 (out, in / 2). */
-export function bfloat16Linear(x: Tensor2D, pairs: Tensor2D): Tensor2D {
-  return frozenLinear(x, pairs, (a, pairs, how) =>
-    bfloat16.product(bfloat16.toBfloat16(a), bfloat16.unpack(pairs as Tensor2D), how));
+/** The same of a frozen matrix of bfloat16. */
+export function bfloat16Linear(x: Tensor2D, w: Tensor): Tensor2D {
+  return frozenLinear(x, w as Tensor2D, mixedProduct);
 }
 
 type Product = (a: Tensor, b: Tensor, how?: { transposeA?: boolean; transposeB?: boolean }) => Tensor2D;

@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
-import { dequantize, dequantizeToBfloat16 } from '../quant/quantize.ts';
+import { byteLength, dequantize, dequantizeToBfloat16 } from '../quant/quantize.ts';
 import type { QuantizedTensor } from '../quant/quantize.ts';
-import { mixedPrecision } from './bfloat16.ts';
+import { mixedPrecision, unpack } from './bfloat16.ts';
 import { outside } from './graph.ts';
 import { HeldMatrix, isFusable } from './kernels/matmul.ts';
 import { passed } from './native.ts';
@@ -12,45 +12,58 @@ import { DeviceMatrix } from './webgpu/matmul.ts';
 
 /** A frozen 4-bit matrix, W: (out, in), and products by it. */
 export class QuantizedMatrix {
+  readonly shape: readonly number[];
+  readonly bytes: number;
   private held: HeldMatrix | undefined;
   private onDevice: DeviceMatrix | undefined;
   private native: PackedMatrix | undefined;
 
-  constructor(private readonly given: QuantizedTensor) {}
+  constructor(private given: QuantizedTensor | undefined) {
+    this.shape = given!.shape;
+    this.bytes = byteLength(given!);
+    this.packed(); // at once, or a whole model would be held twice before its first product
+  }
 
-  /** Its bytes: those given, or from the first product on wasm on, the same in the backend's memory. */
+  /** Its bytes: those given, or the same where the backend has them. */
   get quantized(): QuantizedTensor {
-    return this.held?.quantized ?? this.given;
+    return this.held?.quantized ?? this.native?.quantized ?? this.given!;
   }
 
   /** x · Wᵀ. x: (rows, in) → (rows, out). On wasm and webgpu from the 4 bits, elsewhere by way of the wide matrix. */
   linear(x: Tensor2D): Tensor2D {
-    const [out, input] = this.quantized.shape as [number, number];
-    if (mixedPrecision() && input % 2 === 0) {
-      return bfloat16Linear(x, this.packed()?.widePairs() ?? outside(() =>
-        passed([out, input / 2], 'int32', (pairs) => dequantizeToBfloat16(this.quantized, pairs))));
+    const [out, input] = this.shape as [number, number];
+    if (mixedPrecision()) {
+      const packed = this.packed();
+      if (packed) return bfloat16Linear(x, packed.wide('bfloat16'));
+      if (input % 2 === 0) {
+        return bfloat16Linear(x, unpack(outside(() =>
+          passed([out, input / 2], 'int32', (pairs) => dequantizeToBfloat16(this.quantized, pairs)))));
+      }
     }
     const fused = ['wasm', 'webgpu'].includes(tf.getBackend()) && isFusable(this.quantized);
-    if (!fused) return linear(x, this.wide() as Tensor2D, false);
+    if (!fused) return linear(x, this.wide(), false);
     const held = tf.getBackend() === 'wasm'
-      ? this.held ??= new HeldMatrix(this.given) : this.onDevice ??= new DeviceMatrix(this.given);
+      ? this.held ??= new HeldMatrix(this.given!) : this.onDevice ??= new DeviceMatrix(this.given!);
     return tf.customGrad((x) => ({
       value: held.product(x as Tensor, true),
       gradFunc: (dy: Tensor) => held.product(dy, false),
     }))(x) as Tensor2D;
   }
 
-  /** In float32, for the occasion. */
-  wide(): Tensor {
-    const { quantized } = this;
+  /** In float32, for the occasion. Called inside `tf.tidy`. */
+  wide(): Tensor2D {
+    const { shape } = this;
     return this.packed()?.wide() ?? outside(() => (tf.getBackend() === 'tensorflow'
-      ? passed(quantized.shape, 'float32', (values) => dequantize(quantized, values))
-      : tf.tensor(dequantize(quantized), [...quantized.shape])));
+      ? passed(shape, 'float32', (values) => dequantize(this.quantized, values))
+      : tf.tensor(dequantize(this.quantized), [...shape])));
   }
 
-  /** On native TensorFlow's device, if it lies there. */
+  /** In native TensorFlow's memory, which then has it alone, if it lies there. */
   private packed(): PackedMatrix | undefined {
-    return isKeptPacked(this.given) ? this.native ??= new PackedMatrix(this.given) : undefined;
+    if (this.native || !this.given || !isKeptPacked(this.given)) return this.native;
+    this.native = new PackedMatrix(this.given);
+    this.given = undefined;
+    return this.native;
   }
 
   dispose(): void {

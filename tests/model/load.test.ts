@@ -67,7 +67,8 @@ describe('a model', () => {
   it('frees everything when it is disposed of', () => {
     const before = tf.memory().numTensors;
     const model = loadModel(folder(), { loadIn4bit: true });
-    expect(tf.memory().numTensors).toBe(before + 2 + 2 * smallConfig.layers); // embedding and norms
+    const packed = tf.getBackend() === 'tensorflow' ? 6 * 7 * smallConfig.layers : 0; // matrices that TensorFlow holds
+    expect(tf.memory().numTensors).toBe(before + 2 + 2 * smallConfig.layers + packed); // embedding and norms
     model.dispose();
     expect(tf.memory().numTensors).toBe(before);
   });

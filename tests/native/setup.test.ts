@@ -75,8 +75,9 @@ describe.runIf(where)('setUp [sin Python en Linux x64]', () => {
 
   it('gives the package its library and its binding, and says what it computes with', async () => {
     const before = files();
-    const now = await setUp(options());
+    const { operations, ...now } = await setUp(options());
     expect(now).toEqual({ source: 'pip', cuda: false, tensorflow: '9.9.9', device: 'CPU', already: false });
+    expect(operations).toMatch(/^[0-9a-f]{64}$/);
     expect(installed(packageFolder)).toMatchObject({ source: 'pip', tensorflow: '9.9.9' });
     expect(files().filter((name) => !before.includes(name))).toEqual([
       'tfjs-node-gpu/deps', 'tfjs-node-gpu/deps/lib', 'tfjs-node-gpu/deps/lib/libtensorflow_cc.so.2',
@@ -95,6 +96,13 @@ describe.runIf(where)('setUp [sin Python en Linux x64]', () => {
     expect(installed(packageFolder)).toBeUndefined();
     expect(files()).toEqual(before);
     expect(undo(packageFolder)).toBe(false);
+  }, 60_000);
+
+  it('compiles again what was compiled with other operations than ours of today', async () => {
+    const { operations } = await setUp(options());
+    const marker = join(packageFolder, 'deps', 'setup.json');
+    writeFileSync(marker, readFileSync(marker, 'utf8').replace(operations, 'those of another day'));
+    expect(await setUp(options())).toMatchObject({ operations, already: false });
   }, 60_000);
 
   it('takes a folder: with the wheel as pip leaves it, or with libraries as Python has them', async () => {

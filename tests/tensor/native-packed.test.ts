@@ -1,13 +1,13 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
-import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { dequantize, dequantizeToBfloat16, quantize } from '../../src/quant/quantize.ts';
 import type { QuantizedTensor, QuantizeOptions } from '../../src/quant/quantize.ts';
 import { Random } from '../../src/random.ts';
 import { hasTensorflow, useBackend } from '../../src/tensor/backend.ts';
-import { useMixedPrecision } from '../../src/tensor/bfloat16.ts';
+import { toFloat32, useMixedPrecision } from '../../src/tensor/bfloat16.ts';
 import { graphMode, Graphs } from '../../src/tensor/graph.ts';
-import { isKeptPacked, keepPacked, PackedMatrix } from '../../src/tensor/native-packed.ts';
+import { isKeptPacked, PackedMatrix, useWidening } from '../../src/tensor/native-packed.ts';
 import { QuantizedMatrix } from '../../src/tensor/quantized.ts';
 
 const random = new Random(5);
@@ -27,11 +27,12 @@ function product(given: QuantizedTensor, x: Tensor2D, dy: Tensor2D): { y: Float3
   return found;
 }
 
-// Native TensorFlow is there after `npm run setup:tensorflow` only; on a GPU matrices are kept so by themselves.
-describe.runIf(hasTensorflow())('a 4-bit matrix kept packed on the device of native TensorFlow', () => {
+// Native TensorFlow is there after `npm run setup:tensorflow` only. On a GPU its own operations make matrices wide.
+describe.runIf(hasTensorflow()).each(['ours', 'tensorflow'] as const)('a 4-bit matrix kept packed, made wide by %s', (widening) => {
   beforeAll(() => useBackend('tensorflow'));
+  beforeEach(() => useWidening(widening));
   afterEach(() => {
-    keepPacked(false);
+    useWidening(undefined);
     useMixedPrecision(false);
   });
 
@@ -46,13 +47,17 @@ describe.runIf(hasTensorflow())('a 4-bit matrix kept packed on the device of nat
     const quantized = matrix(shape, options);
     const packed = new PackedMatrix(quantized);
     const before = tf.memory().numTensors;
-    const [wide, pairs] = [packed.wide(), packed.widePairs()];
+    const [wide, narrow] = tf.tidy(() => [packed.wide(), toFloat32(packed.wide('bfloat16'))]);
     expect(tf.memory().numTensors).toBe(before + 2);
     expect(wide.shape).toEqual(shape);
     expect(wide.dataSync()).toEqual(dequantize(quantized));
-    expect(pairs.shape).toEqual([shape[0], shape[1] / 2]);
-    expect(pairs.dataSync()).toEqual(dequantizeToBfloat16(quantized));
-    tf.dispose([wide, pairs]);
+    expect(narrow.shape).toEqual(shape);
+    const words = dequantizeToBfloat16(quantized);
+    const halves = Int32Array.from(
+      { length: 2 * words.length }, (_, i) => (i % 2 ? words[i >> 1]! : words[i >> 1]! << 16) & ~0xffff);
+    expect(new Int32Array(narrow.dataSync<'float32'>().buffer)).toEqual(halves);
+    expect(packed.quantized).toEqual(quantized);
+    tf.dispose([wide, narrow]);
     packed.dispose();
   });
 
@@ -61,7 +66,8 @@ describe.runIf(hasTensorflow())('a 4-bit matrix kept packed on the device of nat
     const { numTensors, numBytes } = tf.memory();
     const packed = new PackedMatrix(quantized);
     const bytes = 256 * 128 / 2 + 512; // and 512 codes of scales
-    expect(tf.memory().numBytes - numBytes).toBe(bytes + 4 * (2 * 256 + 256 + 2 + 1)); // tables, float32
+    const table = widening === 'ours' ? 16 : 2 * 256;
+    expect(tf.memory().numBytes - numBytes).toBe(bytes + 4 * (table + 256 + 2 + 1)); // float32
     packed.dispose();
     expect(tf.memory()).toMatchObject({ numTensors, numBytes });
   });
@@ -71,8 +77,9 @@ describe.runIf(hasTensorflow())('a 4-bit matrix kept packed on the device of nat
     const quantized = matrix([48, 64]);
     const [x, dy] = [tf.tensor2d(normal(5 * 64), [5, 64]), tf.tensor2d(normal(5 * 48), [5, 48])];
     const before = tf.memory().numTensors;
+    useWidening('host');
     const host = product(quantized, x, dy);
-    keepPacked(true);
+    useWidening(widening);
     expect(isKeptPacked(quantized)).toBe(true);
     expect(product(quantized, x, dy)).toEqual(host);
     expect(tf.memory().numTensors).toBe(before);
@@ -80,18 +87,18 @@ describe.runIf(hasTensorflow())('a 4-bit matrix kept packed on the device of nat
   });
 
   it('leaves to the host one whose last block is not whole', () => {
-    keepPacked(true);
     const quantized = matrix([3, 50]);
     expect(isKeptPacked(quantized)).toBe(false);
     const held = new QuantizedMatrix(quantized);
-    const wide = held.wide();
+    const wide = tf.tidy(() => held.wide());
     expect(wide.dataSync()).toEqual(dequantize(quantized));
     wide.dispose();
   });
 
-  it('is kept so on a GPU without being asked for, where no graph would take its inputs from the host', () => {
+  it('is made wide by TensorFlow on a GPU, where no graph would take its inputs from the host', () => {
     const backend = tf.backend() as unknown as { isUsingGpuDevice: boolean };
     const quantized = matrix([4, 64]);
+    useWidening('host');
     expect(isKeptPacked(quantized)).toBe(false);
     backend.isUsingGpuDevice = true;
     try {
@@ -104,7 +111,6 @@ describe.runIf(hasTensorflow())('a 4-bit matrix kept packed on the device of nat
   });
 
   it('is a part of graphs, each layer with its own: the same, and nothing else is copied into them', () => {
-    keepPacked(true);
     const layers = [new QuantizedMatrix(matrix([32, 64])), new QuantizedMatrix(matrix([32, 64]))];
     const x = tf.tensor2d(normal(5 * 64), [5, 64]);
     const graphs = new Graphs();
