@@ -2,9 +2,12 @@ import { join } from 'node:path';
 import { isQuantizedConfig } from '../checkpoint/bitsandbytes.ts';
 import { openCheckpoint } from '../checkpoint/folder.ts';
 import type { DenseTensor } from '../checkpoint/folder.ts';
+import { sizeInBytes } from '../checkpoint/safetensors.ts';
 import { UserError } from '../errors.ts';
 import { quantizePieces } from '../quant/quantize.ts';
 import type { QuantizedTensor, QuantizeOptions } from '../quant/quantize.ts';
+import { sharedMemory } from '../tensor/bfloat16.ts';
+import { holdsBfloat16 } from '../tensor/rows.ts';
 import { isLinear, parseConfig, weightShapes } from './config.ts';
 import type { LlamaConfig } from './config.ts';
 import { LlamaModel } from './llama.ts';
@@ -88,7 +91,7 @@ export function loadModel(folder: string, options: LoadOptions = {}): LlamaModel
     } else if (loadIn4bit && isLinear(name) && !model.isQuantized) {
       weights.set(name, new QuantizedWeight(quantizeWeight(loaded, name, folder, quantization)));
     } else {
-      weights.set(name, new DenseWeight(finite(loaded.values(), name, folder), loaded.shape));
+      weights.set(name, new DenseWeight(wideValues(loaded, name, folder), loaded.shape));
     }
   }
   return new LlamaModel(model.config, weights);
@@ -110,10 +113,27 @@ export function quantizeWeight(
   }
 }
 
-function finite(values: Float32Array, name: string, folder: string): Float32Array {
-  for (const value of values) if (!Number.isFinite(value)) throw notNumbers(name, folder);
-  return values;
+/** A wide weight's numbers; of a matrix their bits, where those of bfloat16 are held as they are. */
+function wideValues(weight: DenseTensor, name: string, folder: string): Float32Array | Uint16Array {
+  const asBits = weight.dtype === 'BF16' && weight.shape.length === 2 && holdsBfloat16();
+  if (!asBits) {
+    const values = weight.values();
+    for (const value of values) if (!Number.isFinite(value)) throw notNumbers(name, folder);
+    return values;
+  }
+  const all = sharedMemory(sizeInBytes(weight) / 2);
+  let start = 0;
+  for (const { buffer, byteOffset, byteLength } of weight.bytes()) {
+    const bits = new Uint16Array(buffer, byteOffset, byteLength / 2);
+    for (const each of bits) if ((each & INFINITE) === INFINITE) throw notNumbers(name, folder);
+    all.set(bits, start);
+    start += bits.length;
+  }
+  return all;
 }
+
+/** The exponent of bfloat16, by which what is no number is known. */
+const INFINITE = 0x7f80;
 
 function notNumbers(name: string, folder: string): UserError {
   return new UserError(`${folder}: el peso «${name}» tiene valores que no son números; vuelve a descargar el modelo.`);

@@ -28,7 +28,8 @@ export class DenseWeight implements Weight {
   readonly trainable = false;
   readonly held: Tensor | FrozenMatrix;
 
-  constructor(values: Float32Array, shape: readonly number[]) {
+  /** @param values numbers; of a matrix also the bits of such of bfloat16 (see `FrozenMatrix`) */
+  constructor(values: Float32Array | Uint16Array, shape: readonly number[]) {
     this.shape = shape;
     this.held = shape.length === 2
       ? new FrozenMatrix(values, shape as [number, number]) : tf.keep(tf.tensor(values, [...shape]));

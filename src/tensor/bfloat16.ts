@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
-import { cast, execute, nodeBackend, reshape, types } from './native.ts';
+import { cast, execute, heldTensor, nodeBackend, reshape, types } from './native.ts';
 
 /**
  * Mixed precision (Micikevicius et al., 2018) on native TensorFlow: matrices are multiplied in bfloat16, all the rest
@@ -70,9 +70,32 @@ function isBfloat16(x: Tensor): boolean {
   return nodeBackend().tensorMap.get(x.dataId).dtype === types.bfloat16;
 }
 
-/** Whether numbers lose nothing in bfloat16, as those of a checkpoint that is in it. */
-export function fitBfloat16(values: Float32Array): boolean {
-  return new Uint32Array(values.buffer, values.byteOffset, values.length).every((bits) => (bits & 0xffff) === 0);
+/** The bits of numbers that lose nothing in bfloat16, or undefined if they lose something. */
+export function bfloat16Bits(values: Float32Array): Uint16Array | undefined {
+  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  for (const word of words) if ((word & 0xffff) !== 0) return undefined;
+  const bits = sharedMemory(values.length);
+  words.forEach((word, i) => (bits[i] = word >>> 16));
+  return bits;
+}
+
+/**
+ * Memory for the bits of numbers of bfloat16. It may be resized, which it never is, because V8 begins such memory at a
+ * page: what is aligned for its vectors TensorFlow shares, and any other it copies.
+ */
+export function sharedMemory(count: number): Uint16Array {
+  return new Uint16Array(new ArrayBuffer(2 * count, { maxByteLength: 2 * count }), 0, count);
+}
+
+/** Numbers of bfloat16 by their bits, which are TensorFlow's from now on: (…). */
+export function fromBits({ buffer, byteOffset, byteLength }: Uint16Array, shape: readonly number[]): Tensor {
+  const backend = nodeBackend();
+  const split = [...shape, 2];
+  const id = backend.binding.createTensor(split, types.uint8, new Uint8Array(buffer, byteOffset, byteLength));
+  const bytes = heldTensor(backend, types.uint8, split, id); // (…, 2)
+  const numbers = execute('Bitcast', { T: 'uint8', type: 'bfloat16' }, [bytes]);
+  bytes.dispose();
+  return numbers;
 }
 
 /** Numbers of bfloat16 that came in pairs, as int32: (out, in / 2) → (out, in). Nothing is copied. */

@@ -13,23 +13,31 @@ export function rowRanges(rows: number, rowBytes: number): { readonly first: num
     ({ first: part * most, count: Math.min(most, rows - part * most) }));
 }
 
+/** Whether a matrix that is bfloat16 in its file can be held so: on native TensorFlow. */
+export function holdsBfloat16(): boolean {
+  return tf.getBackend() === 'tensorflow';
+}
+
 /**
- * A frozen matrix, W: (out, in), in parts where a kernel cannot be given all of it. It is held in float32; on native
- * TensorFlow in bfloat16, where that loses nothing.
+ * A frozen matrix, W: (out, in), in parts where a kernel cannot be given all of it. It is held in float32; in
+ * bfloat16, where that can be and loses nothing.
  */
 export class FrozenMatrix {
   private readonly parts: readonly { readonly held: Tensor2D; readonly first: number; readonly count: number }[];
   private readonly narrow: boolean;
 
-  constructor(values: Float32Array, readonly shape: readonly [number, number]) {
+  /** @param values numbers; or the bits of such of bfloat16, where those are held: see `sharedMemory` */
+  constructor(values: Float32Array | Uint16Array, readonly shape: readonly [number, number]) {
     const [out, input] = shape;
-    this.narrow = tf.getBackend() === 'tensorflow' && bfloat16.fitBfloat16(values);
+    const bits = values instanceof Uint16Array ? values : holdsBfloat16() ? bfloat16.bfloat16Bits(values) : undefined;
+    this.narrow = bits !== undefined;
+    if (bits) {
+      this.parts = [{ first: 0, count: out, held: tf.keep(bfloat16.fromBits(bits, shape) as Tensor2D) }];
+      return;
+    }
+    const wide = values as Float32Array;
     this.parts = rowRanges(out, 4 * input).map(({ first, count }) => ({
-      first, count,
-      held: tf.keep(tf.tidy(() => {
-        const part = tf.tensor2d(values.subarray(first * input, (first + count) * input), [count, input]);
-        return this.narrow ? bfloat16.toBfloat16(part) as Tensor2D : part;
-      })),
+      first, count, held: tf.keep(tf.tensor2d(wide.subarray(first * input, (first + count) * input), [count, input])),
     }));
   }
 
