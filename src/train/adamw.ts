@@ -3,6 +3,7 @@ import { blockwise8bitMoments, float32Moments } from './moments.ts';
 import type { Field, FieldArray, MomentFormat } from './moments.ts';
 import { Pager } from './pager.ts';
 import type { PagerOptions, PagerStats } from './pager.ts';
+import { update } from './update.ts';
 
 /** As transformers' `TrainingArguments.optim` calls them. */
 export const optimizerNames = ['paged_adamw_32bit', 'paged_adamw_8bit'] as const;
@@ -77,21 +78,14 @@ export class AdamW {
   /** One update of every parameter. gradients: one array a parameter, in the same order; scaled by `scale` first. */
   step(gradients: readonly Float32Array[], learningRate: number, scale = 1): void {
     this.steps++;
-    const { optimizer, beta1, beta2, epsilon } = this.options;
     const { stepSize, correction, decay } = stepNumbers(this.options, this.steps, learningRate);
     // PyTorch decays a weight before its step, bitsandbytes' kernels after it.
-    const [before, after] = optimizer === 'paged_adamw_32bit' ? [decay, 1] : [1, decay];
+    const [decayBefore, decayAfter] = this.options.optimizer === 'paged_adamw_32bit' ? [decay, 1] : [1, decay];
+    const numbers = { ...this.options, scale, stepSize, correction, decayBefore, decayAfter };
     this.eachStretch(({ tensor, from, to }, format, arrays) => {
       const { values } = this.parameters[tensor]!;
       const gradient = gradients[tensor]!;
-      format.visit(arrays, to - from, (m, v, at) => {
-        for (let j = 0, i = from + at; j < m.length; j++, i++) {
-          const g = gradient[i]! * scale;
-          const mean = (m[j] = beta1 * m[j]! + (1 - beta1) * g);
-          const square = (v[j] = beta2 * v[j]! + (1 - beta2) * g * g);
-          values[i] = (values[i]! * before - stepSize * mean / (Math.sqrt(square) / correction + epsilon)) * after;
-        }
-      });
+      format.visit(arrays, to - from, (m, v, at) => update(values, gradient, m, v, from + at, numbers));
     });
     for (const parameter of this.parameters) parameter.upload();
   }

@@ -100,12 +100,12 @@ class HostAdamW implements Optimizer {
 
   norm(): Promise<number> {
     this.hooks.penalty?.().forEach((gradient, i) => addTo(this.sums[i]!, gradient));
-    const squares = this.sums.reduce((sum, gradient) => gradient.reduce((s, g) => s + g * g, sum), 0);
-    return Promise.resolve(Math.sqrt(squares));
+    return Promise.resolve(Math.sqrt(this.sums.reduce(addSquares, 0)));
   }
 
   step(learningRate: number, scale = 1): void {
-    this.before = this.parameters.map(({ values }) => values.slice());
+    if (this.before) this.before.forEach((before, i) => before.set(this.parameters[i]!.values));
+    else this.before = this.parameters.map(({ values }) => values.slice());
     const { sums } = this;
     this.sums = [];
     this.adamw.step(sums, learningRate, scale);
@@ -122,6 +122,14 @@ class HostAdamW implements Optimizer {
     this.adamw.close();
     return Promise.resolve();
   }
+}
+
+function addSquares(sum: number, values: Float32Array): number {
+  for (let j = 0; j < values.length; j++) {
+    const g = values[j]!;
+    sum += g * g;
+  }
+  return sum;
 }
 
 function addTo(sum: Float32Array, values: Float32Array): void {

@@ -5,6 +5,7 @@ export const embedded = {
 export const wasmBinary = 'wasm/tfjs-backend-wasm-simd.wasm';
 export const kernelBinaries = [
   'src/tensor/kernels/kernels.wasm', 'src/tensor/kernels/kernels-relaxed.wasm', 'src/quant/blockwise.wasm',
+  'src/train/adamw.wasm',
 ];
 /** The folder that modules take for their own in the page. */
 export const kernelFolder = 'kernels';

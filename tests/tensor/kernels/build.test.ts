@@ -10,6 +10,7 @@ const { scripts } = z.object({ scripts: z.object({ kernels: z.string() }) })
 
 it.each([
   'src/tensor/kernels/kernels.wasm', 'src/tensor/kernels/kernels-relaxed.wasm', 'src/quant/blockwise.wasm',
+  'src/train/adamw.wasm',
 ])('the committed %s comes out bit for bit from its source', (file) => {
   const folder = mkdtempSync(join(tmpdir(), 'kernels-'));
   const command = scripts.kernels.split(' && ').find((command) => command.includes(` ${file} `))!;
