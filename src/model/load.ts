@@ -106,25 +106,30 @@ export function quantizeWeight(
   weight: DenseTensor, name: string, folder: string, options: QuantizeOptions,
 ): QuantizedTensor {
   try {
-    return quantizePieces(weight.pieces(), weight.shape, options);
+    return quantizePieces(weight.dtype === 'BF16' ? bitsOf(weight) : weight.pieces(), weight.shape, options);
   } catch (error) {
     // Shape and pieces fit one another: what is left to refuse are the values.
     throw error instanceof RangeError ? notNumbers(name, folder) : error;
   }
 }
 
+/** The bits of a weight in bfloat16, in pieces. */
+function* bitsOf(weight: DenseTensor): Generator<Uint16Array> {
+  for (const { buffer, byteOffset, byteLength } of weight.bytes()) {
+    yield new Uint16Array(buffer, byteOffset, byteLength / 2);
+  }
+}
+
 /** A wide weight's numbers; of a matrix their bits, where those of bfloat16 are held as they are. */
 function wideValues(weight: DenseTensor, name: string, folder: string): Float32Array | Uint16Array {
-  const asBits = weight.dtype === 'BF16' && weight.shape.length === 2 && holdsBfloat16();
-  if (!asBits) {
+  if (weight.dtype !== 'BF16' || weight.shape.length !== 2 || !holdsBfloat16()) {
     const values = weight.values();
     for (const value of values) if (!Number.isFinite(value)) throw notNumbers(name, folder);
     return values;
   }
   const all = sharedMemory(sizeInBytes(weight) / 2);
   let start = 0;
-  for (const { buffer, byteOffset, byteLength } of weight.bytes()) {
-    const bits = new Uint16Array(buffer, byteOffset, byteLength / 2);
+  for (const bits of bitsOf(weight)) {
     for (const each of bits) if ((each & INFINITE) === INFINITE) throw notNumbers(name, folder);
     all.set(bits, start);
     start += bits.length;

@@ -38,11 +38,11 @@ export function quantize(
 /**
  * The same for a weight that comes one piece after another, so that it is never wide as a whole.
  *
- * @param pieces each but the last a multiple of 4096 values, which no block crosses
+ * @param pieces numbers, or the bits of such of bfloat16: each but the last a multiple of 4096, which no block crosses
  * @throws RangeError as `quantize`
  */
 export function quantizePieces(
-  pieces: Iterable<Float32Array>, shape: readonly number[], options: QuantizeOptions = {},
+  pieces: Iterable<Float32Array | Uint16Array>, shape: readonly number[], options: QuantizeOptions = {},
 ): QuantizedTensor {
   const { quantType = 'nf4', blockSize = 64, doubleQuant = true } = options;
   if (!isBlockSize(blockSize)) {

@@ -8,6 +8,8 @@ interface Kernels {
   readonly memory: WebAssembly.Memory;
   /** values, count, block size, packed, absmax, midpoints, nibbles. */
   readonly quantize: (...args: number[]) => number;
+  /** bits, count, out. */
+  readonly widen: (...args: number[]) => void;
   /** packed, count, block size, absmax, codes, out. */
   readonly dequantize: (...args: number[]) => void;
   readonly dequantizeToBfloat16: (...args: number[]) => void;
@@ -42,14 +44,24 @@ function kernels(): Kernels {
 
 const tablesOf = (type: QuantType): number => TABLES + TABLE_BYTES * { nf4: 0, fp4: 1, int4: 2 }[type];
 
-/** `quantizeBlocks` of ./blockwise.ts, by WASM SIMD as far as there are whole blocks. */
+/**
+ * `quantizeBlocks` of ./blockwise.ts, by WASM SIMD as far as there are whole blocks.
+ *
+ * @param values numbers, or the bits of such of bfloat16
+ */
 export function quantizeBlocks(
-  values: Float32Array, blockSize: number, quantType: QuantType, packed: Uint8Array, absmax: Float32Array,
+  values: Float32Array | Uint16Array, blockSize: number, quantType: QuantType, packed: Uint8Array, absmax: Float32Array,
 ): void {
-  const { memory, quantize } = kernels();
+  const { memory, quantize, widen } = kernels();
   const tables = tablesOf(quantType);
   const done = inChunks(values.length, blockSize, (start, end) => {
-    new Float32Array(memory.buffer, VALUES, CHUNK).set(values.subarray(start, end));
+    const some = values.subarray(start, end);
+    if (some instanceof Float32Array) {
+      new Float32Array(memory.buffer, VALUES, CHUNK).set(some);
+    } else {
+      new Uint16Array(memory.buffer, VALUES + 2 * CHUNK, CHUNK).set(some);
+      widen(VALUES + 2 * CHUNK, end - start, VALUES);
+    }
     const bad = quantize(
       VALUES, end - start, blockSize, PACKED, ABSMAX, tables + MIDPOINTS, tables + NIBBLES);
     if (bad >= 0) {
@@ -60,8 +72,10 @@ export function quantizeBlocks(
     absmax.set(new Float32Array(memory.buffer, ABSMAX, (end - start) / blockSize), start / blockSize);
   });
   if (done === values.length) return;
+  const rest = values.subarray(done);
   plain.quantizeBlocks(
-    values.subarray(done), blockSize, quantType, packed.subarray(done / 2), absmax.subarray(done / blockSize));
+    rest instanceof Float32Array ? rest : new Float32Array(Uint32Array.from(rest, (bits) => bits << 16).buffer),
+    blockSize, quantType, packed.subarray(done / 2), absmax.subarray(done / blockSize));
 }
 
 /** `dequantizeBlocks` of ./blockwise.ts, by WASM SIMD as far as there are whole blocks. */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { toBfloat16 } from '../../src/checkpoint/safetensors.ts';
 import * as plain from '../../src/quant/blockwise.ts';
 import type { QuantType } from '../../src/quant/codebooks.ts';
 import * as simd from '../../src/quant/simd.ts';
@@ -26,7 +27,10 @@ function ties(type: QuantType): Float32Array {
   return Float32Array.from({ length: 64 }, (_, i) => (i === 0 ? 1 : around[i % around.length]!));
 }
 
-function quantized(by: typeof plain.quantizeBlocks, values: Float32Array, blockSize: number, type: QuantType) {
+function quantized<T extends Float32Array | Uint16Array>(
+  by: (values: T, ...rest: [number, QuantType, Uint8Array, Float32Array]) => void,
+  values: T, blockSize: number, type: QuantType,
+) {
   const packed = new Uint8Array(Math.ceil(values.length / 2));
   const absmax = new Float32Array(Math.ceil(values.length / blockSize));
   by(values, blockSize, type, packed, absmax);
@@ -44,6 +48,13 @@ describe.each(cases)('blocks by SIMD, %s by %d', (type, blockSize) => {
     const [ours, theirs] = [simd, plain].map((by) => quantized(by.quantizeBlocks, values, blockSize, type));
     expectSame(ours!.packed, theirs!.packed);
     expectSame(ours!.absmax, theirs!.absmax);
+  });
+
+  it.each(sizes)('are quantised from the bits of bfloat16 as from its numbers: %d values', (size) => {
+    const bits = toBfloat16(weights(size));
+    const values = new Float32Array(Uint32Array.from(bits, (each) => each << 16).buffer);
+    expect(quantized(simd.quantizeBlocks, bits, blockSize, type))
+      .toEqual(quantized(simd.quantizeBlocks, values, blockSize, type));
   });
 
   it.each(sizes)('come back as the same bits: %d values', (size) => {

@@ -41,6 +41,16 @@ export function quantize(
   return -1;
 }
 
+/** Bits of bfloat16, whole eights of them, to float32. They may lie in the last half of where they are written. */
+export function widen(bits: usize, count: i32, out: usize): void {
+  const end = bits + (<usize>count << 1);
+  for (; bits < end; bits += 16, out += 32) {
+    const eight = v128.load(bits), zeros = i16x8.splat(0);
+    v128.store(out, v128.shuffle<i16>(zeros, eight, 0, 8, 1, 9, 2, 10, 3, 11));
+    v128.store(out, v128.shuffle<i16>(zeros, eight, 4, 12, 5, 13, 6, 14, 7, 15), 16);
+  }
+}
+
 /** Sixteen values to eight bytes, each in a word: the first of a pair in the high half. */
 // @ts-expect-error: decorator
 @inline
