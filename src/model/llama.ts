@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import { attention, gatherRows, rmsNorm, rotary, swiglu } from '../tensor/ops.ts';
-import type { AttentionPlace, RotaryTables } from '../tensor/ops.ts';
+import type { AttentionPlace, RotaryTables, Update } from '../tensor/ops.ts';
 import type { LinearName, LlamaConfig } from './config.ts';
 import type { Weight } from './weights.ts';
 
@@ -13,12 +13,15 @@ export interface Pass {
 
 export const inference: Pass = { training: false, seed: 0 };
 
+/** The frozen product of a layer, x · Wᵀ, which LoRA's update can be part of. x: (rows, in) → (rows, out). */
+export type Base = (x: Tensor2D, update?: Update) => Tensor2D;
+
 /**
- * What an adapter method does to a linear layer. `base` is the frozen product x · Wᵀ.
+ * What an adapter method does to a linear layer.
  * x: (rows, in); the result: (rows, out). `path` is the layer's, as in `model.layers.0.self_attn.q_proj`.
  */
 export interface Adapter {
-  apply(path: string, x: Tensor2D, base: (x: Tensor2D) => Tensor2D, pass: Pass): Tensor2D;
+  apply(path: string, x: Tensor2D, base: Base, pass: Pass): Tensor2D;
   /** What it makes of the layer's bias (out), where it does not leave it as it is. */
   bias?(path: string, bias: Tensor1D): Tensor1D;
   /** Weights that it trains whole, in place of the model's own of that name. */
@@ -134,7 +137,7 @@ export class LlamaModel {
   /** x: (rows, in) → (rows, out), through the adapter if there is one; the bias, if there is one, comes last. */
   private linear(path: string, x: Tensor2D, pass: Pass): Tensor2D {
     const weight = this.weight(`${path}.weight`);
-    const base = (x: Tensor2D) => weight.linear(x);
+    const base: Base = (x, update) => weight.linear(x, update);
     const y = this.adapter ? this.adapter.apply(path, x, base, pass) : base(x);
     const bias = this.find(`${path}.bias`)?.tensor() as Tensor1D | undefined;
     return bias ? y.add(this.adapter?.bias?.(path, bias) ?? bias) : y;

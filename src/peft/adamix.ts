@@ -1,11 +1,11 @@
 import type { Tensor2D } from '@tensorflow/tfjs';
 import { UserError } from '../errors.ts';
-import type { LlamaModel, Pass } from '../model/llama.ts';
+import type { Base, LlamaModel, Pass } from '../model/llama.ts';
 import { Parameter } from '../model/weights.ts';
 import { Random } from '../random.ts';
 import { attach } from './adapter.ts';
 import type { PeftAdapter, PeftModel } from './adapter.ts';
-import { addLora, keptOf, loraDefaults, plusUpdate } from './lora.ts';
+import { addLora, keptOf, loraDefaults, updateOf } from './lora.ts';
 import type { Lora, LoraFactors, LoraOptions } from './lora.ts';
 
 export interface AdaMixOptions extends LoraOptions {
@@ -56,7 +56,7 @@ export class AdaMix implements PeftAdapter {
     return this.average.targets;
   }
 
-  apply(path: string, x: Tensor2D, base: (x: Tensor2D) => Tensor2D, pass: Pass): Tensor2D {
+  apply(path: string, x: Tensor2D, base: Base, pass: Pass): Tensor2D {
     const layer = this.layers.get(path);
     if (!layer) return base(x);
     if (!pass.training) {
@@ -65,7 +65,7 @@ export class AdaMix implements PeftAdapter {
     }
     const random = Random.for(pass.seed, 'adamix', path); // the same when a block is computed again
     const drawn = { a: random.pick(layer.a), b: random.pick(layer.b), scaling: layer.average.scaling };
-    return plusUpdate(base(x), keptOf(x, this.options.dropout, path, pass), drawn); // (rows, out)
+    return base(x, updateOf(keptOf(x, this.options.dropout, path, pass), drawn)); // (rows, out)
   }
 
   merged(path: string): Tensor2D {

@@ -3,10 +3,11 @@ import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs';
 import { UserError } from '../errors.ts';
 import { Random } from '../random.ts';
 import { dropout } from '../tensor/dropout.ts';
-import { addUpdate } from '../tensor/ops.ts';
+import { plusUpdate } from '../tensor/ops.ts';
+import type { Update } from '../tensor/ops.ts';
 import { weightShapes } from '../model/config.ts';
 import type { LlamaConfig } from '../model/config.ts';
-import type { LlamaModel, Pass } from '../model/llama.ts';
+import type { Base, LlamaModel, Pass } from '../model/llama.ts';
 import type { Parameter } from '../model/weights.ts';
 import { attach, frozenValues, frozenWeight, makeParameters, trainedWhole } from './adapter.ts';
 import type { PeftAdapter, PeftModel } from './adapter.ts';
@@ -96,9 +97,9 @@ export function keptOf(x: Tensor2D, rate: number, path: string, pass: Pass): Ten
   return pass.training && rate > 0 ? dropout(x, rate, pass.seed, path) : x;
 }
 
-/** y + s · x Aᵀ Bᵀ. y: (rows, out), x: (rows, in). */
-export function plusUpdate(y: Tensor2D, x: Tensor2D, { a, b, scaling }: LoraFactors): Tensor2D {
-  return addUpdate(y, x, a.tensor() as Tensor2D, b.tensor() as Tensor2D, scaling);
+/** s · x Aᵀ Bᵀ, for the layer to add. x: (rows, in). */
+export function updateOf(x: Tensor2D, { a, b, scaling }: LoraFactors): Update {
+  return { x, a: a.tensor() as Tensor2D, b: b.tensor() as Tensor2D, scaling };
 }
 
 /** One adapted layer: magnitude (out) is DoRA's. */
@@ -147,17 +148,17 @@ export class Lora implements PeftAdapter {
     return this.layers.get(path);
   }
 
-  apply(path: string, x: Tensor2D, base: (x: Tensor2D) => Tensor2D, pass: Pass): Tensor2D {
+  apply(path: string, x: Tensor2D, base: Base, pass: Pass): Tensor2D {
     const layer = this.layers.get(path);
-    const y = base(x); // (rows, out)
-    if (!layer) return y;
+    if (!layer) return base(x);
     const kept = keptOf(x, this.options.dropout, path, pass);
-    if (!layer.magnitude) return plusUpdate(y, kept, layer);
+    const update = updateOf(kept, layer);
+    if (!layer.magnitude) return base(x, update); // (rows, out)
     const factor = layer.magnitude.tensor().div(tf.tensor1d(this.norms(path, layer, base))); // (out)
+    if (kept === x) return base(x, update).mul(factor);
     // As PEFT: the frozen product itself is not dropped out, what DoRA changes of it is.
-    const frozen = kept === x ? y : base(kept);
-    const changed = plusUpdate(frozen, kept, layer).mul<Tensor2D>(factor);
-    return kept === x ? changed : y.sub<Tensor2D>(frozen).add(changed);
+    const frozen = base(kept);
+    return base(x).sub<Tensor2D>(frozen).add(plusUpdate(frozen, update).mul<Tensor2D>(factor));
   }
 
   /** W + s·BA, in DoRA with its rows brought to the learnt magnitudes: what a merged model has. (out, in) */
@@ -178,7 +179,7 @@ export class Lora implements PeftAdapter {
    * ‖W + s·BA‖ of each row, from ‖W‖² + 2s·B(WAᵀ) + s²·B(AAᵀ)Bᵀ: no matrix of W's size is made, and the first term
    * is computed once. Through plain numbers, as no gradient passes; kept until A or B change.
    */
-  private norms(path: string, layer: LoraLayer, base: (x: Tensor2D) => Tensor2D): Float32Array {
+  private norms(path: string, layer: LoraLayer, base: Base): Float32Array {
     const [{ version: a }, { version: b }] = [layer.a, layer.b];
     if (layer.norm?.a === a && layer.norm.b === b) return layer.norm.values;
     const s = layer.scaling;

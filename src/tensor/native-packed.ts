@@ -25,9 +25,21 @@ function widening(): Widening {
 }
 
 function hasOurs(): boolean {
+  return isThere((bytes, numbers) => execute('DequantizeScales', {}, [bytes, tf.zeros([256]), numbers, numbers]));
+}
+
+let multiplies: boolean | undefined;
+
+/** Whether the processor multiplies bfloat16 by tiles, for which there is an operation (native/product.cc). */
+function hasProduct(): boolean {
+  return multiplies ??= isThere(() => execute('DenseProduct', { transposed: false }, [tf.ones([1, 1]), tf.ones([1, 1])]));
+}
+
+/** Whether TensorFlow knows an operation, which is tried. */
+function isThere(attempt: (bytes: Tensor, numbers: Tensor) => Tensor): boolean {
   const bytes = bytesOnDevice(Uint8Array.of(0));
   try {
-    tf.tidy(() => execute('DequantizeScales', {}, [bytes, tf.zeros([256]), tf.ones([1]), tf.ones([1])]));
+    tf.tidy(() => attempt(bytes, tf.ones([1])));
     return true;
   } catch {
     return false;
@@ -57,12 +69,15 @@ export class PackedMatrix {
   private readonly form: Omit<QuantizedTensor, 'packed' | 'absmax'>;
   private readonly blocks: number;
   readonly bytes: number;
+  /** Whether `product` can be had, which multiplies in bfloat16. */
+  readonly multiplies: boolean;
 
   constructor(quantized: QuantizedTensor) {
     const { shape, blockSize, packed, absmax, quantType } = quantized;
     this.form = { shape, blockSize, quantType };
     this.blocks = sizeOf(shape) / blockSize;
     this.bytes = byteLength(quantized);
+    this.multiplies = widening() === 'ours' && shape.length === 2 && shape[1]! % blockSize === 0 && hasProduct();
     this.packed = bytesOnDevice(packed);
     const codes = Float32Array.from({ length: 16 }, (_, code) => CODEBOOKS[quantType][code] ?? 0);
     this.table = widening() === 'ours'
@@ -98,6 +113,17 @@ export class PackedMatrix {
 
   get shape(): readonly number[] {
     return this.form.shape;
+  }
+
+  /**
+   * x · Wᵀ if `transposed`, or else x · W, from the 4 bits: (rows, in) → (rows, out), or the other way. With `update`,
+   * low · secondᵀ is added, or low · second. low: (rows, r), second: (out, r), or (r, in).
+   */
+  product(x: Tensor, transposed: boolean, update: [] | [low: Tensor, second: Tensor] = []): Tensor2D {
+    const { blockSize, shape: [rows, columns] } = this.form;
+    const attributes = { rows: rows!, columns: columns!, block_size: blockSize, transposed, N: update.length };
+    return tf.tidy(() => execute('PackedProduct', attributes,
+      [x, outside(() => this.packed), outside(() => this.table), this.wideScales(), ...update])) as Tensor2D;
   }
 
   /** In float32, (out, in), or in bfloat16. Called inside `tf.tidy`. */

@@ -17,7 +17,7 @@ import * as webgpuRows from './webgpu/rows.ts';
  * An operation with a gradient of its own. What the gradient's function makes on its way goes as it ends; by
  * TensorFlow.js's `customGrad` alone it would stay until the whole tape has been walked back.
  */
-function customGrad<T extends Tensor>(f: (...args: (Tensor | tf.GradSaveFunc)[]) => {
+export function customGrad<T extends Tensor>(f: (...args: (Tensor | tf.GradSaveFunc)[]) => {
   value: T; gradFunc: (dy: T, saved: Tensor[]) => Tensor | Tensor[];
 }): (...args: Tensor[]) => T {
   return tf.customGrad<T>((...args) => {
@@ -117,6 +117,19 @@ const loraByProducts: Pick<typeof webgpuLora, 'addUpdate' | 'addUpdateGradients'
     ];
   },
 };
+
+/** LoRA's update of a linear layer: s · (x aᵀ) bᵀ. x: (rows, in), a: (r, in), b: (out, r). */
+export interface Update {
+  readonly x: Tensor2D;
+  readonly a: Tensor2D;
+  readonly b: Tensor2D;
+  readonly scaling: number;
+}
+
+/** What a layer gives, and its update where there is one. */
+export function plusUpdate(y: Tensor2D, update: Update | undefined): Tensor2D {
+  return update ? addUpdate(y, update.x, update.a, update.b, update.scaling) : y;
+}
 
 function scaled(x: Tensor2D, by: number): Tensor2D {
   return by === 1 ? x : x.mul(by);

@@ -7,7 +7,9 @@ import { outside } from './graph.ts';
 import { HeldMatrix, isFusable } from './kernels/matmul.ts';
 import { passed } from './native.ts';
 import { isKeptPacked, PackedMatrix } from './native-packed.ts';
-import { bfloat16Linear, linear } from './ops.ts';
+import { packedLinear } from './native/linear.ts';
+import { bfloat16Linear, linear, plusUpdate } from './ops.ts';
+import type { Update } from './ops.ts';
 import { DeviceMatrix } from './webgpu/matmul.ts';
 
 /** A frozen 4-bit matrix, W: (out, in), and products by it. */
@@ -29,25 +31,27 @@ export class QuantizedMatrix {
     return this.held?.quantized ?? this.native?.quantized ?? this.given!;
   }
 
-  /** x · Wᵀ. x: (rows, in) → (rows, out). On wasm and webgpu from the 4 bits, elsewhere by way of the wide matrix. */
-  linear(x: Tensor2D): Tensor2D {
+  /** x · Wᵀ, and LoRA's update if it is given. x: (rows, in) → (rows, out). On wasm and webgpu from the 4 bits, elsewhere by way of the wide matrix. */
+  linear(x: Tensor2D, update?: Update): Tensor2D {
+    const packed = mixedPrecision() ? this.packed() : undefined;
+    if (packed?.multiplies && update) return packedLinear(x, packed, update);
+    return plusUpdate(this.frozen(x), update);
+  }
+
+  private frozen(x: Tensor2D): Tensor2D {
     const [out, input] = this.shape as [number, number];
     if (mixedPrecision()) {
       const packed = this.packed();
+      if (packed?.multiplies) return fused(x, packed);
       if (packed) return bfloat16Linear(x, packed.wide('bfloat16'));
       if (input % 2 === 0) {
         return bfloat16Linear(x, unpack(outside(() =>
           passed([out, input / 2], 'int32', (pairs) => dequantizeToBfloat16(this.quantized, pairs)))));
       }
     }
-    const fused = ['wasm', 'webgpu'].includes(tf.getBackend()) && isFusable(this.quantized);
-    if (!fused) return linear(x, this.wide(), false);
-    const held = tf.getBackend() === 'wasm'
-      ? this.held ??= new HeldMatrix(this.given!) : this.onDevice ??= new DeviceMatrix(this.given!);
-    return tf.customGrad((x) => ({
-      value: held.product(x as Tensor, true),
-      gradFunc: (dy: Tensor) => held.product(dy, false),
-    }))(x) as Tensor2D;
+    if (!['wasm', 'webgpu'].includes(tf.getBackend()) || !isFusable(this.quantized)) return linear(x, this.wide(), false);
+    return fused(x, tf.getBackend() === 'wasm'
+      ? this.held ??= new HeldMatrix(this.given!) : this.onDevice ??= new DeviceMatrix(this.given!));
   }
 
   /** In float32, for the occasion. Called inside `tf.tidy`. */
@@ -74,4 +78,12 @@ export class QuantizedMatrix {
     this.onDevice?.dispose();
     this.onDevice = undefined;
   }
+}
+
+/** A linear layer by products from the 4 bits, there and back. */
+function fused(x: Tensor2D, matrix: { product(x: Tensor, transposed: boolean): Tensor }): Tensor2D {
+  return tf.customGrad((x) => ({
+    value: matrix.product(x as Tensor, true),
+    gradFunc: (dy: Tensor) => matrix.product(dy, false),
+  }))(x) as Tensor2D;
 }

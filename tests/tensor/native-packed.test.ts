@@ -81,7 +81,13 @@ describe.runIf(hasTensorflow()).each(['ours', 'tensorflow'] as const)('a 4-bit m
     const host = product(quantized, x, dy);
     useWidening(widening);
     expect(isKeptPacked(quantized)).toBe(true);
-    expect(product(quantized, x, dy)).toEqual(host);
+    const found = product(quantized, x, dy);
+    if (bfloat16 && widening === 'ours') { // by tiles, where the processor has them: native/linear.test.ts
+      found.y.forEach((y, i) => expect(Math.abs(y - host.y[i]!)).toBeLessThan(0.2));
+      found.dx.forEach((dx, i) => expect(Math.abs(dx - host.dx[i]!)).toBeLessThan(0.2));
+    } else {
+      expect(found).toEqual(host);
+    }
     expect(tf.memory().numTensors).toBe(before);
     tf.dispose([x, dy]);
   });

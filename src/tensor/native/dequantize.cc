@@ -52,11 +52,13 @@ __attribute__((target("ssse3"))) void Widen(const uint8_t *packed, int64_t bytes
 // packed: (n / 2), codebook: (16), absmax: one for each of n / blockSize blocks, and more that nobody looks at → (n)
 template <typename T>
 void DequantizeBlocks(const Tensor &packed, const Tensor &codebook, const Tensor &absmax, int64_t blockSize, T *out) {
-  const int64_t bytes = blockSize / 2;
+  const int64_t bytes = blockSize / 2, blocks = packed.size() / bytes;
+  const uint8_t *pairs = packed.data<uint8_t>();
+  const float *codes = codebook.data<float>(), *scales = absmax.data<float>();
   float values[16];
-  for (int64_t block = 0; block < packed.size() / bytes; block++) {
-    for (int code = 0; code < 16; code++) values[code] = codebook.data<float>()[code] * absmax.data<float>()[block];
-    Widen(packed.data<uint8_t>() + block * bytes, bytes, values, out + block * blockSize);
+  for (int64_t block = 0; block < blocks; block++) {
+    for (int code = 0; code < 16; code++) values[code] = codes[code] * scales[block];
+    Widen(pairs + block * bytes, bytes, values, out + block * blockSize);
   }
 }
 
@@ -89,10 +91,13 @@ const Operation dequantizeScales(
       const Tensor codes = Input(context, 0), map = Input(context, 1), absmax = Input(context, 2);
       const float offset = *Input(context, 3).data<float>();
       const Tensor scales = Output(context, 0, {codes.size()});
-      const int64_t blockSize = codes.size() / absmax.size();
-      for (int64_t i = 0; i < codes.size(); i++) {
-        const float centred = map.data<float>()[codes.data<uint8_t>()[i]] * absmax.data<float>()[i / blockSize];
-        scales.data<float>()[i] = centred + offset; // compiled without contraction: two roundings
+      const int64_t blocks = absmax.size(), blockSize = codes.size() / blocks;
+      const uint8_t *code = codes.data<uint8_t>();
+      const float *values = map.data<float>(), *factors = absmax.data<float>();
+      float *out = scales.data<float>();
+      for (int64_t block = 0; block < blocks; block++) {
+        // Compiled without contraction: two roundings.
+        for (int64_t i = 0; i < blockSize; i++) *out++ = values[*code++] * factors[block] + offset;
       }
     },
     nullptr);
