@@ -5,7 +5,7 @@ import { quantize } from '../../../src/quant/quantize.ts';
 import type { QuantizeOptions } from '../../../src/quant/quantize.ts';
 import { Random } from '../../../src/random.ts';
 import { hasTensorflow, useBackend } from '../../../src/tensor/backend.ts';
-import { useMixedPrecision } from '../../../src/tensor/bfloat16.ts';
+import { toFloat32, useMixedPrecision } from '../../../src/tensor/bfloat16.ts';
 import { Graphs } from '../../../src/tensor/graph.ts';
 import { PackedMatrix } from '../../../src/tensor/native-packed.ts';
 import { packedLinear } from '../../../src/tensor/native/linear.ts';
@@ -75,9 +75,8 @@ describe.runIf(hasTensorflow())('a linear layer from 4 bits with its update, by 
     const ones = new PackedMatrix(quantize(new Float32Array(64 * 2048).fill(1), [64, 2048]));
     if (!ones.multiplies) context.skip();
     const sums = tf.tidy(() => ones.product(tf.ones([40, 2048]), true).dataSync());
-    const wide = tf.tidy(() => ones.wide('float32').slice([0, 0], [1, 1]).dataSync()[0]!);
-    const rounded = new Float32Array(new Int32Array([Math.round(new Int32Array(Float32Array.of(wide).buffer)[0]! / 65536) * 65536]).buffer)[0]!;
-    expect([...new Set(sums)]).toEqual([2048 * rounded]); // in bfloat16 it would stay at 256
+    const one = tf.tidy(() => toFloat32(ones.wide('bfloat16')).dataSync()[0]!); // its scale is of 8 bits
+    expect([...new Set(sums)]).toEqual([2048 * one]); // a sum in bfloat16 would stay at 256
     ones.dispose();
   });
 
