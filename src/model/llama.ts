@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
-import { attention, gatherRows, rmsNorm, rotary, swiglu } from '../tensor/ops.ts';
+import { attention, gatherRows, plusUpdate, rmsNorm, rotary, swiglu } from '../tensor/ops.ts';
 import type { AttentionPlace, RotaryTables, Update } from '../tensor/ops.ts';
 import type { LinearName, LlamaConfig } from './config.ts';
 import type { Weight } from './weights.ts';
@@ -13,7 +13,7 @@ export interface Pass {
 
 export const inference: Pass = { training: false, seed: 0 };
 
-/** The frozen product of a layer, x · Wᵀ, which LoRA's update can be part of. x: (rows, in) → (rows, out). */
+/** The frozen product of a layer, x · Wᵀ, and LoRA's update if it is given. x: (rows, in) → (rows, out). */
 export type Base = (x: Tensor2D, update?: Update) => Tensor2D;
 
 /**
@@ -137,7 +137,10 @@ export class LlamaModel {
   /** x: (rows, in) → (rows, out), through the adapter if there is one; the bias, if there is one, comes last. */
   private linear(path: string, x: Tensor2D, pass: Pass): Tensor2D {
     const weight = this.weight(`${path}.weight`);
-    const base: Base = (x, update) => weight.linear(x, update);
+    const base: Base = (x, update) => {
+      if (!update) return weight.linear(x);
+      return weight.linearWithUpdate?.(x, update) ?? plusUpdate(weight.linear(x), update);
+    };
     const y = this.adapter ? this.adapter.apply(path, x, base, pass) : base(x);
     const bias = this.find(`${path}.bias`)?.tensor() as Tensor1D | undefined;
     return bias ? y.add(this.adapter?.bias?.(path, bias) ?? bias) : y;

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs';
 import type { QuantizedTensor } from '../quant/quantize.ts';
 import { outside } from '../tensor/graph.ts';
-import { gatherRows, linear, plusUpdate } from '../tensor/ops.ts';
+import { gatherRows, linear } from '../tensor/ops.ts';
 import type { Update } from '../tensor/ops.ts';
 import { QuantizedMatrix } from '../tensor/quantized.ts';
 import { readAll } from '../tensor/read.ts';
@@ -16,8 +16,10 @@ export interface Weight {
   readonly trainable: boolean;
   /** The tensor. Called inside `tf.tidy`: what is made for the occasion goes with it. */
   tensor(): Tensor;
-  /** Of a matrix, W: (out, in), its linear layer: x · Wᵀ, with LoRA's update if given. x: (rows, in) → (rows, out). */
-  linear(x: Tensor2D, update?: Update): Tensor2D;
+  /** Of a matrix, W: (out, in), its linear layer: x · Wᵀ. x: (rows, in) → (rows, out). */
+  linear(x: Tensor2D): Tensor2D;
+  /** The same and LoRA's update, where both can be one operation. */
+  linearWithUpdate?(x: Tensor2D, update: Update): Tensor2D;
   /** Of a matrix, W: (out, in), rows by index. ids: int32 (n) → (n, in). */
   rows(ids: Tensor1D): Tensor2D;
   dispose(): void;
@@ -45,8 +47,8 @@ export class DenseWeight implements Weight {
     return held instanceof FrozenMatrix ? held.tensor() : outside(() => held);
   }
 
-  linear(x: Tensor2D, update?: Update): Tensor2D {
-    return plusUpdate((this.held as FrozenMatrix).linear(x), update);
+  linear(x: Tensor2D): Tensor2D {
+    return (this.held as FrozenMatrix).linear(x);
   }
 
   rows(ids: Tensor1D): Tensor2D {
@@ -83,8 +85,12 @@ export class QuantizedWeight implements Weight {
     return this.matrix.wide();
   }
 
-  linear(x: Tensor2D, update?: Update): Tensor2D {
-    return this.matrix.linear(x, update);
+  linear(x: Tensor2D): Tensor2D {
+    return this.matrix.linear(x);
+  }
+
+  linearWithUpdate(x: Tensor2D, update: Update): Tensor2D {
+    return this.matrix.linearWithUpdate(x, update);
   }
 
   rows(ids: Tensor1D): Tensor2D {
@@ -131,8 +137,8 @@ export class Parameter implements Weight {
     return outside(() => this.device ??= tf.keep(tf.tensor(this.host, [...this.shape])));
   }
 
-  linear(x: Tensor2D, update?: Update): Tensor2D {
-    return plusUpdate(linear(x, this.tensor() as Tensor2D, true), update);
+  linear(x: Tensor2D): Tensor2D {
+    return linear(x, this.tensor() as Tensor2D, true);
   }
 
   rows(ids: Tensor1D): Tensor2D {

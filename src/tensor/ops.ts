@@ -126,9 +126,9 @@ export interface Update {
   readonly scaling: number;
 }
 
-/** What a layer gives, and its update where there is one. */
-export function plusUpdate(y: Tensor2D, update: Update | undefined): Tensor2D {
-  return update ? addUpdate(y, update.x, update.a, update.b, update.scaling) : y;
+/** What a layer gives, and its update. y: (rows, out). */
+export function plusUpdate(y: Tensor2D, { x, a, b, scaling }: Update): Tensor2D {
+  return addUpdate(y, x, a, b, scaling);
 }
 
 function scaled(x: Tensor2D, by: number): Tensor2D {

@@ -31,15 +31,17 @@ export class QuantizedMatrix {
     return this.held?.quantized ?? this.native?.quantized ?? this.given!;
   }
 
-  /** x · Wᵀ, and LoRA's update if it is given. x: (rows, in) → (rows, out). */
-  linear(x: Tensor2D, update?: Update): Tensor2D {
+  /** x · Wᵀ and LoRA's update: one operation on a processor with AMX. x: (rows, in) → (rows, out). */
+  linearWithUpdate(x: Tensor2D, update: Update): Tensor2D {
     const packed = mixedPrecision() ? this.packed() : undefined;
-    if (packed?.multiplies && update) return packedLinear(x, packed, update);
-    return plusUpdate(this.frozen(x), update);
+    return packed?.multiplies ? packedLinear(x, packed, update) : plusUpdate(this.linear(x), update);
   }
 
-  /** From the 4 bits on wasm, webgpu and a processor with AMX, elsewhere by way of the wide matrix. */
-  private frozen(x: Tensor2D): Tensor2D {
+  /**
+   * x · Wᵀ. x: (rows, in) → (rows, out). On wasm, webgpu and a processor with AMX from the 4 bits, elsewhere by way of
+   * the wide matrix.
+   */
+  linear(x: Tensor2D): Tensor2D {
     const [out, input] = this.shape as [number, number];
     if (mixedPrecision()) {
       const packed = this.packed();

@@ -15,6 +15,8 @@ import { consistentLossAndGradients } from '../../src/train/consistency.ts';
 import { answerLogits, lossAndGradients } from '../../src/train/gradients.ts';
 import { temporaryFolder, userErrorOf } from '../temporary.ts';
 import { tinyBase, tinyBatch } from '../tiny.ts';
+import { plusUpdate } from '../../src/tensor/ops.ts';
+import type { Update } from '../../src/tensor/ops.ts';
 
 beforeAll(() => useBackend('cpu'));
 const at = temporaryFolder();
@@ -39,7 +41,8 @@ function updateOf({ adapter, base }: PeftModel<AdaMix>, seed: number): number[] 
   return tf.tidy(() => {
     const x = tf.eye(8) as Tensor2D;
     const frozen = (x: Tensor2D) => base.weight(`${path}.weight`).linear(x);
-    return [...adapter.apply(path, x, frozen, { training: true, seed }).sub(frozen(x)).dataSync()];
+    const layer = (x: Tensor2D, update?: Update) => (update ? plusUpdate(frozen(x), update) : frozen(x));
+    return [...adapter.apply(path, x, layer, { training: true, seed }).sub(frozen(x)).dataSync()];
   });
 }
 

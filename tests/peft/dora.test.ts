@@ -14,6 +14,7 @@ import { train } from '../../src/train/train.ts';
 import { testBackend } from '../backend.ts';
 import { temporaryFolder } from '../temporary.ts';
 import { tinyBase, tinyConfig, tinyExamples, tinyTokenizer } from '../tiny.ts';
+import { plusUpdate } from '../../src/tensor/ops.ts';
 
 beforeAll(() => useBackend(testBackend('wasm')));
 const at = temporaryFolder();
@@ -58,8 +59,10 @@ const dot = (a: readonly number[], b: readonly number[]) => a.reduce((sum, value
 const x = Array.from({ length: 8 }, (_, i) => Math.sin(i + 1));
 
 function applied({ base, adapter }: PeftModel, pass = inference): number[] {
-  return tf.tidy(() => [...adapter.apply(path, tf.tensor2d([x]), (x) =>
-    tf.matMul(x, base.weight(`${path}.weight`).tensor() as tf.Tensor2D, false, true), pass).dataSync()]);
+  return tf.tidy(() => [...adapter.apply(path, tf.tensor2d([x]), (x, update) => {
+    const y = tf.matMul(x, base.weight(`${path}.weight`).tensor() as tf.Tensor2D, false, true) as tf.Tensor2D;
+    return update ? plusUpdate(y, update) : y;
+  }, pass).dataSync()]);
 }
 
 describe('DoRA', () => {

@@ -9,6 +9,7 @@ import { useBackend } from '../../src/tensor/backend.ts';
 import { testBackend } from '../backend.ts';
 import { userErrorOf } from '../temporary.ts';
 import { tinyBase, tinyConfig } from '../tiny.ts';
+import { plusUpdate } from '../../src/tensor/ops.ts';
 
 beforeAll(() => useBackend(testBackend('cpu')));
 
@@ -65,7 +66,8 @@ describe('LoRA', () => {
     const [a, b] = parameters as [typeof parameters[number], typeof parameters[number]];
     const x = Array.from({ length: 8 }, () => random.normal());
     const y = tf.tidy(() => [...adapter.apply(
-      'model.layers.0.self_attn.q_proj', tf.tensor2d([x]), (x) => x.mul(10), { training: false, seed: 1 }).dataSync()]);
+      'model.layers.0.self_attn.q_proj', tf.tensor2d([x]), (x, update) => plusUpdate(x.mul(10), update!),
+      { training: false, seed: 1 }).dataSync()]);
     const low = Array.from({ length: r }, (_, k) => x.reduce((sum, value, i) => sum + a.values[k * 8 + i]! * value, 0));
     x.forEach((value, o) => {
       const up = low.reduce((sum, value, k) => sum + b.values[o * r + k]! * value, 0);

@@ -86,7 +86,7 @@ describe.runIf(hasTensorflow())('a linear layer from 4 bits with its update, by 
     const [x, a, b] = [normal(5, 64), normal(4, 64), normal(32, 4)];
     if (!new PackedMatrix(quantized([32, 64])).multiplies) context.skip();
     const graphs = new Graphs();
-    const layer = (member: number) => layers[member]!.linear(x, { x, a, b, scaling: 1 });
+    const layer = (member: number) => layers[member]!.linearWithUpdate(x, { x, a, b, scaling: 1 });
     for (const _ of [1, 2]) {
       layers.forEach((_, member) => {
         const [found] = graphs.run({ name: 'linear', member, args: [x, a, b], seed: 0 }, () => [layer(member)]);
