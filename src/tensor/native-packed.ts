@@ -4,7 +4,7 @@ import { CODEBOOKS, DYNAMIC_MAP } from '../quant/codebooks.ts';
 import { byteLength } from '../quant/quantize.ts';
 import type { QuantizedTensor } from '../quant/quantize.ts';
 import { outside } from './graph.ts';
-import { cast, execute, gather, heldTensor, nodeBackend, onGpu, reshape, slice, types } from './native.ts';
+import { cast, execute, gather, hasOurs, heldTensor, nodeBackend, onGpu, reshape, slice, types } from './native.ts';
 
 /**
  * What makes matrices of 4 bits wide on native TensorFlow: operations of ours (native/dequantize.cc) on the processor,
@@ -24,10 +24,6 @@ function widening(): Widening {
   return found ??= hasOurs() ? 'ours' : 'host';
 }
 
-function hasOurs(): boolean {
-  return isThere((bytes, numbers) => execute('DequantizeScales', {}, [bytes, tf.zeros([256]), numbers, numbers]));
-}
-
 let multiplies: boolean | undefined;
 
 /** Whether the processor multiplies bfloat16 by tiles, for which there is an operation (native/product.cc). */
@@ -36,15 +32,12 @@ function hasProduct(): boolean {
 }
 
 /** Whether TensorFlow knows an operation, which is tried. */
-function isThere(attempt: (bytes: Tensor, numbers: Tensor) => Tensor): boolean {
-  const bytes = bytesOnDevice(Uint8Array.of(0));
+function isThere(attempt: () => Tensor): boolean {
   try {
-    tf.tidy(() => attempt(bytes, tf.ones([1])));
+    tf.tidy(() => attempt());
     return true;
   } catch {
     return false;
-  } finally {
-    bytes.dispose();
   }
 }
 

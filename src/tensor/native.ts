@@ -25,6 +25,8 @@ export interface Binding {
   readonly TF_ATTR_BOOL: number;
   readonly TF_ATTR_TYPE: number;
   createTensor(shape: readonly number[], dtype: number, values: ArrayBufferView): number;
+  deleteTensor(id: number): void;
+  executeOp(op: string, attributes: readonly Attribute[], inputs: readonly number[], outputs: number): TensorMetadata[];
   loadSavedModel(folder: string, tags: string): number;
   deleteSavedModel(id: number): void;
   runSavedModel(id: number, inputs: readonly number[], inputNames: string, outputNames: string): TensorMetadata[];
@@ -84,15 +86,46 @@ export function heldTensor(backend: NodeBackend, dtype: number, shape: number[],
 /** Attributes of an operation: a type by its name, a flag by a boolean, an integer. */
 type Attributes = Readonly<Record<string, keyof typeof types | boolean | number>>;
 
-/** Runs one of TensorFlow's own operations, or of ours (native/*.cc). */
+/** Runs one of TensorFlow's own operations, or of ours (native/*.cc), that has one output. */
 export function execute(op: string, attributes: Attributes, inputs: readonly TensorInfo[]): Tensor {
-  const backend = nodeBackend();
-  const { TF_ATTR_BOOL, TF_ATTR_INT, TF_ATTR_TYPE } = backend.binding;
-  return backend.executeSingleOutput(op, Object.entries(attributes).map(([name, value]) => {
+  return nodeBackend().executeSingleOutput(op, listed(attributes), inputs);
+}
+
+/** The same with several outputs. */
+export function executeAll(op: string, attributes: Attributes, inputs: readonly TensorInfo[], outputs: number): Tensor[] {
+  return nodeBackend().executeMultipleOutputs(op, listed(attributes), inputs, outputs);
+}
+
+function listed(attributes: Attributes): Attribute[] {
+  const { TF_ATTR_BOOL, TF_ATTR_INT, TF_ATTR_TYPE } = nodeBackend().binding;
+  return Object.entries(attributes).map(([name, value]) => {
     if (typeof value === 'boolean') return { name, type: TF_ATTR_BOOL, value };
     if (typeof value === 'number') return { name, type: TF_ATTR_INT, value };
     return { name, type: TF_ATTR_TYPE, value: types[value] };
-  }), inputs);
+  });
+}
+
+let found: boolean | undefined;
+
+/**
+ * Whether the binding has operations of ours, which are for the processor: one set up `--from google`, or before there
+ * were such, has none. It is asked past the backend, where a graph that is being recorded would take it for a step.
+ */
+export function hasOurs(): boolean {
+  return found ??= runsOurs(nodeBackend().binding);
+}
+
+function runsOurs(binding: Binding): boolean {
+  const one = binding.createTensor([1, 1, 1, 8], types.float32, new Float32Array(8));
+  const query = binding.createTensor([1, 1, 8], types.float32, new Float32Array(8));
+  try {
+    binding.executeOp('CausalAttention', [], [query, one, one], 2).forEach(({ id }) => binding.deleteTensor(id));
+    return true;
+  } catch {
+    return false;
+  } finally {
+    [one, query].forEach((id) => binding.deleteTensor(id));
+  }
 }
 
 // Some of them, for tensors of any of these types: TensorFlow.js's own take its own types alone.

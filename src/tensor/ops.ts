@@ -1,8 +1,10 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor1D, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs';
 import * as bfloat16 from './bfloat16.ts';
-import * as kernel from './kernels/attention.ts';
+import * as wasmAttention from './kernels/attention.ts';
 import { matmul } from './kernels/matmul.ts';
+import { hasOurs, onGpu } from './native.ts';
+import * as nativeAttention from './native/attention.ts';
 import * as webgpuAttention from './webgpu/attention.ts';
 import { matmul as webgpuMatmul } from './webgpu/matmul.ts';
 import * as webgpuLora from './webgpu/lora.ts';
@@ -24,6 +26,38 @@ export function customGrad<T extends Tensor>(f: (...args: (Tensor | tf.GradSaveF
     const { value, gradFunc } = f(...args);
     return { value, gradFunc: (dy, saved) => tf.tidy(() => gradFunc(dy, saved)) };
   });
+}
+
+/** Kernels of our own. What a backend has none for goes by TensorFlow.js's tensors. */
+interface Kernels {
+  readonly attention?: AttentionKernels;
+  readonly rotate?: typeof webgpuAttention.rotate;
+  readonly rows?: Pick<typeof webgpuRows, 'rmsNorm' | 'rmsNormGradient' | 'swiglu' | 'swigluGradients'>;
+}
+
+/** What `sums` is of, is the kernels' own affair. */
+interface AttentionKernels {
+  fitsAttention(headDim: number, queries: number): boolean;
+  causalAttention(q: Tensor3D, k: Tensor4D, v: Tensor4D): { out: Tensor2D; sums: Tensor };
+  causalAttentionGradients(
+    q: Tensor3D, k: Tensor4D, v: Tensor4D, out: Tensor2D, sums: Tensor, dOut: Tensor2D,
+  ): [Tensor, Tensor, Tensor];
+}
+
+/**
+ * wasm has kernels for its batched matrix products, which run at 1.5 GFLOP/s and took two fifths of a training step;
+ * webgpu and native TensorFlow have them so as to keep no score matrix, and to go over memory once.
+ */
+const kernelsOf: Readonly<Record<string, Kernels>> = {
+  wasm: { attention: wasmAttention, rotate: wasmAttention.rotate },
+  webgpu: { attention: webgpuAttention, rotate: webgpuAttention.rotate, rows: webgpuRows },
+  tensorflow: { attention: nativeAttention },
+};
+
+/** Those of the backend in use; native TensorFlow's are for the processor. */
+function kernels(): Kernels {
+  const backend = tf.getBackend();
+  return backend === 'tensorflow' && (onGpu() || !hasOurs()) ? {} : kernelsOf[backend] ?? {};
 }
 
 /**
@@ -140,20 +174,24 @@ function scaled(x: Tensor2D, by: number): Tensor2D {
  * A frozen `w` gets no gradient, and none is computed.
  */
 export function rmsNorm(x: Tensor2D, weight: Tensor1D, epsilon: number, trainable: boolean): Tensor2D {
-  return tf.getBackend() === 'webgpu'
-    ? rmsNormByKernel(x, weight, epsilon, trainable) : normalizeByTensors(x, epsilon).mul(weight);
+  const { rows } = kernels();
+  return rows ? rmsNormByKernel(rows, x, weight, epsilon, trainable) : normalizeByTensors(x, epsilon).mul(weight);
 }
 
-function rmsNormByKernel(x: Tensor2D, weight: Tensor1D, epsilon: number, trainable: boolean): Tensor2D {
+type RowKernels = NonNullable<Kernels['rows']>;
+
+function rmsNormByKernel(
+  { rmsNorm, rmsNormGradient }: RowKernels, x: Tensor2D, weight: Tensor1D, epsilon: number, trainable: boolean,
+): Tensor2D {
   const op = customGrad((...args) => {
     const [x, save] = [args[0] as Tensor2D, args.at(-1) as tf.GradSaveFunc];
-    const { y, scale } = webgpuRows.rmsNorm(x, weight, epsilon);
+    const { y, scale } = rmsNorm(x, weight, epsilon);
     save([x, weight, scale]);
     return {
       value: y,
       gradFunc: (dy: Tensor, saved: Tensor[]) => {
         const [x, weight, scale] = saved as [Tensor2D, Tensor1D, Tensor];
-        const dx = webgpuRows.rmsNormGradient(x, weight, scale, dy);
+        const dx = rmsNormGradient(x, weight, scale, dy);
         return trainable ? [dx, dy.mul(x).mul(scale).sum(0)] : dx;
       },
     };
@@ -180,15 +218,16 @@ function normalizeByTensors(x: Tensor2D, epsilon: number): Tensor2D {
 
 /** SwiGLU's gate (Shazeer, 2020): y = silu(gate) · up. Both (rows, width). */
 export function swiglu(gate: Tensor2D, up: Tensor2D): Tensor2D {
-  return tf.getBackend() === 'webgpu' ? swigluByKernel(gate, up) : swigluByTensors(gate, up);
+  const { rows } = kernels();
+  return rows ? swigluByKernel(rows, gate, up) : swigluByTensors(gate, up);
 }
 
-function swigluByKernel(gate: Tensor2D, up: Tensor2D): Tensor2D {
+function swigluByKernel({ swiglu, swigluGradients }: RowKernels, gate: Tensor2D, up: Tensor2D): Tensor2D {
   const op = customGrad((gate, up, save) => {
     (save as tf.GradSaveFunc)([gate as Tensor, up as Tensor]);
     return {
-      value: webgpuRows.swiglu(gate as Tensor, up as Tensor),
-      gradFunc: (dy: Tensor, [gate, up]: Tensor[]) => webgpuRows.swigluGradients(gate!, up!, dy),
+      value: swiglu(gate as Tensor, up as Tensor),
+      gradFunc: (dy: Tensor, [gate, up]: Tensor[]) => swigluGradients(gate!, up!, dy),
     };
   });
   return op(gate, up) as Tensor2D;
@@ -226,10 +265,12 @@ export interface RotaryTables {
  * A rotation by −θ is its gradient. x: (rows, heads, headDim).
  */
 export function rotary(x: Tensor3D, tables: RotaryTables): Tensor3D {
-  const rotate = hasKernels(x.shape[2]) ? rotateByKernel : rotateByTensors;
+  const ours = isWhole(x.shape[2]) ? kernels().rotate : undefined;
+  const rotate = (x: Tensor, sign: 1 | -1) => ours?.(x as Tensor3D, tables.cos, tables.sin, sign)
+    ?? rotateByTensors(x as Tensor3D, tables, sign);
   const op = customGrad((x) => ({
-    value: rotate(x as Tensor3D, tables, 1),
-    gradFunc: (dy: Tensor) => rotate(dy as Tensor3D, tables, -1),
+    value: rotate(x as Tensor, 1),
+    gradFunc: (dy: Tensor) => rotate(dy, -1),
   }));
   return op(x) as Tensor3D;
 }
@@ -238,10 +279,6 @@ function rotateByTensors(x: Tensor3D, { cos, sin, turn }: RotaryTables, sign: 1 
   const [rows, heads, headDim] = x.shape;
   const turned = tf.matMul(x.reshape([rows * heads, headDim]), turn).reshape(x.shape);
   return x.mul(cos).add(turned.mul(sign === 1 ? sin : sin.neg()));
-}
-
-function rotateByKernel(x: Tensor3D, { cos, sin }: RotaryTables, sign: 1 | -1): Tensor {
-  return kernels().rotate(x, cos, sin, sign);
 }
 
 /** Rows of a matrix by index; the gradient adds rows that were taken twice. table: (n, width), ids: int32 (rows). */
@@ -383,9 +420,8 @@ export interface AttentionPlace {
  * q: (batch·queries, heads, headDim), k and v: (batch, keys, kvHeads, headDim) → (batch·queries, heads·headDim).
  */
 export function attention(q: Tensor3D, k: Tensor4D, v: Tensor4D, place: AttentionPlace): Tensor2D {
-  const fits = place.causal && hasKernels(q.shape[2]) && (tf.getBackend() === 'wasm'
-    ? place.queries <= kernel.LONGEST_SEQUENCE : webgpuAttention.fitsAttention(q.shape[2]));
-  return fits ? attentionByKernel(q, k, v) : attentionByTensors(q, k, v, place);
+  const ours = place.causal && isWhole(q.shape[2]) ? kernels().attention : undefined;
+  return ours?.fitsAttention(q.shape[2], place.queries) ? attentionByKernel(ours, q, k, v) : attentionByTensors(q, k, v, place);
 }
 
 function attentionByTensors(q: Tensor3D, k: Tensor4D, v: Tensor4D, { batch, queries, mask }: AttentionPlace): Tensor2D {
@@ -404,32 +440,25 @@ function attentionByTensors(q: Tensor3D, k: Tensor4D, v: Tensor4D, { batch, quer
     .reshape([rows, heads * headDim]);
 }
 
-function attentionByKernel(q: Tensor3D, k: Tensor4D, v: Tensor4D): Tensor2D {
+function attentionByKernel(
+  { causalAttention, causalAttentionGradients }: AttentionKernels, q: Tensor3D, k: Tensor4D, v: Tensor4D,
+): Tensor2D {
   const op = customGrad((...args) => {
     const [q, k, v, save] = args as unknown as [Tensor3D, Tensor4D, Tensor4D, tf.GradSaveFunc];
-    const { out, sums } = kernels().causalAttention(q, k, v);
+    const { out, sums } = causalAttention(q, k, v);
     save([q, k, v, out, sums]);
     return {
       value: out,
       gradFunc: (dy: Tensor, saved: Tensor[]) => {
-        const [q, k, v, out, sums] = saved as [Tensor3D, Tensor4D, Tensor4D, Tensor2D, Tensor4D & Tensor2D];
-        return kernels().causalAttentionGradients(q, k, v, out, sums, dy as Tensor2D);
+        const [q, k, v, out, sums] = saved as [Tensor3D, Tensor4D, Tensor4D, Tensor2D, Tensor];
+        return causalAttentionGradients(q, k, v, out, sums, dy as Tensor2D);
       },
     };
   });
   return op(q, k, v) as Tensor2D;
 }
 
-/**
- * Our own kernels are for wasm, whose batched matrix products run at 1.5 GFLOP/s and took two fifths of a training
- * step, and for webgpu, where they keep no score matrix. They work on whole vectors of four floats, twice over in a
- * rotation.
- */
-function hasKernels(headDim: number): boolean {
-  return ['wasm', 'webgpu'].includes(tf.getBackend()) && headDim % 8 === 0;
-}
-
-/** Those of the backend in use. */
-function kernels() {
-  return tf.getBackend() === 'wasm' ? kernel : webgpuAttention;
+/** Whether our kernels take heads of this length: they work on whole vectors of four floats, twice over in a rotation. */
+function isWhole(headDim: number): boolean {
+  return headDim % 8 === 0;
 }

@@ -3,7 +3,9 @@ import { kernels, pointer, uninitialized } from './memory.ts';
 import { ATTENTION, ATTENTION_GRADIENTS, runParallel, SCRATCH } from './pool.ts';
 
 /** A row of scores has to fit in what each thread has for itself. */
-export const LONGEST_SEQUENCE = SCRATCH / 4 - 3;
+export function fitsAttention(_headDim: number, queries: number): boolean {
+  return queries <= SCRATCH / 4 - 3;
+}
 
 /**
  * Causal attention by WASM SIMD on all threads, without the score matrix (Rabe and Staats, 2021; Dao et al., 2022).
