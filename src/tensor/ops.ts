@@ -5,6 +5,7 @@ import * as wasmAttention from './kernels/attention.ts';
 import { matmul } from './kernels/matmul.ts';
 import { hasOurs, onGpu } from './native.ts';
 import * as nativeAttention from './native/attention.ts';
+import * as nativeRows from './native/rows.ts';
 import * as webgpuAttention from './webgpu/attention.ts';
 import { matmul as webgpuMatmul } from './webgpu/matmul.ts';
 import * as webgpuLora from './webgpu/lora.ts';
@@ -51,7 +52,7 @@ interface AttentionKernels {
 const kernelsOf: Readonly<Record<string, Kernels>> = {
   wasm: { attention: wasmAttention, rotate: wasmAttention.rotate },
   webgpu: { attention: webgpuAttention, rotate: webgpuAttention.rotate, rows: webgpuRows },
-  tensorflow: { attention: nativeAttention },
+  tensorflow: { attention: nativeAttention, rotate: nativeRows.rotate, rows: nativeRows },
 };
 
 /** Those of the backend in use; native TensorFlow's are for the processor. */
@@ -421,7 +422,8 @@ export interface AttentionPlace {
  */
 export function attention(q: Tensor3D, k: Tensor4D, v: Tensor4D, place: AttentionPlace): Tensor2D {
   const ours = place.causal && isWhole(q.shape[2]) ? kernels().attention : undefined;
-  return ours?.fitsAttention(q.shape[2], place.queries) ? attentionByKernel(ours, q, k, v) : attentionByTensors(q, k, v, place);
+  return ours?.fitsAttention(q.shape[2], place.queries)
+    ? attentionByKernel(ours, q, k, v) : attentionByTensors(q, k, v, place);
 }
 
 function attentionByTensors(q: Tensor3D, k: Tensor4D, v: Tensor4D, { batch, queries, mask }: AttentionPlace): Tensor2D {
@@ -440,25 +442,23 @@ function attentionByTensors(q: Tensor3D, k: Tensor4D, v: Tensor4D, { batch, quer
     .reshape([rows, heads * headDim]);
 }
 
-function attentionByKernel(
-  { causalAttention, causalAttentionGradients }: AttentionKernels, q: Tensor3D, k: Tensor4D, v: Tensor4D,
-): Tensor2D {
+function attentionByKernel(kernels: AttentionKernels, q: Tensor3D, k: Tensor4D, v: Tensor4D): Tensor2D {
   const op = customGrad((...args) => {
     const [q, k, v, save] = args as unknown as [Tensor3D, Tensor4D, Tensor4D, tf.GradSaveFunc];
-    const { out, sums } = causalAttention(q, k, v);
+    const { out, sums } = kernels.causalAttention(q, k, v);
     save([q, k, v, out, sums]);
     return {
       value: out,
       gradFunc: (dy: Tensor, saved: Tensor[]) => {
         const [q, k, v, out, sums] = saved as [Tensor3D, Tensor4D, Tensor4D, Tensor2D, Tensor];
-        return causalAttentionGradients(q, k, v, out, sums, dy as Tensor2D);
+        return kernels.causalAttentionGradients(q, k, v, out, sums, dy as Tensor2D);
       },
     };
   });
   return op(q, k, v) as Tensor2D;
 }
 
-/** Whether our kernels take heads of this length: they work on whole vectors of four floats, twice over in a rotation. */
+/** Whether our kernels take heads of this length: whole vectors of four floats, and twice over in a rotation. */
 function isWhole(headDim: number): boolean {
   return headDim % 8 === 0;
 }

@@ -9,40 +9,9 @@
 
 #include "operation.h"
 #include "pool.h"
-
-// A product and a sum may be rounded at once here, as the processor does it.
-#pragma GCC optimize("fp-contract=fast")
-#pragma GCC diagnostic ignored "-Wpsabi" // vectors go to no function that is not inlined
-#define INLINE inline __attribute__((always_inline))
+#include "vector.h"
 
 namespace {
-
-typedef float Vector __attribute__((vector_size(64)));
-typedef float HalfVector __attribute__((vector_size(32)));
-typedef int32_t Integers __attribute__((vector_size(64)));
-
-template <typename V>
-INLINE V Load(const float *from) {
-  V vector;
-  std::memcpy(&vector, from, sizeof vector);
-  return vector;
-}
-
-template <typename V>
-INLINE void Store(float *to, const V &vector) {
-  std::memcpy(to, &vector, sizeof vector);
-}
-
-// 2^x for x ≤ 0, to two units in the last place; 2^−126 for all that is less.
-INLINE Vector Exp2(Vector x) {
-  x = x < -126.f ? Vector{} - 126.f : x;
-  const Vector shifted = x + 0x1.8p23f; // whose last bits are the nearest integer
-  const Vector f = x - (shifted - 0x1.8p23f);
-  // ln(2)ⁿ / n!
-  const Vector power = 1 + f * (0.69314718f + f * (0.24022651f + f * (0.055504109f + f * (0.0096181291f
-    + f * (0.0013333558f + f * 0.00015403530f)))));
-  return reinterpret_cast<Vector>(reinterpret_cast<Integers>(power) + (reinterpret_cast<Integers>(shifted) << 23));
-}
 
 // A matrix that is read element by element: (i, k) lies at i · row + k · step.
 struct Left {
@@ -97,7 +66,9 @@ INLINE void Column(Left a, Matrix b, int64_t rows, int64_t depth, bool add, Matr
 template <int Most>
 INLINE void MultiplyBy(Left a, Matrix b, int64_t rows, int64_t columns, int64_t depth, bool add, Matrix c) {
   int64_t j = 0;
-  for (; j + 16 * Most <= columns; j += 16 * Most) Column<Vector, Most>(a, b.From(0, j), rows, depth, add, c.From(0, j));
+  for (; j + 16 * Most <= columns; j += 16 * Most) {
+    Column<Vector, Most>(a, b.From(0, j), rows, depth, add, c.From(0, j));
+  }
   if constexpr (Most == 4) {
     if (columns - j >= 48) {
       Column<Vector, 3>(a, b.From(0, j), rows, depth, add, c.From(0, j));
@@ -113,9 +84,6 @@ INLINE void MultiplyBy(Left a, Matrix b, int64_t rows, int64_t columns, int64_t 
 
 using Multiply = void (*)(Left, Matrix, int64_t, int64_t, int64_t, bool, Matrix);
 
-#define AVX512 __attribute__((target("avx512f,avx512vl,fma")))
-#define AVX2 __attribute__((target("avx2,fma")))
-
 AVX512 void MultiplyAvx512(Left a, Matrix b, int64_t rows, int64_t columns, int64_t depth, bool add, Matrix c) {
   MultiplyBy<4>(a, b, rows, columns, depth, add, c); // 16 of 32 registers for sums
 }
@@ -126,8 +94,8 @@ void MultiplyPlain(Left a, Matrix b, int64_t rows, int64_t columns, int64_t dept
   MultiplyBy<1>(a, b, rows, columns, depth, add, c);
 }
 
-constexpr int64_t kBlock = 64; // queries, or keys, of a block
-constexpr int64_t kLanes = 16; // of a vector; in the block where keys meet their own queries, so many at a time
+// Queries, or keys, of a block. Where keys meet their own queries, a vector of them has its turn at a time.
+constexpr int64_t kBlock = 64;
 
 struct Shape {
   int64_t batch, seq, heads, kvHeads, headDim;
@@ -179,8 +147,8 @@ INLINE void Scores(Matrix k, const float *qT, int64_t keys, bool own, int64_t he
 
 // sum (queries, headDim) = weightsᵀ · values, or sum + weightsᵀ · values. weights: (keys, kBlock).
 template <Multiply multiply>
-INLINE void AddByQuery(Matrix weights, Matrix values, int64_t queries, int64_t keys, bool own, bool add, int64_t headDim,
-                       Matrix sum) {
+INLINE void AddByQuery(Matrix weights, Matrix values, int64_t queries, int64_t keys, bool own, bool add,
+                       int64_t headDim, Matrix sum) {
   for (int64_t query = 0, count = own ? kLanes : queries; query < queries; query += count) {
     multiply({weights.data + query, 1, kBlock}, values, std::min(count, queries - query), headDim,
       own ? std::min(keys, query + count) : keys, add, sum.From(query));
@@ -189,7 +157,8 @@ INLINE void AddByQuery(Matrix weights, Matrix values, int64_t queries, int64_t k
 
 // sum (keys, headDim) += weights · values. weights: (keys, kBlock), values: (queries, headDim).
 template <Multiply multiply>
-INLINE void AddByKey(Matrix weights, Matrix values, int64_t queries, int64_t keys, bool own, int64_t headDim, Matrix sum) {
+INLINE void AddByKey(Matrix weights, Matrix values, int64_t queries, int64_t keys, bool own, int64_t headDim,
+                     Matrix sum) {
   for (int64_t key = 0, count = own ? kLanes : keys; key < keys; key += count) {
     const int64_t from = own ? key : 0;
     multiply({weights.From(key, from).data, kBlock, 1}, values.From(from), std::min(count, keys - key), headDim,
@@ -283,13 +252,10 @@ INLINE void BlockGradients(const Backward &with, int64_t sequence, int64_t head,
   const Matrix out = shape.Query(with.out, sequence, first, head);
   for (int64_t i = 0; i < queries; i++) {
     Vector products = {};
-    for (int64_t c = 0; c + kLanes <= headDim; c += kLanes) {
-      products += Load<Vector>(out.From(i, c).data) * Load<Vector>(dOut.From(i, c).data);
+    for (int64_t c = 0; c < headDim; c += kLanes) {
+      products += Load(out.From(i, c).data, headDim - c) * Load(dOut.From(i, c).data, headDim - c);
     }
-    for (int64_t c = headDim / kLanes * kLanes; c < headDim; c++) products[c % kLanes] += *out.From(i, c).data * *dOut.From(i, c).data;
-    float share = 0;
-    for (int lane = 0; lane < kLanes; lane++) share += products[lane];
-    shares[i] = share * scale;
+    shares[i] = Sum(products) * scale;
     sums[i] = with.sums[(sequence * shape.seq + first + i) * shape.heads + head];
   }
   for (int64_t start = 0; start <= first; start += kBlock) {
@@ -342,13 +308,6 @@ void AttendPlain(const Forward &with, int64_t piece) { AttendBlock<MultiplyPlain
 AVX512 void GradientsAvx512(const Backward &with, int64_t piece) { SliceGradients<MultiplyAvx512>(with, piece); }
 AVX2 void GradientsAvx2(const Backward &with, int64_t piece) { SliceGradients<MultiplyAvx2>(with, piece); }
 void GradientsPlain(const Backward &with, int64_t piece) { SliceGradients<MultiplyPlain>(with, piece); }
-
-// What the processor can do.
-template <typename F>
-F Chosen(F avx512, F avx2, F plain) {
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl")) return avx512;
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? avx2 : plain;
-}
 
 Shape ShapeOf(const Tensor &q, const Tensor &k) {
   return {k.length(0), k.length(1), q.length(1), k.length(2), q.length(2)};
