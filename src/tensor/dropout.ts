@@ -6,6 +6,7 @@ import * as kernel from './kernels/dropout.ts';
 import type { DropoutDraw } from './kernels/dropout.ts';
 import { dropoutMask as kernelMask } from './kernels/mask.ts';
 import { copied } from './native.ts';
+import * as operation from './native/dropout.ts';
 import * as webgpuKernel from './webgpu/dropout.ts';
 
 /**
@@ -25,6 +26,16 @@ export function dropout(x: Tensor2D, rate: number, seed: number, path: string): 
   if (byKernel) {
     const drop = (x: Tensor): Tensor => byKernel(x, draw(seed));
     return tf.customGrad((x) => ({ value: drop(x as Tensor), gradFunc: drop }))(x) as Tensor2D;
+  }
+  if (tf.getBackend() === 'tensorflow' && operation.hasDropout()) {
+    const drawn = outside((seed) => operation.drawTensor(draw(seed)), seed);
+    return tf.customGrad((x, save) => {
+      (save as tf.GradSaveFunc)([drawn]);
+      return {
+        value: operation.dropout(x as Tensor, drawn),
+        gradFunc: (dy: Tensor, [drawn]: Tensor[]) => operation.dropout(dy, drawn!),
+      };
+    })(x) as Tensor2D;
   }
   const { size, shape } = x;
   return x.mul(outside((seed) => (tf.getBackend() === 'tensorflow'

@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { dropout } from '../../src/tensor/dropout.ts';
 import { hasTensorflow, useBackend } from '../../src/tensor/backend.ts';
+import { hasDropout, useDropout } from '../../src/tensor/native/dropout.ts';
 import { testBackend, testBackends } from '../backend.ts';
 
 const rows = 101;
@@ -46,12 +47,34 @@ it('drops the same on every backend', async () => {
   expect(dropped(0.05, 3)).toEqual(reference);
 });
 
-// Native TensorFlow is there after `npm run setup:tensorflow` only.
-it.runIf(hasTensorflow())('drops the same on native TensorFlow, whose masks a kernel makes', async () => {
-  await useBackend('cpu');
-  const reference = dropped(0.05, 3);
-  await useBackend('tensorflow');
-  expect(dropped(0.05, 3)).toEqual(reference);
-  expect(tf.tidy(() => [...dropout(tf.ones([500, 400]), 0.05, 3, 'q_proj').dataSync()]).slice(0, reference.length))
-    .toEqual([...reference]);
+// Native TensorFlow is there after `npm run setup:tensorflow` only, and an operation of ours with it.
+describe.runIf(hasTensorflow())('on native TensorFlow', () => {
+  beforeAll(() => useBackend('tensorflow'));
+  afterEach(() => useDropout(undefined));
+
+  it.each([true, false])('drops the same, by an operation or by a mask that a kernel makes (%s)', async (operation) => {
+    await useBackend('cpu');
+    const reference = dropped(0.05, 3);
+    await useBackend('tensorflow');
+    if (operation && !hasDropout()) return;
+    useDropout(operation);
+    expect(dropped(0.05, 3)).toEqual(reference);
+    expect(tf.tidy(() => [...dropout(tf.ones([500, 400]), 0.05, 3, 'q_proj').dataSync()]).slice(0, reference.length))
+      .toEqual([...reference]);
+  });
+
+  it('gives the same bits either way, of values and of gradients, negative zeros too', () => {
+    if (!hasDropout()) return;
+    const x = tf.randomNormal<tf.Rank.R2>([rows, width]);
+    const both = () => tf.tidy(() => {
+      const f = (x: tf.Tensor) => dropout(x as tf.Tensor2D, 0.25, 7, 'q_proj');
+      const { value, grad } = tf.valueAndGrad((x) => f(x).mul(x).sum())(x);
+      return [f(x), value, grad].map((found) => [...found.dataSync()]);
+    });
+    useDropout(false);
+    const masked = both();
+    useDropout(true);
+    expect(both()).toEqual(masked);
+    x.dispose();
+  });
 });
