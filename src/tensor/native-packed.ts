@@ -4,7 +4,7 @@ import { CODEBOOKS, DYNAMIC_MAP } from '../quant/codebooks.ts';
 import { byteLength } from '../quant/quantize.ts';
 import type { QuantizedTensor } from '../quant/quantize.ts';
 import { outside } from './graph.ts';
-import { cast, execute, gather, hasOurs, heldTensor, nodeBackend, onGpu, reshape, slice, types } from './native.ts';
+import { cast, execute, gather, hasOurs, hasTiles, heldTensor, nodeBackend, onGpu, reshape, slice, types } from './native.ts';
 
 /**
  * What makes matrices of 4 bits wide on native TensorFlow: operations of ours (native/dequantize.cc) on the processor,
@@ -22,23 +22,6 @@ export function useWidening(widening: Widening | undefined): void {
 function widening(): Widening {
   if (onGpu()) return 'tensorflow';
   return found ??= hasOurs() ? 'ours' : 'host';
-}
-
-let multiplies: boolean | undefined;
-
-/** Whether the processor multiplies bfloat16 by tiles, for which there is an operation (native/product.cc). */
-function hasProduct(): boolean {
-  return multiplies ??= isThere(() => execute('DenseProduct', { transposed: false }, [tf.ones([1, 1]), tf.ones([1, 1])]));
-}
-
-/** Whether TensorFlow knows an operation, which is tried. */
-function isThere(attempt: () => Tensor): boolean {
-  try {
-    tf.tidy(() => attempt());
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Whether matrices of 4 bits lie packed in native TensorFlow's memory. */
@@ -70,7 +53,7 @@ export class PackedMatrix {
     this.form = { shape, blockSize, quantType };
     this.blocks = sizeOf(shape) / blockSize;
     this.bytes = byteLength(quantized);
-    this.multiplies = widening() === 'ours' && shape.length === 2 && shape[1]! % blockSize === 0 && hasProduct();
+    this.multiplies = widening() === 'ours' && shape.length === 2 && shape[1]! % blockSize === 0 && hasTiles();
     this.packed = bytesOnDevice(packed);
     const codes = Float32Array.from({ length: 16 }, (_, code) => CODEBOOKS[quantType][code] ?? 0);
     this.table = widening() === 'ours'

@@ -108,26 +108,36 @@ function listed(attributes: Attributes): Attribute[] {
   });
 }
 
-let found: boolean | undefined;
+const known = new Map<string, boolean>();
 
 /**
  * Whether the binding has operations of ours, which are for the processor: one set up `--from google`, or before there
- * were such, has none. It is asked past the backend, where a graph that is being recorded would take it for a step.
+ * were such, has none.
  */
 export function hasOurs(): boolean {
-  return found ??= runsOurs(nodeBackend().binding);
+  return runs('Swiglu');
 }
 
-function runsOurs(binding: Binding): boolean {
+/** Whether it has those for a processor that multiplies bfloat16 by tiles (native/product.cc), and this is one. */
+export function hasTiles(): boolean {
+  return runs('DenseProduct');
+}
+
+/** Tries an operation on two numbers, past the backend: a graph that is being recorded would take it for a step. */
+function runs(op: string): boolean {
+  const before = known.get(op);
+  if (before !== undefined) return before;
+  const { binding } = nodeBackend();
   const one = binding.createTensor([1, 1], types.float32, Float32Array.of(1));
+  let works = true;
   try {
-    binding.executeOp('Swiglu', [], [one, one], 1).forEach(({ id }) => binding.deleteTensor(id));
-    return true;
+    binding.executeOp(op, [], [one, one], 1).forEach(({ id }) => binding.deleteTensor(id));
   } catch {
-    return false;
-  } finally {
-    binding.deleteTensor(one);
+    works = false;
   }
+  binding.deleteTensor(one);
+  known.set(op, works);
+  return works;
 }
 
 // Some of them, for tensors of any of these types: TensorFlow.js's own take its own types alone.

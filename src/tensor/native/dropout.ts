@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
 import type { DropoutDraw } from '../kernels/dropout.ts';
-import { execute, nodeBackend, onGpu } from '../native.ts';
+import { execute, hasOurs, onGpu } from '../native.ts';
 
 let found: boolean | undefined;
 
@@ -10,23 +10,9 @@ export function useDropout(operation: boolean | undefined): void {
   found = operation;
 }
 
-/** Whether there is one of ours (dropout.cc): on a processor, unless the binding was set up `--from google`. */
+/** Whether there is one of ours (dropout.cc). */
 export function hasDropout(): boolean {
-  return found ??= !onGpu() && works();
-}
-
-/** Asked of the binding itself: a function that is being recorded has no part in it. */
-function works(): boolean {
-  const backend = nodeBackend();
-  try {
-    tf.tidy(() => {
-      const inputs = [tf.ones([1, 1]), drawTensor({ threshold: 0, scale: 1, states: [1, 1, 1, 1] })];
-      backend.createOutputTensor(backend.binding.executeOp('Dropout', [], backend.getInputTensorIds(inputs), 1)[0]!);
-    });
-    return true;
-  } catch {
-    return false;
-  }
+  return found ?? (!onGpu() && hasOurs());
 }
 
 /** int32 (6): the states, the threshold, and the bits of the scale. */

@@ -10,10 +10,7 @@ namespace {
 class Pool {
  public:
   Pool() {
-    for (unsigned i = 1; i < std::thread::hardware_concurrency(); i++) {
-      helpers_++;
-      std::thread([this] { Help(); }).detach();
-    }
+    for (unsigned i = 1; i < std::thread::hardware_concurrency(); i++) std::thread([this] { Help(); }).detach();
   }
 
   void Run(int64_t count, const std::function<void(int64_t)> &piece) {
@@ -22,13 +19,13 @@ class Pool {
       piece_ = &piece;
       count_ = count;
       next_ = 0;
-      busy_ = helpers_;
       turn_++;
     }
     begin_.notify_all();
     Work();
     std::unique_lock<std::mutex> lock(mutex_);
-    end_.wait(lock, [this] { return busy_ == 0; });
+    end_.wait(lock, [this] { return helping_ == 0; });
+    piece_ = nullptr; // a thread that wakes up only now has nothing to do
   }
 
   std::mutex owner; // of all the threads
@@ -39,15 +36,16 @@ class Pool {
   }
 
   [[noreturn]] void Help() {
+    std::unique_lock<std::mutex> lock(mutex_);
     for (int64_t seen = 0;;) {
-      {
-        std::unique_lock<std::mutex> lock(mutex_);
-        begin_.wait(lock, [&] { return turn_ != seen; });
-        seen = turn_;
-      }
+      begin_.wait(lock, [&] { return turn_ != seen; });
+      seen = turn_;
+      if (piece_ == nullptr) continue;
+      helping_++;
+      lock.unlock();
       Work();
-      std::lock_guard<std::mutex> lock(mutex_);
-      if (--busy_ == 0) end_.notify_one();
+      lock.lock();
+      if (--helping_ == 0) end_.notify_one();
     }
   }
 
@@ -56,7 +54,7 @@ class Pool {
   const std::function<void(int64_t)> *piece_ = nullptr;
   std::atomic<int64_t> next_{0};
   int64_t count_ = 0, turn_ = 0;
-  int helpers_ = 0, busy_ = 0;
+  int helping_ = 0;
 };
 
 }  // namespace

@@ -304,7 +304,7 @@ const bool registered = [] {
   Register<PackedProduct>(
       "PackedProduct", {"rows: int", "columns: int", "block_size: int", "transposed: bool", "N: int >= 0"},
       {"x: float", "packed: uint8", "codebook: float", "absmax: float", "update: N * float"}, "product: float");
-  Register<DenseProduct>("DenseProduct", {"transposed: bool"}, {"x: float", "w: float"}, "product: float");
+  Register<DenseProduct>("DenseProduct", {"transposed: bool = false"}, {"x: float", "w: float"}, "product: float");
   Register<ThinGradient>("ThinGradient", {"transposed: bool"}, {"thin: float", "wide: float"}, "product: float");
   return true;
 }();
