@@ -5,6 +5,7 @@ import { causalPlacement } from '../../../src/model/llama.ts';
 import { Random } from '../../../src/random.ts';
 import { useBackend } from '../../../src/tensor/backend.ts';
 import { attention, rotary } from '../../../src/tensor/ops.ts';
+import { difference } from '../../difference.ts';
 import { tinyConfig } from '../../tiny.ts';
 
 interface Shape {
@@ -35,17 +36,6 @@ function run({ batch, seq, heads, kvHeads, headDim }: Shape): Float32Array[] {
     const gradients = tf.grads(f)([q, k, v], dOut);
     return [f(q, k, v), ...gradients].map((x) => x.dataSync() as Float32Array);
   });
-}
-
-/** The largest difference, relative to the largest value. */
-function difference(a: Float32Array, b: Float32Array): number {
-  let [largest, worst] = [0, 0];
-  a.forEach((x, i) => {
-    largest = Math.max(largest, Math.abs(x));
-    worst = Math.max(worst, Math.abs(x - b[i]!));
-  });
-  expect(a).toHaveLength(b.length);
-  return worst / (largest || 1); // the gradient of a lone score is zero
 }
 
 const shapes: Shape[] = [

@@ -8,6 +8,7 @@ import { Graphs } from '../../../src/tensor/graph.ts';
 import { causalAttention, causalAttentionGradients } from '../../../src/tensor/native/attention.ts';
 import { hasOurs } from '../../../src/tensor/native.ts';
 import { attention } from '../../../src/tensor/ops.ts';
+import { difference } from '../../difference.ts';
 import { tinyConfig } from '../../tiny.ts';
 
 interface Shape {
@@ -74,17 +75,6 @@ function ours(shape: Shape, values: Four<Float32Array>): Float32Array[] {
     const { out, sums } = causalAttention(q, k, v);
     return [out, ...causalAttentionGradients(q, k, v, out, sums, dOut)].map((x) => x.dataSync<'float32'>().slice());
   });
-}
-
-/** The largest difference, relative to the largest value. */
-function difference(a: Float64Array, b: Float32Array): number {
-  let [largest, worst] = [0, 0];
-  a.forEach((x, i) => {
-    largest = Math.max(largest, Math.abs(x));
-    worst = Math.max(worst, Math.abs(x - b[i]!));
-  });
-  expect(b).toHaveLength(a.length);
-  return worst / (largest || 1); // the gradient of a lone score is zero
 }
 
 // Native TensorFlow is there after `npm run setup:tensorflow` only, and has operations of ours unless it is Google's.

@@ -7,6 +7,7 @@ import { hasTensorflow, useBackend } from '../../../src/tensor/backend.ts';
 import { Graphs } from '../../../src/tensor/graph.ts';
 import { hasOurs } from '../../../src/tensor/native.ts';
 import { rmsNorm, rotary, swiglu } from '../../../src/tensor/ops.ts';
+import { difference } from '../../difference.ts';
 import { tinyConfig } from '../../tiny.ts';
 
 const EPSILON = 1e-3;
@@ -38,13 +39,6 @@ function run(rows: number, width: number): Record<string, Tensor[]> {
 function values(of: Record<string, Tensor[]>): Record<string, Float32Array[]> {
   return Object.fromEntries(Object.entries(of).map(
     ([name, each]) => [name, each.map((x) => x.dataSync<'float32'>().slice())]));
-}
-
-/** The largest difference, relative to the largest value. */
-function difference(a: Float32Array, b: Float32Array): number {
-  expect(b).toHaveLength(a.length);
-  const most = (x: number[]) => x.reduce((largest, each) => Math.max(largest, Math.abs(each)), 0);
-  return most(Array.from(a, (x, i) => x - b[i]!)) / most([...a]);
 }
 
 const shapes: [number, number][] = [[1, 8], [7, 50], [33, 64], [60, 576], [5, 1000]];
