@@ -315,54 +315,52 @@ Shape ShapeOf(const Tensor &q, const Tensor &k) {
 
 // q: (batch·seq, heads, headDim), headDim a multiple of eight, k and v: (batch, seq, kvHeads, headDim) →
 // out: (batch·seq, heads·headDim), sums: (batch·seq, heads), the binary logarithm of each softmax's sum
-const Operation causalAttention(
-    "CausalAttention", {}, {"q: float", "k: float", "v: float"}, {"out: float", "sums: float"}, nullptr,
-    [](void *, TF_OpKernelContext *context) {
-      const Tensor q = Input(context, 0), k = Input(context, 1), v = Input(context, 2);
-      const Shape shape = ShapeOf(q, k);
-      const Tensor out = Output(context, 0, {q.length(0), shape.heads * shape.headDim});
-      const Tensor sums = Output(context, 1, {q.length(0), shape.heads});
-      const Forward with = {
-        shape, q.data<float>(), k.data<float>(), v.data<float>(), out.data<float>(), sums.data<float>()};
-      const auto attend = Chosen(AttendAvx512, AttendAvx2, AttendPlain);
-      Parallel(shape.Blocks() * shape.batch * shape.heads, [&](int64_t piece) { attend(with, piece); });
-    },
-    nullptr);
+void Attend(TF_OpKernelContext *context) {
+  const Tensor q = Input(context, 0), k = Input(context, 1), v = Input(context, 2);
+  const Shape shape = ShapeOf(q, k);
+  const Tensor out = Output(context, 0, {q.length(0), shape.heads * shape.headDim});
+  const Tensor sums = Output(context, 1, {q.length(0), shape.heads});
+  const Forward with = {
+    shape, q.data<float>(), k.data<float>(), v.data<float>(), out.data<float>(), sums.data<float>()};
+  const auto attend = Chosen(AttendAvx512, AttendAvx2, AttendPlain);
+  Parallel(shape.Blocks() * shape.batch * shape.heads, [&](int64_t piece) { attend(with, piece); });
+}
+const bool causalAttention = Register<Attend>(
+    "CausalAttention", {"q: float", "k: float", "v: float"},
+    {"out: float", "sums: float"});
 
 constexpr int64_t kPieces = 12; // so many at least, for threads to share evenly
 
 // → dq, dk, dv, of the shapes of q, k and v
-const Operation causalAttentionGradients(
-    "CausalAttentionGradients", {},
-    {"q: float", "k: float", "v: float", "out: float", "sums: float", "d_out: float"},
-    {"dq: float", "dk: float", "dv: float"}, nullptr,
-    [](void *, TF_OpKernelContext *context) {
-      const Tensor q = Input(context, 0), k = Input(context, 1), v = Input(context, 2);
-      const Tensor out = Input(context, 3), sums = Input(context, 4), dOut = Input(context, 5);
-      const Shape shape = ShapeOf(q, k);
-      const Tensor dq = Output(context, 0, {q.length(0), shape.heads, shape.headDim});
-      const Tensor dk = Output(context, 1, {shape.batch, shape.seq, shape.kvHeads, shape.headDim});
-      const Tensor dv = Output(context, 2, {shape.batch, shape.seq, shape.kvHeads, shape.headDim});
-      const int64_t pieces = shape.batch * shape.kvHeads;
-      const int64_t slices = std::min((kPieces + pieces - 1) / pieces, shape.heads / shape.kvHeads * shape.Blocks());
-      const int64_t size = k.size();
-      const std::unique_ptr<float[]> others(new float[2 * (slices - 1) * size]);
-      const Backward with = {
-        shape, q.data<float>(), k.data<float>(), v.data<float>(), out.data<float>(), sums.data<float>(),
-        dOut.data<float>(), dq.data<float>(), dk.data<float>(), dv.data<float>(), slices, others.get()};
-      const auto gradients = Chosen(GradientsAvx512, GradientsAvx2, GradientsPlain);
-      Parallel(pieces * slices, [&](int64_t piece) { gradients(with, piece); });
-      if (slices == 1) return;
-      const int64_t rows = shape.batch * shape.seq, row = size / rows;
-      Parallel((rows + kBlock - 1) / kBlock, [&](int64_t block) {
-        const int64_t begin = block * kBlock * row, end = std::min(size, begin + kBlock * row);
-        for (int64_t slice = 0; slice < slices - 1; slice++) {
-          const float *dkOf = with.others + 2 * slice * size, *dvOf = dkOf + size;
-          for (int64_t i = begin; i < end; i++) with.dk[i] += dkOf[i];
-          for (int64_t i = begin; i < end; i++) with.dv[i] += dvOf[i];
-        }
-      });
-    },
-    nullptr);
+void AttendBack(TF_OpKernelContext *context) {
+  const Tensor q = Input(context, 0), k = Input(context, 1), v = Input(context, 2);
+  const Tensor out = Input(context, 3), sums = Input(context, 4), dOut = Input(context, 5);
+  const Shape shape = ShapeOf(q, k);
+  const Tensor dq = Output(context, 0, {q.length(0), shape.heads, shape.headDim});
+  const Tensor dk = Output(context, 1, {shape.batch, shape.seq, shape.kvHeads, shape.headDim});
+  const Tensor dv = Output(context, 2, {shape.batch, shape.seq, shape.kvHeads, shape.headDim});
+  const int64_t pieces = shape.batch * shape.kvHeads;
+  const int64_t slices = std::min((kPieces + pieces - 1) / pieces, shape.heads / shape.kvHeads * shape.Blocks());
+  const int64_t size = k.size();
+  const std::unique_ptr<float[]> others(new float[2 * (slices - 1) * size]);
+  const Backward with = {
+    shape, q.data<float>(), k.data<float>(), v.data<float>(), out.data<float>(), sums.data<float>(),
+    dOut.data<float>(), dq.data<float>(), dk.data<float>(), dv.data<float>(), slices, others.get()};
+  const auto gradients = Chosen(GradientsAvx512, GradientsAvx2, GradientsPlain);
+  Parallel(pieces * slices, [&](int64_t piece) { gradients(with, piece); });
+  if (slices == 1) return;
+  const int64_t rows = shape.batch * shape.seq, row = size / rows;
+  Parallel((rows + kBlock - 1) / kBlock, [&](int64_t block) {
+    const int64_t begin = block * kBlock * row, end = std::min(size, begin + kBlock * row);
+    for (int64_t slice = 0; slice < slices - 1; slice++) {
+      const float *dkOf = with.others + 2 * slice * size, *dvOf = dkOf + size;
+      for (int64_t i = begin; i < end; i++) with.dk[i] += dkOf[i];
+      for (int64_t i = begin; i < end; i++) with.dv[i] += dvOf[i];
+    }
+  });
+}
+const bool causalAttentionGradients = Register<AttendBack>(
+    "CausalAttentionGradients", {"q: float", "k: float", "v: float", "out: float", "sums: float", "d_out: float"},
+    {"dq: float", "dk: float", "dv: float"});
 
 }  // namespace

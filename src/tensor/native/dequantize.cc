@@ -62,44 +62,39 @@ void DequantizeBlocks(const Tensor &packed, const Tensor &codebook, const Tensor
   }
 }
 
-const Operation dequantize(
+struct Dequantize {
+  explicit Dequantize(const Attributes &given) : blockSize(given.Integer("block_size")) {}
+  void Compute(TF_OpKernelContext *context) const {
+    const Tensor packed = Input(context, 0), codebook = Input(context, 1), absmax = Input(context, 2);
+    const Tensor wide = Output(context, 0, {2 * packed.size()});
+    if (TF_ExpectedOutputDataType(context, 0) == TF_FLOAT) {
+      DequantizeBlocks(packed, codebook, absmax, blockSize, wide.data<float>());
+    } else {
+      DequantizeBlocks(packed, codebook, absmax, blockSize, wide.data<uint16_t>());
+    }
+  }
+  const int64_t blockSize;
+};
+const bool dequantize = Register<Dequantize>(
     "DequantizeBlocks", {"T: {float, bfloat16}", "block_size: int"},
-    {"packed: uint8", "codebook: float", "absmax: float"}, {"wide: T"},
-    [](TF_OpKernelConstruction *construction) -> void * {
-      TF_Status *status = TF_NewStatus();
-      auto *blockSize = new int64_t;
-      TF_OpKernelConstruction_GetAttrInt64(construction, "block_size", blockSize, status);
-      TF_DeleteStatus(status);
-      return blockSize;
-    },
-    [](void *blockSize, TF_OpKernelContext *context) {
-      const Tensor packed = Input(context, 0), codebook = Input(context, 1), absmax = Input(context, 2);
-      const Tensor wide = Output(context, 0, {2 * packed.size()});
-      const int64_t size = *static_cast<int64_t *>(blockSize);
-      if (TF_ExpectedOutputDataType(context, 0) == TF_FLOAT) {
-        DequantizeBlocks(packed, codebook, absmax, size, wide.data<float>());
-      } else {
-        DequantizeBlocks(packed, codebook, absmax, size, wide.data<uint16_t>());
-      }
-    },
-    [](void *blockSize) { delete static_cast<int64_t *>(blockSize); });
+    {"packed: uint8", "codebook: float", "absmax: float"}, {"wide: T"});
 
 // Scales of double quantisation. codes: (blocks · n), map: (256), absmax: (blocks), offset: (1) → (blocks · n)
-const Operation dequantizeScales(
-    "DequantizeScales", {}, {"codes: uint8", "map: float", "absmax: float", "offset: float"}, {"scales: float"}, nullptr,
-    [](void *, TF_OpKernelContext *context) {
-      const Tensor codes = Input(context, 0), map = Input(context, 1), absmax = Input(context, 2);
-      const float offset = *Input(context, 3).data<float>();
-      const Tensor scales = Output(context, 0, {codes.size()});
-      const int64_t blocks = absmax.size(), blockSize = codes.size() / blocks;
-      const uint8_t *code = codes.data<uint8_t>();
-      const float *values = map.data<float>(), *factors = absmax.data<float>();
-      float *out = scales.data<float>();
-      for (int64_t block = 0; block < blocks; block++) {
-        // Compiled without contraction: two roundings.
-        for (int64_t i = 0; i < blockSize; i++) *out++ = values[*code++] * factors[block] + offset;
-      }
-    },
-    nullptr);
+void DequantizeScales(TF_OpKernelContext *context) {
+  const Tensor codes = Input(context, 0), map = Input(context, 1), absmax = Input(context, 2);
+  const float offset = *Input(context, 3).data<float>();
+  const Tensor scales = Output(context, 0, {codes.size()});
+  const int64_t blocks = absmax.size(), blockSize = codes.size() / blocks;
+  const uint8_t *code = codes.data<uint8_t>();
+  const float *values = map.data<float>(), *factors = absmax.data<float>();
+  float *out = scales.data<float>();
+  for (int64_t block = 0; block < blocks; block++) {
+    // Compiled without contraction: two roundings.
+    for (int64_t i = 0; i < blockSize; i++) *out++ = values[*code++] * factors[block] + offset;
+  }
+}
+const bool dequantizeScales = Register<DequantizeScales>(
+    "DequantizeScales", {"codes: uint8", "map: float", "absmax: float", "offset: float"},
+    {"scales: float"});
 
 }  // namespace

@@ -231,83 +231,68 @@ Dense Matrix(const Tensor &tensor) { return {tensor.data<float>(), tensor.length
 
 const Dense nothing{nullptr, 0, 0};
 
-// What an operation's attributes say.
-struct Attributes {
-  explicit Attributes(TF_OpKernelConstruction *construction) {
-    TF_Status *status = TF_NewStatus();
-    TF_OpKernelConstruction_GetAttrBool(construction, "transposed", &transposed, status);
-    for (const auto &[name, value] : {std::pair{"rows", &rows}, {"columns", &columns}, {"block_size", &blockSize}}) {
-      if (TF_OpKernelConstruction_HasAttr(construction, name, status)) {
-        TF_OpKernelConstruction_GetAttrInt64(construction, name, value, status);
-      }
-    }
-    TF_DeleteStatus(status);
+// x · w + low · second, or with `transposed` x · wᵀ + low · secondᵀ; of `update` there is both or none.
+struct PackedProduct {
+  explicit PackedProduct(const Attributes &given)
+      : rows(given.Integer("rows")), columns(given.Integer("columns")), blockSize(given.Integer("block_size")),
+        transposed(given.Flag("transposed")) {}
+  void Compute(TF_OpKernelContext *context) const {
+    const Tensor x = Input(context, 0), packed = Input(context, 1), codebook = Input(context, 2), absmax = Input(context, 3);
+    const Tensor product = Output(context, 0, {x.length(0), transposed ? rows : columns});
+    const Packed w{packed.data<uint8_t>(), codebook.data<float>(), absmax.data<float>(), rows, columns, blockSize};
+    if (TF_NumInputs(context) == 4) return Multiply(Matrix(x), w, nothing, nothing, transposed, product.data<float>());
+    const Tensor low = Input(context, 4), second = Input(context, 5);
+    Multiply(Matrix(x), w, Matrix(low), Matrix(second), transposed, product.data<float>());
   }
-  TF_Bool transposed = 0;
-  int64_t rows = 0, columns = 0, blockSize = 0; // of the 4-bit matrix
+  const int64_t rows, columns, blockSize; // of w
+  const bool transposed;
 };
 
-template <void (*compute)(const Attributes &, TF_OpKernelContext *)>
-void Register(const char *name, std::initializer_list<const char *> attributes, std::initializer_list<const char *> inputs,
-              const char *output) {
-  Operation(name, attributes, inputs, {output},
-            [](TF_OpKernelConstruction *construction) -> void * { return new Attributes(construction); },
-            [](void *given, TF_OpKernelContext *context) { compute(*static_cast<Attributes *>(given), context); },
-            [](void *given) { delete static_cast<Attributes *>(given); });
-}
-
-// x · w + low · second, or with `transposed` x · wᵀ + low · secondᵀ; of `update` there is both or none.
-void PackedProduct(const Attributes &given, TF_OpKernelContext *context) {
-  const Tensor x = Input(context, 0), packed = Input(context, 1), codebook = Input(context, 2), absmax = Input(context, 3);
-  const Tensor product = Output(context, 0, {x.length(0), given.transposed ? given.rows : given.columns});
-  const Packed w{packed.data<uint8_t>(), codebook.data<float>(), absmax.data<float>(), given.rows, given.columns, given.blockSize};
-  if (TF_NumInputs(context) == 4) {
-    return Multiply(Matrix(x), w, nothing, nothing, given.transposed, product.data<float>());
-  }
-  const Tensor low = Input(context, 4), second = Input(context, 5);
-  Multiply(Matrix(x), w, Matrix(low), Matrix(second), given.transposed, product.data<float>());
-}
-
 // x · w, or with `transposed` x · wᵀ, where w is float32, too.
-void DenseProduct(const Attributes &given, TF_OpKernelContext *context) {
-  const Tensor x = Input(context, 0), w = Input(context, 1);
-  const Tensor product = Output(context, 0, {x.length(0), w.length(given.transposed ? 0 : 1)});
-  Multiply(Matrix(x), Matrix(w), nothing, nothing, given.transposed, product.data<float>());
-}
+struct DenseProduct {
+  explicit DenseProduct(const Attributes &given) : transposed(given.Flag("transposed")) {}
+  void Compute(TF_OpKernelContext *context) const {
+    const Tensor x = Input(context, 0), w = Input(context, 1);
+    const Tensor product = Output(context, 0, {x.length(0), w.length(transposed ? 0 : 1)});
+    Multiply(Matrix(x), Matrix(w), nothing, nothing, transposed, product.data<float>());
+  }
+  const bool transposed;
+};
 
 // thinᵀ · wide, or with `transposed` wideᵀ · thin. thin: (rows, r), wide: (rows, n) → (r, n), or (n, r)
-void ThinGradient(const Attributes &given, TF_OpKernelContext *context) {
-  const Tensor thin = Input(context, 0), wide = Input(context, 1);
-  const int64_t rows = thin.length(0), r = thin.length(1), n = wide.length(1);
-  std::vector<float> turned(r * rows);
-  const float *values = thin.data<float>();
-  for (int64_t row = 0; row < rows; row++) {
-    for (int64_t i = 0; i < r; i++) turned[i * rows + row] = *values++;
+struct ThinGradient {
+  explicit ThinGradient(const Attributes &given) : transposed(given.Flag("transposed")) {}
+  void Compute(TF_OpKernelContext *context) const {
+    const Tensor thin = Input(context, 0), wide = Input(context, 1);
+    const int64_t rows = thin.length(0), r = thin.length(1), n = wide.length(1);
+    std::vector<float> turned(r * rows);
+    const float *values = thin.data<float>();
+    for (int64_t row = 0; row < rows; row++) {
+      for (int64_t i = 0; i < r; i++) turned[i * rows + row] = *values++;
+    }
+    const Dense left{turned.data(), r, rows};
+    if (!transposed) {
+      const Tensor product = Output(context, 0, {r, n});
+      return Multiply(left, Matrix(wide), nothing, nothing, false, product.data<float>());
+    }
+    std::vector<float> found(r * n);
+    Multiply(left, Matrix(wide), nothing, nothing, false, found.data());
+    const Tensor product = Output(context, 0, {n, r});
+    float *out = product.data<float>();
+    for (int64_t column = 0; column < n; column++) {
+      for (int64_t i = 0; i < r; i++) *out++ = found[i * n + column];
+    }
   }
-  const Dense left{turned.data(), r, rows};
-  if (!given.transposed) {
-    const Tensor product = Output(context, 0, {r, n});
-    return Multiply(left, Matrix(wide), nothing, nothing, false, product.data<float>());
-  }
-  std::vector<float> found(r * n);
-  Multiply(left, Matrix(wide), nothing, nothing, false, found.data());
-  const Tensor product = Output(context, 0, {n, r});
-  float *out = product.data<float>();
-  for (int64_t column = 0; column < n; column++) {
-    for (int64_t i = 0; i < r; i++) *out++ = found[i * n + column];
-  }
-}
+  const bool transposed;
+};
 
 // Only where there are tiles: who asks for them finds out whether TensorFlow knows the operations.
-const bool registered = [] {
-  if (!HasTiles()) return false;
-  Register<PackedProduct>(
-      "PackedProduct", {"rows: int", "columns: int", "block_size: int", "transposed: bool", "N: int >= 0"},
-      {"x: float", "packed: uint8", "codebook: float", "absmax: float", "update: N * float"}, "product: float");
-  Register<DenseProduct>("DenseProduct", {"transposed: bool = false"}, {"x: float", "w: float"}, "product: float");
-  Register<ThinGradient>("ThinGradient", {"transposed: bool"}, {"thin: float", "wide: float"}, "product: float");
-  return true;
-}();
+const bool registered = HasTiles()
+    && Register<PackedProduct>(
+        "PackedProduct", {"rows: int", "columns: int", "block_size: int", "transposed: bool", "N: int >= 0"},
+        {"x: float", "packed: uint8", "codebook: float", "absmax: float", "update: N * float"}, {"product: float"})
+    && Register<DenseProduct>("DenseProduct", {"transposed: bool = false"}, {"x: float", "w: float"}, {"product: float"})
+    && Register<ThinGradient>("ThinGradient", {"transposed: bool"}, {"thin: float", "wide: float"}, {"product: float"});
 
 }  // namespace
 

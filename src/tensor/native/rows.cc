@@ -134,75 +134,62 @@ INLINE void Rotate(const Rotation &with, int64_t begin, int64_t end) {
 FOR_EACH_PROCESSOR(Rotate, Rotation)
 
 // x: (rows, width), weight: (width) → y: (rows, width), scale: (rows, 1)
-const Operation rmsNorm(
-    "RmsNorm", {"epsilon: float"}, {"x: float", "weight: float"}, {"y: float", "scale: float"},
-    [](TF_OpKernelConstruction *construction) -> void * {
-      TF_Status *status = TF_NewStatus();
-      auto *epsilon = new float;
-      TF_OpKernelConstruction_GetAttrFloat(construction, "epsilon", epsilon, status);
-      TF_DeleteStatus(status);
-      return epsilon;
-    },
-    [](void *epsilon, TF_OpKernelContext *context) {
-      const Tensor x = Input(context, 0), weight = Input(context, 1);
-      const int64_t rows = x.length(0), width = x.length(1);
-      const Tensor y = Output(context, 0, {rows, width}), scale = Output(context, 1, {rows, 1});
-      RunNormalize({width, *static_cast<float *>(epsilon), x.data<float>(), weight.data<float>(), y.data<float>(),
-        scale.data<float>()}, rows, width);
-    },
-    [](void *epsilon) { delete static_cast<float *>(epsilon); });
+struct RmsNorm {
+  explicit RmsNorm(const Attributes &given) : epsilon(given.Number("epsilon")) {}
+  void Compute(TF_OpKernelContext *context) const {
+    const Tensor x = Input(context, 0), weight = Input(context, 1);
+    const int64_t rows = x.length(0), width = x.length(1);
+    const Tensor y = Output(context, 0, {rows, width}), scale = Output(context, 1, {rows, 1});
+    RunNormalize({width, epsilon, x.data<float>(), weight.data<float>(), y.data<float>(), scale.data<float>()}, rows, width);
+  }
+  const float epsilon;
+};
+const bool rmsNorm = Register<RmsNorm>(
+    "RmsNorm", {"epsilon: float"}, {"x: float", "weight: float"}, {"y: float", "scale: float"});
 
 // → dx: (rows, width)
-const Operation rmsNormGradient(
-    "RmsNormGradient", {}, {"x: float", "weight: float", "scale: float", "dy: float"}, {"dx: float"}, nullptr,
-    [](void *, TF_OpKernelContext *context) {
-      const Tensor x = Input(context, 0), weight = Input(context, 1), scale = Input(context, 2), dy = Input(context, 3);
-      const int64_t rows = x.length(0), width = x.length(1);
-      const Tensor dx = Output(context, 0, {rows, width});
-      RunNormalizeBack({width, x.data<float>(), weight.data<float>(), scale.data<float>(), dy.data<float>(),
-        dx.data<float>()}, rows, width);
-    },
-    nullptr);
+void RmsNormGradient(TF_OpKernelContext *context) {
+  const Tensor x = Input(context, 0), weight = Input(context, 1), scale = Input(context, 2), dy = Input(context, 3);
+  const int64_t rows = x.length(0), width = x.length(1);
+  const Tensor dx = Output(context, 0, {rows, width});
+  RunNormalizeBack({width, x.data<float>(), weight.data<float>(), scale.data<float>(), dy.data<float>(),
+    dx.data<float>()}, rows, width);
+}
+const bool rmsNormGradient = Register<RmsNormGradient>(
+    "RmsNormGradient", {"x: float", "weight: float", "scale: float", "dy: float"}, {"dx: float"});
 
 // gate, up: (rows, width) → (rows, width)
-const Operation swiglu(
-    "Swiglu", {}, {"gate: float", "up: float"}, {"y: float"}, nullptr,
-    [](void *, TF_OpKernelContext *context) {
-      const Tensor gate = Input(context, 0), up = Input(context, 1);
-      const Tensor y = Output(context, 0, {gate.length(0), gate.length(1)});
-      RunOpen({gate.data<float>(), up.data<float>(), nullptr, y.data<float>(), nullptr, nullptr}, gate.size(), 1);
-    },
-    nullptr);
+void Swiglu(TF_OpKernelContext *context) {
+  const Tensor gate = Input(context, 0), up = Input(context, 1);
+  const Tensor y = Output(context, 0, {gate.length(0), gate.length(1)});
+  RunOpen({gate.data<float>(), up.data<float>(), nullptr, y.data<float>(), nullptr, nullptr}, gate.size(), 1);
+}
+const bool swiglu = Register<Swiglu>("Swiglu", {"gate: float", "up: float"}, {"y: float"});
 
 // → d_gate, d_up: (rows, width)
-const Operation swigluGradients(
-    "SwigluGradients", {}, {"gate: float", "up: float", "dy: float"}, {"d_gate: float", "d_up: float"}, nullptr,
-    [](void *, TF_OpKernelContext *context) {
-      const Tensor gate = Input(context, 0), up = Input(context, 1), dy = Input(context, 2);
-      const Tensor dGate = Output(context, 0, {gate.length(0), gate.length(1)});
-      const Tensor dUp = Output(context, 1, {gate.length(0), gate.length(1)});
-      RunOpenBack({gate.data<float>(), up.data<float>(), dy.data<float>(), nullptr, dGate.data<float>(),
-        dUp.data<float>()}, gate.size(), 1);
-    },
-    nullptr);
+void SwigluGradients(TF_OpKernelContext *context) {
+  const Tensor gate = Input(context, 0), up = Input(context, 1), dy = Input(context, 2);
+  const Tensor dGate = Output(context, 0, {gate.length(0), gate.length(1)});
+  const Tensor dUp = Output(context, 1, {gate.length(0), gate.length(1)});
+  RunOpenBack({gate.data<float>(), up.data<float>(), dy.data<float>(), nullptr, dGate.data<float>(),
+    dUp.data<float>()}, gate.size(), 1);
+}
+const bool swigluGradients = Register<SwigluGradients>(
+    "SwigluGradients", {"gate: float", "up: float", "dy: float"}, {"d_gate: float", "d_up: float"});
 
 // x · cos + sign · rotate_half(x) · sin. x: (rows, heads, headDim), cos and sin: (rows, 1, headDim) → as x
-const Operation rotate(
-    "Rotate", {"sign: int"}, {"x: float", "cos: float", "sin: float"}, {"y: float"},
-    [](TF_OpKernelConstruction *construction) -> void * {
-      TF_Status *status = TF_NewStatus();
-      auto *sign = new int64_t;
-      TF_OpKernelConstruction_GetAttrInt64(construction, "sign", sign, status);
-      TF_DeleteStatus(status);
-      return sign;
-    },
-    [](void *sign, TF_OpKernelContext *context) {
-      const Tensor x = Input(context, 0), cos = Input(context, 1), sin = Input(context, 2);
-      const int64_t rows = x.length(0), heads = x.length(1), headDim = x.length(2);
-      const Tensor y = Output(context, 0, {rows, heads, headDim});
-      RunRotate({heads, headDim, static_cast<float>(*static_cast<int64_t *>(sign)), x.data<float>(), cos.data<float>(),
-        sin.data<float>(), y.data<float>()}, rows, heads * headDim);
-    },
-    [](void *sign) { delete static_cast<int64_t *>(sign); });
+struct RotateKernel {
+  explicit RotateKernel(const Attributes &given) : sign(given.Integer("sign")) {}
+  void Compute(TF_OpKernelContext *context) const {
+    const Tensor x = Input(context, 0), cos = Input(context, 1), sin = Input(context, 2);
+    const int64_t rows = x.length(0), heads = x.length(1), headDim = x.length(2);
+    const Tensor y = Output(context, 0, {rows, heads, headDim});
+    RunRotate({heads, headDim, sign, x.data<float>(), cos.data<float>(), sin.data<float>(), y.data<float>()}, rows,
+      heads * headDim);
+  }
+  const float sign;
+};
+const bool rotate = Register<RotateKernel>(
+    "Rotate", {"sign: int"}, {"x: float", "cos: float", "sin: float"}, {"y: float"});
 
 }  // namespace
