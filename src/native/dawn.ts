@@ -39,6 +39,9 @@ export const dawnChecked = z.object({
   adapter: z.object({
     name: z.string(), vendor: z.string(), architecture: z.string(), software: z.boolean(),
     features: z.array(z.string()).readonly(), bindingBytes: z.number(),
+    units: z.array(z.object({
+      m: z.number(), n: z.number(), k: z.number(), element: z.enum(['f16', 'f32']), lanes: z.number(),
+    })).readonly(),
   }).nullable(),
 });
 export type DawnChecked = z.infer<typeof dawnChecked>;

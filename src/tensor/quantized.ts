@@ -10,7 +10,7 @@ import { isKeptPacked, PackedMatrix } from './native-packed.ts';
 import { packedLinear } from './native/linear.ts';
 import { bfloat16Linear, linear, plusUpdate } from './ops.ts';
 import type { Update } from './ops.ts';
-import { DeviceMatrix } from './webgpu/matmul.ts';
+import { DeviceMatrix } from './webgpu/packed.ts';
 
 /** A frozen 4-bit matrix, W: (out, in), and products by it. */
 export class QuantizedMatrix {

@@ -4,6 +4,18 @@ import { Buffers } from './buffers.ts';
 import type { KernelClock } from './clock.ts';
 import { Faults } from './faults.ts';
 
+/**
+ * What a GPU multiplies small matrices by: tensor cores and their like. A subgroup of `lanes` invocations, all at once,
+ * makes (m, n) numbers of float32 from (m, k) and (k, n) of `element`.
+ */
+export interface MatrixUnit {
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  readonly element: 'f16' | 'f32';
+  readonly lanes: number;
+}
+
 /** What is told of an adapter. */
 export interface Adapter {
   /** As its driver calls it. */
@@ -13,8 +25,10 @@ export interface Adapter {
   readonly architecture: string;
   /** Computed by the processor: for tests, not for speed. */
   readonly software: boolean;
-  /** Of those that kernels may use: shader-f16, subgroups, timestamp-query. */
+  /** Of those that kernels may use: shader-f16, subgroups, timestamp-query, subgroup matrices. */
   readonly features: readonly string[];
+  /** Those of its matrix units that sum in float32, the largest first. */
+  readonly units: readonly MatrixUnit[];
   /** Most bytes of a tensor. */
   readonly bindingBytes: number;
 }
@@ -48,7 +62,8 @@ export interface WebgpuBackend {
   readSync(dataId: object): tf.BackendValues;
 }
 
-const usefulFeatures = ['shader-f16', 'subgroups', 'timestamp-query'] as const;
+const SUBGROUP_MATRIX = 'chromium-experimental-subgroup-matrix';
+const usefulFeatures: readonly string[] = ['shader-f16', 'subgroups', 'timestamp-query', SUBGROUP_MATRIX];
 
 const limits = [
   'maxBufferSize', 'maxStorageBufferBindingSize', 'maxStorageBuffersPerShaderStage', 'maxComputeWorkgroupStorageSize',
@@ -92,8 +107,29 @@ export async function findAdapter(gpu: GPU): Promise<FoundAdapter | undefined> {
     software: info.isFallbackAdapter
       || /swiftshader|llvmpipe|lavapipe|warp|basic render|software/i.test(`${name} ${architecture} ${description}`),
     features: usefulFeatures.filter((feature) => adapter.features.has(feature)),
+    units: unitsOf(adapter),
     bindingBytes: adapter.limits.maxStorageBufferBindingSize,
   } };
+}
+
+/** What Dawn tells of a subgroup matrix, which the types of WebGPU do not have yet. */
+interface SubgroupMatrixConfig {
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+  readonly componentType: string;
+  readonly resultComponentType: string;
+}
+
+/** Where subgroups may have several sizes, it is not known how many of them a workgroup has: there none serves. */
+function unitsOf({ info, features }: GPUAdapter): MatrixUnit[] {
+  const { subgroupMinSize, subgroupMaxSize, subgroupMatrixConfigs: configs = [] } =
+    info as GPUAdapterInfo & { readonly subgroupMatrixConfigs?: readonly SubgroupMatrixConfig[] };
+  if (!features.has(SUBGROUP_MATRIX) || subgroupMinSize !== subgroupMaxSize) return [];
+  return configs.flatMap(({ M: m, N: n, K: k, componentType: element, resultComponentType }) => {
+    const serves = (element === 'f16' || element === 'f32') && resultComponentType === 'f32';
+    return serves ? [{ m, n, k, element, lanes: subgroupMaxSize } as const] : [];
+  }).sort((a, b) => b.m * b.n * b.k - a.m * a.n * a.k);
 }
 
 /**

@@ -26,6 +26,8 @@ export interface Program {
   readonly floats?: Readonly<Record<string, number>>;
   /** Whether its code has float16, which the device then has to offer. */
   readonly half?: boolean;
+  /** Whether it multiplies by matrix units, likewise. It then has `subgroup: u32`, of its workgroup's subgroups. */
+  readonly units?: boolean;
   readonly invocations?: number;
   /**
    * In place of `invocations`, for those that work together. There may be more groups than were asked for. Those that
@@ -105,7 +107,7 @@ function pipelineOf(device: GPUDevice, program: Program, reduce: Reduction | und
 }
 
 function shaderOf(
-  { code, write, change = {}, read, types = {}, integers, floats = {}, half, workgroups }: Program,
+  { code, write, change = {}, read, types = {}, integers, floats = {}, half, units, workgroups }: Program,
   reduce: Reduction | undefined,
 ): string {
   const { before = '', main } = code();
@@ -118,23 +120,26 @@ function shaderOf(
     ...Object.keys(integers).map((name) => `${name}: u32`), ...Object.keys(floats).map((name) => `${name}: f32`),
   ];
   const subgroups = reduce?.bySubgroups;
-  return `${half ? 'enable f16;' : ''}${subgroups ? 'enable subgroups;' : ''}
+  return `${half ? 'enable f16;' : ''}${subgroups || units ? 'enable subgroups;' : ''}
+${units ? `enable chromium_experimental_subgroup_matrix;
+diagnostic(off, chromium.subgroup_matrix_uniformity); // which subgroup it is, is the same for all of a subgroup` : ''}
 struct Numbers { ${fields.join(', ')} }
 ${storage.join('\n')}
 @group(0) @binding(${storage.length}) var<uniform> p: Numbers;
 ${subgroups ? 'var<private> lane: u32;\nvar<private> lanes: u32;' : ''}
 ${reduce?.code ?? ''}
 ${before}
-fn main(${workgroups ? 'group: u32, local: u32' : 'index: u32'}) {
+fn main(${workgroups ? 'group: u32, local: u32' : 'index: u32'}${units ? ', subgroup: u32' : ''}) {
 ${main}
 }
 @compute @workgroup_size(${workgroups?.size ?? GROUP})
 fn start(
   @builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32,
   ${subgroups ? '@builtin(subgroup_invocation_id) place: u32, @builtin(subgroup_size) size: u32,' : ''}
+  ${units ? '@builtin(subgroup_id) subgroup: u32,' : ''}
 ) {
   ${subgroups ? 'lane = place; lanes = size;' : ''}
   let group = id.y * count.x + id.x;
-  main(${workgroups ? 'group, local' : `group * ${GROUP} + local`});
+  main(${workgroups ? 'group, local' : `group * ${GROUP} + local`}${units ? ', subgroup' : ''});
 }`;
 }

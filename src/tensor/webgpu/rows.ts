@@ -61,6 +61,25 @@ fn largest(x: f32) -> f32 { return x; }`,
   };
 }
 
+/**
+ * Of each row (rows) the power of two by which its largest number comes to some 1,024: between what float16 holds at
+ * most and at least there is room on both sides. A workgroup a row.
+ */
+export function rowScalesOf(x: Tensor2D): Tensor1D {
+  const [rows, width] = x.shape;
+  const { element, units, size, before } = shareOf(width);
+  return runProgram({
+    key: `row scales ${element} ${size}`, write: { scales: [rows] }, read: { x }, types: { x: element },
+    integers: { rows, units }, workgroups: { count: rows, size, reduce: true },
+    code: () => ({ before, main: `
+  if (group >= p.rows) { return; }
+  var most = 0.0;
+  for (var i = local; i < p.units; i += ${size}) { most = max(most, largest(abs(x[group * p.units + i]))); }
+  let mostOfAll = maxOfAll(local, most);
+  if (local == 0) { scales[group] = exp2(clamp(10 - floor(log2(max(mostOfAll, 1e-37))), -100, 100)); }` }),
+  })[0] as Tensor1D;
+}
+
 /** silu(gate) · up, elementwise. */
 export function swiglu(gate: Tensor, up: Tensor): Tensor {
   return runProgram({

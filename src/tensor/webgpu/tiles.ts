@@ -1,6 +1,9 @@
 import * as tf from '@tensorflow/tfjs';
 import { wantsMixedPrecision } from '../bfloat16.ts';
 import { usedAdapter } from './device.ts';
+import type { MatrixUnit } from './device.ts';
+import { fits, SIDE } from './units.ts';
+import type { UnitTile } from './units.ts';
 
 /**
  * How a product is shared out: a workgroup makes `rows` × `columns` numbers, from `depth` steps at a time that lie in
@@ -70,6 +73,44 @@ export function halfPrecision(): boolean {
   if (inHalf !== undefined) return inHalf;
   const adapter = tf.getBackend() === 'webgpu' ? usedAdapter() : undefined;
   return adapter !== undefined && wantsMixedPrecision() && !adapter.software && adapter.features.includes('shader-f16');
+}
+
+let byUnit: boolean | undefined;
+
+/** From now on products go by the device's matrix units wherever they serve, or do not; undefined: as is asked for. */
+export function useMatrixUnits(on: boolean | undefined): void {
+  byUnit = on;
+}
+
+/**
+ * The matrix unit that a product goes by: one of float16 where that is what is multiplied in, or else of float32. None
+ * for a thin product, which would leave most of it idle, and none on a processor in place of a GPU.
+ */
+export function unitFor(rows: number, columns: number): MatrixUnit | undefined {
+  const adapter = tf.getBackend() === 'webgpu' ? usedAdapter() : undefined;
+  if (!adapter || !(byUnit ?? !adapter.software) || rows <= 16 || columns <= 16) return undefined;
+  const of = (element: MatrixUnit['element']) => adapter.units.find((unit) => unit.element === element && fits(unit));
+  return (byUnit || halfPrecision() ? of('f16') : undefined) ?? of('f32');
+}
+
+/** Of the two, the one that reads less, if with it there are workgroups enough for a large card's processors. */
+export const unitTiles: Readonly<Record<'tall' | 'square', UnitTile>> = {
+  tall: { down: 4, across: 2 }, square: { down: 2, across: 2 },
+};
+const ENOUGH = 128;
+
+let chosenUnitTile: UnitTile | undefined;
+
+/** From now on products by matrix units are shared out so; undefined: as their shape has it. */
+export function useUnitTile(tile: UnitTile | undefined): void {
+  chosenUnitTile = tile;
+}
+
+export function unitTileFor(rows: number, columns: number): UnitTile {
+  if (chosenUnitTile) return chosenUnitTile;
+  const { tall, square } = unitTiles;
+  const groups = Math.ceil(rows / (SIDE * tall.down)) * Math.ceil(columns / (SIDE * tall.across));
+  return groups >= ENOUGH ? tall : square;
 }
 
 /** Invocations of its workgroup: 64 to 256 of them. */

@@ -12,7 +12,7 @@ import { QuantizedMatrix } from '../../../src/tensor/quantized.ts';
 import { lowerBindingBytes, usedAdapter } from '../../../src/tensor/webgpu/device.ts';
 import { matmul } from '../../../src/tensor/webgpu/matmul.ts';
 import { useSubgroups } from '../../../src/tensor/webgpu/reduce.ts';
-import { tiles, useBlock, useHalves, useTile } from '../../../src/tensor/webgpu/tiles.ts';
+import { tiles, unitTiles, useBlock, useHalves, useMatrixUnits, useTile, useUnitTile } from '../../../src/tensor/webgpu/tiles.ts';
 import { tinyConfig } from '../../tiny.ts';
 import { hasAdapter, why } from './adapter.ts';
 
@@ -133,6 +133,42 @@ describe.runIf(hasAdapter)(`the WGSL kernels${why}`, () => {
 
     const multiplying = cases.filter(([name]) => / layer/.test(name));
     it.each(multiplying)('%s: as the reference to 1e-2', (name, found) => expectReference(name, found, 1e-2));
+  });
+
+  const hasUnits = hasAdapter && usedAdapter()!.units.length > 0;
+  describe.runIf(hasUnits)(`by matrix units${hasUnits ? '' : ' [el adaptador no ofrece matrices de subgrupo]'}`, () => {
+    beforeAll(() => useMatrixUnits(true));
+    afterAll(() => {
+      useMatrixUnits(undefined);
+      useUnitTile(undefined);
+    });
+
+    const multiplying = cases.filter(([name]) => / layer/.test(name));
+    it.each(multiplying)('%s: as the reference to 1e-2', (name, found) => expectReference(name, found, 1e-2));
+
+    it.each(Object.entries(unitTiles))('multiply by %s workgroups, both ways', (_, tile) => {
+      useUnitTile(tile);
+      tf.tidy(() => {
+        const [a, b] = [normal(70, 37) as Tensor2D, normal(37, 90) as Tensor2D];
+        const [ours, turned] = [matmul(a, b), matmul(a, b.transpose(), { transposeB: true })].map((y) => y.dataSync());
+        expected.get('tiles')![0]!.forEach((value, i) => {
+          expect(ours![i]).toBeCloseTo(value, 1);
+          expect(turned![i]).toBeCloseTo(value, 1);
+        });
+      });
+    });
+
+    it('lose nothing of gradients that float16 cannot hold, however rows differ', () => {
+      tf.tidy(() => {
+        const sizes = tf.tensor2d(Array.from({ length: 40 }, (_, i) => 10 ** (10 - i)), [40, 1]);
+        const [dy, w] = [normal(40, 64).mul<Tensor2D>(sizes), normal(64, 48) as Tensor2D];
+        const ours = matmul(dy, w).div(sizes).dataSync();
+        useMatrixUnits(false);
+        const exact = matmul(dy, w).div(sizes).dataSync();
+        useMatrixUnits(true);
+        exact.forEach((value, i) => expect(ours[i]).toBeCloseTo(value, 1));
+      });
+    });
   });
 
   it.each([1, 4, 63, 130, 100_003])('drop out of %d numbers what the processor drops', async (size) => {

@@ -1,0 +1,92 @@
+import * as tf from '@tensorflow/tfjs';
+import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
+import { CODEBOOKS, DYNAMIC_MAP } from '../../quant/codebooks.ts';
+import { rowParts } from '../../quant/parts.ts';
+import type { QuantizedTensor } from '../../quant/quantize.ts';
+import { bindingBytes } from './device.ts';
+import { multiply } from './matmul.ts';
+
+/** A 4-bit matrix, W: (out, in), in the device's memory; in parts of some rows where a kernel cannot be given all. */
+export class DeviceMatrix {
+  private readonly parts: readonly { readonly matrix: Part; readonly first: number; readonly rows: number }[];
+
+  constructor(quantized: QuantizedTensor) {
+    let first = 0;
+    this.parts = rowParts(quantized, bindingBytes()).map((part) => {
+      const rows = part.shape[0]!;
+      first += rows;
+      return { matrix: new Part(part), first: first - rows, rows };
+    });
+  }
+
+  /** x · Wᵀ, or without `transpose` x · W. x: (rows, in or out). */
+  product(x: Tensor, transpose: boolean): Tensor2D {
+    if (this.parts.length === 1) return this.parts[0]!.matrix.product(x, transpose);
+    return tf.tidy(() => {
+      if (transpose) return tf.concat(this.parts.map(({ matrix }) => matrix.product(x, true)), 1); // (rows, out)
+      return tf.addN(this.parts.map(({ matrix, first, rows }) =>
+        matrix.product(tf.slice(x, [0, first], [-1, rows]), false)));
+    });
+  }
+
+  dispose(): void {
+    this.parts.forEach(({ matrix }) => matrix.dispose());
+  }
+}
+
+/** As it is: packed values, and scales quantised once more. */
+class Part {
+  private readonly packed: Tensor;
+  private readonly scales: Tensor;
+  /** The codebook's 16 values and, of double quantisation, the map's 256 and each 256 scales' own. */
+  private readonly tables: Tensor;
+
+  constructor(private readonly quantized: QuantizedTensor) {
+    const { packed, absmax, quantType } = quantized;
+    const book = Array.from({ length: 16 }, (_, i) => CODEBOOKS[quantType][i] ?? 0);
+    this.packed = tf.keep(words(packed));
+    this.scales = tf.keep(absmax instanceof Float32Array ? tf.tensor1d(absmax) : words(absmax.codes));
+    this.tables = tf.keep(tf.tensor1d(
+      absmax instanceof Float32Array ? book : [...book, ...DYNAMIC_MAP, ...absmax.nestedAbsmax]));
+  }
+
+  /** x · Wᵀ, or without `transpose` x · W. x: (rows, in or out). */
+  product(x: Tensor, transpose: boolean): Tensor2D {
+    const { shape, blockSize, absmax } = this.quantized;
+    const [out, input] = shape as [number, number];
+    const [columns, depth] = transpose ? [out, input] : [input, out];
+    const double = !(absmax instanceof Float32Array);
+    return multiply(x as Tensor2D, false, { rows: x.shape[0]!, columns, depth }, {
+      key: `4 bits ${double} ${transpose}`, along: transpose ? 'k' : 'n',
+      read: { packed: this.packed, scales: this.scales, tables: this.tables },
+      types: { packed: 'u32', ...(double && { scales: 'u32' }) },
+      integers: { input, output: out, shift: Math.log2(blockSize) }, floats: { offset: double ? absmax.offset : 0 },
+      // Four weights of a row lie in one half of a word, high nibble first in each byte, and share a scale.
+      code: `fn weights(row: u32, column: u32) -> vec4f {
+  if (row >= p.output || column >= p.input) { return vec4f(); }
+  let at = row * p.input + column;
+  let bits = packed[at / 8] >> ((at & 4) * 4);
+  let block = at >> p.shift;
+  let scale = ${double
+    ? 'tables[16 + ((scales[block / 4] >> ((block & 3) * 8)) & 255)] * tables[272 + block / 256] + p.offset'
+    : 'scales[block] + p.offset'};
+  return scale * vec4f(
+    tables[(bits >> 4) & 15], tables[bits & 15], tables[(bits >> 12) & 15], tables[(bits >> 8) & 15]);
+}
+${transpose
+  ? 'fn column4(k: u32, n: u32) -> vec4f { return weights(n, k); }'
+  : 'fn row4(k: u32, n: u32) -> vec4f { return weights(k, n); }'}`,
+    });
+  }
+
+  dispose(): void {
+    tf.dispose([this.packed, this.scales, this.tables]);
+  }
+}
+
+/** Bytes as int32, the first in the lowest; zeros fill the last. */
+function words(bytes: Uint8Array): Tensor {
+  const whole = new Uint8Array(Math.ceil(bytes.length / 4) * 4);
+  whole.set(bytes);
+  return tf.tensor1d(new Int32Array(whole.buffer), 'int32');
+}
