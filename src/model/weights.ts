@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs';
 import type { QuantizedTensor } from '../quant/quantize.ts';
-import { outside } from '../tensor/graph.ts';
+import { outside } from '../tensor/outside.ts';
 import { gatherRows, linear } from '../tensor/ops.ts';
 import type { Update } from '../tensor/ops.ts';
 import { QuantizedMatrix } from '../tensor/quantized.ts';

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
 import { Random } from '../random.ts';
-import { outside } from './graph.ts';
+import { outside } from './outside.ts';
 import * as kernel from './kernels/dropout.ts';
 import type { DropoutDraw } from './kernels/dropout.ts';
 import { dropoutMask as kernelMask } from './kernels/mask.ts';
@@ -22,9 +22,11 @@ export function dropout(x: Tensor2D, rate: number, seed: number, path: string): 
       threshold: Math.round(rate * 2 ** 32), scale: 1 / (1 - rate), states: [state(), state(), state(), state()],
     };
   };
-  const byKernel = { wasm: kernel.dropout, webgpu: webgpuKernel.dropout }[tf.getBackend()];
-  if (byKernel) {
-    const drop = (x: Tensor): Tensor => byKernel(x, draw(seed));
+  const drop = {
+    wasm: (x: Tensor) => kernel.dropout(x, draw(seed)),
+    webgpu: (x: Tensor) => webgpuKernel.dropout(x, draw, seed),
+  }[tf.getBackend()];
+  if (drop) {
     return tf.customGrad((x) => ({ value: drop(x as Tensor), gradFunc: drop }))(x) as Tensor2D;
   }
   if (tf.getBackend() === 'tensorflow' && operation.hasDropout()) {

@@ -3,7 +3,7 @@ import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
 import { CODEBOOKS, DYNAMIC_MAP } from '../quant/codebooks.ts';
 import { byteLength } from '../quant/quantize.ts';
 import type { QuantizedTensor } from '../quant/quantize.ts';
-import { outside } from './graph.ts';
+import { outside } from './outside.ts';
 import { cast, execute, gather, hasOurs, hasTiles, heldTensor, nodeBackend, onGpu, reshape, slice, types } from './native.ts';
 
 /**

@@ -3,7 +3,7 @@ import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
 import { byteLength, dequantize, dequantizeToBfloat16 } from '../quant/quantize.ts';
 import type { QuantizedTensor } from '../quant/quantize.ts';
 import { mixedPrecision, unpack } from './bfloat16.ts';
-import { outside } from './graph.ts';
+import { outside } from './outside.ts';
 import { HeldMatrix, isFusable } from './kernels/matmul.ts';
 import { passed } from './native.ts';
 import { isKeptPacked, PackedMatrix } from './native-packed.ts';

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs';
 import * as bfloat16 from './bfloat16.ts';
-import { outside } from './graph.ts';
+import { outside } from './outside.ts';
 import * as native from './native.ts';
 import { gatherRows, linear } from './ops.ts';
 import { bindingBytes } from './webgpu/device.ts';

@@ -6,7 +6,8 @@ import type { QuantizedTensor, QuantizeOptions } from '../../src/quant/quantize.
 import { Random } from '../../src/random.ts';
 import { hasTensorflow, useBackend } from '../../src/tensor/backend.ts';
 import { toFloat32, useMixedPrecision } from '../../src/tensor/bfloat16.ts';
-import { graphMode, Graphs } from '../../src/tensor/graph.ts';
+import { graphMode } from '../../src/tensor/graph.ts';
+import { NativeGraphs } from '../../src/tensor/native/graph.ts';
 import { isKeptPacked, PackedMatrix, useWidening } from '../../src/tensor/native-packed.ts';
 import { QuantizedMatrix } from '../../src/tensor/quantized.ts';
 
@@ -113,13 +114,13 @@ describe.runIf(hasTensorflow()).each(['ours', 'tensorflow'] as const)('a 4-bit m
     } finally {
       backend.isUsingGpuDevice = false;
     }
-    expect(graphMode()).toBeInstanceOf(Graphs);
+    expect(graphMode()).toBeInstanceOf(NativeGraphs);
   });
 
   it('is a part of graphs, each layer with its own: the same, and nothing else is copied into them', () => {
     const layers = [new QuantizedMatrix(matrix([32, 64])), new QuantizedMatrix(matrix([32, 64]))];
     const x = tf.tensor2d(normal(5 * 64), [5, 64]);
-    const graphs = new Graphs();
+    const graphs = new NativeGraphs();
     const run = (member: number) => graphs.run({ name: 'linear', member, args: [x], seed: 0 }, () => [layers[member]!.linear(x)]);
     for (const _ of [1, 2]) {
       layers.forEach((layer, member) => {

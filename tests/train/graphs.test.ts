@@ -10,9 +10,12 @@ import { quantize } from '../../src/quant/quantize.ts';
 import { Random } from '../../src/random.ts';
 import { hasTensorflow, useBackend } from '../../src/tensor/backend.ts';
 import { useMixedPrecision } from '../../src/tensor/bfloat16.ts';
-import { Graphs } from '../../src/tensor/graph.ts';
+import type { Graphs } from '../../src/tensor/graph.ts';
+import { NativeGraphs } from '../../src/tensor/native/graph.ts';
+import { WebgpuGraphs } from '../../src/tensor/webgpu/graph.ts';
 import { adamwDefaults, AdamW } from '../../src/train/adamw.ts';
 import { lossAndGradients } from '../../src/train/gradients.ts';
+import { hasAdapter, why } from '../tensor/webgpu/adapter.ts';
 import { tinyBase, tinyBatch, tinyConfig } from '../tiny.ts';
 
 /** The tiny base, its matrices in 4 bits, under adapters that change something. */
@@ -57,31 +60,92 @@ async function train(
   return { losses, last };
 }
 
-// Native TensorFlow is there after `npm run setup:tensorflow` only.
-describe.runIf(hasTensorflow())('blocks as graphs, on native TensorFlow', () => {
-  beforeAll(() => useBackend('tensorflow'));
+/** Native TensorFlow is there after `npm run setup:tensorflow` only, and WebGPU after `npm run setup:webgpu`. */
+const modes = [
+  { backend: 'tensorflow', there: hasTensorflow(), why: '', make: () => new NativeGraphs() },
+  { backend: 'webgpu', there: hasAdapter, why, make: () => new WebgpuGraphs() },
+] as const;
 
-  it.each([
-    ['LoRA with dropout', {}], ['rsLoRA', { useRslora: true }],
-    ['other ranks in some layers', { rankPattern: { 'layers.1.self_attn.q_proj': 3 } }],
-    ['two targets', { targetModules: ['q_proj', 'v_proj'] }],
-    ['a trained head and norms', { modulesToSave: ['lm_head', 'embed_tokens', 'norm'] }],
-  ] as [string, Partial<LoraOptions>][])('give the losses and gradients of the program itself: %s', async (_, options) => {
-    const plain = await train(model(options), undefined);
-    const graphs = new Graphs();
-    const recorded = await train(model(options), graphs);
-    expect(graphs.problems).toEqual(new Map());
-    recorded.losses.forEach((loss, i) => expect(loss).toBeCloseTo(plain.losses[i]!, 5));
-    recorded.last.forEach((gradient, i) =>
-      gradient.forEach((value, j) => expect(value).toBeCloseTo(plain.last[i]![j]!, 4)));
-    graphs.dispose();
+describe.each(modes.map((mode) => [`${mode.backend}${mode.why}`, mode] as const))('on %s', (_, mode) => {
+  const { backend, there, make } = mode;
+
+  describe.runIf(there)('blocks as graphs', () => {
+    beforeAll(() => useBackend(backend));
+
+    it.each([
+      ['LoRA with dropout', {}], ['rsLoRA', { useRslora: true }],
+      ['other ranks in some layers', { rankPattern: { 'layers.1.self_attn.q_proj': 3 } }],
+      ['two targets', { targetModules: ['q_proj', 'v_proj'] }],
+      ['a trained head and norms', { modulesToSave: ['lm_head', 'embed_tokens', 'norm'] }],
+    ] as [string, Partial<LoraOptions>][])('give the losses and gradients of the program itself: %s', async (_, options) => {
+      const plain = await train(model(options), undefined);
+      const graphs = make();
+      const recorded = await train(model(options), graphs);
+      expect(graphs.problems).toEqual(new Map());
+      recorded.losses.forEach((loss, i) => expect(loss).toBeCloseTo(plain.losses[i]!, 5));
+      recorded.last.forEach((gradient, i) =>
+        gradient.forEach((value, j) => expect(value).toBeCloseTo(plain.last[i]![j]!, 4)));
+      graphs.dispose();
+    });
+
+    it('leave a block that reads its values on the way as it is: DoRA', async () => {
+      const plain = await train(model({ useDora: true }), undefined);
+      const graphs = make();
+      const recorded = await train(model({ useDora: true }), graphs);
+      expect([...graphs.problems.keys()].sort()).toEqual(['backward', 'first backward', 'forward']);
+      recorded.losses.forEach((loss, i) => expect(loss).toBeCloseTo(plain.losses[i]!, 5));
+    });
+
+    it('pad a batch to one of few lengths, which changes nothing', async () => {
+      const plain = await train(model({ dropout: 0 }), undefined, tinyBatch);
+      const graphs = make();
+      const recorded = await train(model({ dropout: 0 }), graphs, tinyBatch);
+      recorded.losses.forEach((loss, i) => expect(loss).toBeCloseTo(plain.losses[i]!, 5));
+      graphs.dispose();
+    });
+
+    it('leave no tensor behind', async () => {
+      const peft = model();
+      const graphs = make();
+      await train(peft, graphs);
+      const before = tf.memory().numTensors;
+      await train(peft, graphs);
+      expect(tf.memory().numTensors).toBe(before);
+      graphs.dispose();
+    });
   });
+
+  describe.runIf(there)('a function that cannot be a graph', () => {
+    beforeAll(() => useBackend(backend));
+
+    it.each([
+      ['comes from outside unannounced', () => {
+        const held = tf.ones([3]).square();
+        return (x: tf.Tensor) => x.add(held);
+      }],
+      ['numbers of shape [3] are written into it', () => (x: tf.Tensor) => x.add(tf.tensor1d([1, 2, 3]))],
+      ['it reads values', () => (x: tf.Tensor) => x.mul(x.max().dataSync()[0]!)],
+    ] as const)('runs as it is, and says why: %s', (problem, makeFunction) => {
+      const f = makeFunction();
+      const graphs = make();
+      for (const scale of [1, 2]) {
+        const x = tf.tensor1d([1, 2, 3]).mul(scale);
+        const [y] = graphs.run({ name: 'f', member: 0, args: [x], seed: 0 }, () => [f(x)]);
+        expect(y!.dataSync()).toEqual(f(x).dataSync());
+      }
+      expect(graphs.problems.get('f')).toContain(problem);
+    });
+  });
+});
+
+describe.runIf(hasTensorflow())('blocks as graphs, on native TensorFlow alone', () => {
+  beforeAll(() => useBackend('tensorflow'));
 
   it('multiply in bfloat16 where that is asked for: the losses within 2%', async () => {
     const plain = await train(model(), undefined);
     useMixedPrecision(true);
     try {
-      const graphs = new Graphs();
+      const graphs = new NativeGraphs();
       const recorded = await train(model(), graphs);
       expect(graphs.problems).toEqual(new Map());
       recorded.losses.forEach((loss, i) => {
@@ -92,53 +156,5 @@ describe.runIf(hasTensorflow())('blocks as graphs, on native TensorFlow', () => 
     } finally {
       useMixedPrecision(false);
     }
-  });
-
-  it('leave a block that reads its values on the way as it is: DoRA', async () => {
-    const plain = await train(model({ useDora: true }), undefined);
-    const graphs = new Graphs();
-    const recorded = await train(model({ useDora: true }), graphs);
-    expect([...graphs.problems.keys()].sort()).toEqual(['backward', 'first backward', 'forward']);
-    recorded.losses.forEach((loss, i) => expect(loss).toBeCloseTo(plain.losses[i]!, 5));
-  });
-
-  it('pad a batch to one of few lengths, which changes nothing', async () => {
-    const plain = await train(model({ dropout: 0 }), undefined, tinyBatch);
-    const graphs = new Graphs();
-    const recorded = await train(model({ dropout: 0 }), graphs, tinyBatch);
-    recorded.losses.forEach((loss, i) => expect(loss).toBeCloseTo(plain.losses[i]!, 5));
-    graphs.dispose();
-  });
-
-  it('leave no tensor behind', async () => {
-    const peft = model();
-    const graphs = new Graphs();
-    await train(peft, graphs);
-    const before = tf.memory().numTensors;
-    await train(peft, graphs);
-    expect(tf.memory().numTensors).toBe(before);
-    graphs.dispose();
-  });
-});
-
-describe.runIf(hasTensorflow())('a function that cannot be a graph', () => {
-  beforeAll(() => useBackend('tensorflow'));
-
-  it.each([
-    ['a tensor of shape [3] comes from outside unannounced', () => {
-      const held = tf.ones([3]).square();
-      return (x: tf.Tensor) => x.add(held);
-    }],
-    ['numbers of shape [3] are written into it', () => (x: tf.Tensor) => x.add(tf.tensor1d([1, 2, 3]))],
-    ['it reads values', () => (x: tf.Tensor) => x.mul(x.max().dataSync()[0]!)],
-  ] as const)('runs as it is, and says why: %s', (problem, make) => {
-    const f = make();
-    const graphs = new Graphs();
-    for (const scale of [1, 2]) {
-      const x = tf.tensor1d([1, 2, 3]).mul(scale);
-      const [y] = graphs.run({ name: 'f', member: 0, args: [x], seed: 0 }, () => [f(x)]);
-      expect(y!.dataSync()).toEqual(f(x).dataSync());
-    }
-    expect(graphs.problems.get('f')).toBe(problem);
   });
 });

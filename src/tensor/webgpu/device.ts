@@ -36,8 +36,12 @@ export interface Adapter {
 interface Held {
   values: tf.TypedArray | null;
   readonly dtype: tf.DataType;
+  readonly shape: readonly number[];
   readonly resource?: GPUBuffer;
 }
+
+/** The uniforms that a kernel has for the pass of a seed. */
+export type Drawn = (seed: number) => ArrayBuffer;
 
 /** What we need of the insides of TensorFlow.js's WebGPU backend, as its own kernels use them. */
 export interface WebgpuBackend {
@@ -53,6 +57,8 @@ export interface WebgpuBackend {
   recordAndSubmit: (program: object, ...others: readonly unknown[]) => void;
   /** Ours: takes the time of every kernel, while there is one. */
   clock: KernelClock | undefined;
+  /** Ours: who writes down what runs (see `WebgpuGraphs`), while anybody does. */
+  recording: { draws(uniforms: GPUBuffer, drawn: Drawn): void } | undefined;
   makeTensorInfo(shape: readonly number[], dtype: tf.DataType): TensorInfo;
   uploadToGPU(dataId: object): void;
   ensureCommandEncoderReady(): void;

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor } from '@tensorflow/tfjs';
 import type { DropoutDraw } from '../kernels/dropout.ts';
+import { outside } from '../outside.ts';
 import { webgpuBackend } from './device.ts';
 import { runProgram } from './program.ts';
 
@@ -13,11 +14,18 @@ const POWERS = 24;
  * x dropped out by the draw: element i by step ⌊i / 4⌋ of generator i mod 4, as on the processor, to the last bit. A
  * step of xorshift32 is linear over GF(2): each invocation leaps to its own by products of matrices of bits.
  */
-export function dropout(x: Tensor, { threshold, scale, states }: DropoutDraw): Tensor {
-  const [s0, s1, s2, s3] = states as [number, number, number, number];
+export function dropout(x: Tensor, draw: (seed: number) => DropoutDraw, seed: number): Tensor {
+  const { threshold, scale } = draw(seed);
   return runProgram({
-    key: 'dropout', write: { y: x.shape }, read: { x, leaps: leaps() }, types: { leaps: 'u32' },
-    integers: { size: x.size, threshold: Math.min(threshold, 2 ** 32 - 1), s0, s1, s2, s3 }, floats: { scale },
+    key: 'dropout', write: { y: x.shape }, read: { x, leaps: outside(leaps) }, types: { leaps: 'u32' },
+    integers: { size: x.size, threshold: Math.min(threshold, 2 ** 32 - 1) }, floats: { scale },
+    drawn: {
+      seed,
+      integers: (seed) => {
+        const [s0, s1, s2, s3] = draw(seed).states as [number, number, number, number];
+        return { s0, s1, s2, s3 };
+      },
+    },
     invocations: Math.ceil(x.size / (4 * STEPS)),
     code: () => ({
       before: `

@@ -3,6 +3,7 @@ import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
 import { CODEBOOKS, DYNAMIC_MAP } from '../../quant/codebooks.ts';
 import { rowParts } from '../../quant/parts.ts';
 import type { QuantizedTensor } from '../../quant/quantize.ts';
+import { outside } from '../outside.ts';
 import { bindingBytes } from './device.ts';
 import { multiply } from './matmul.ts';
 
@@ -58,7 +59,9 @@ class Part {
     const double = !(absmax instanceof Float32Array);
     return multiply(x as Tensor2D, false, { rows: x.shape[0]!, columns, depth }, {
       key: `4 bits ${double} ${transpose}`, along: transpose ? 'k' : 'n',
-      read: { packed: this.packed, scales: this.scales, tables: this.tables },
+      read: {
+        packed: outside(() => this.packed), scales: outside(() => this.scales), tables: outside(() => this.tables),
+      },
       types: { packed: 'u32', ...(double && { scales: 'u32' }) },
       integers: { input, output: out, shift: Math.log2(blockSize) }, floats: { offset: double ? absmax.offset : 0 },
       // Four weights of a row lie in one half of a word, high nibble first in each byte, and share a scale.

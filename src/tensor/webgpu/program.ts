@@ -24,6 +24,8 @@ export interface Program {
   /** Whole numbers, u32 in the shader, and others, f32. */
   readonly integers: Readonly<Record<string, number>>;
   readonly floats?: Readonly<Record<string, number>>;
+  /** More whole numbers, that follow from the seed of a pass. */
+  readonly drawn?: { readonly seed: number; readonly integers: (seed: number) => Readonly<Record<string, number>> };
   /** Whether its code has float16, which the device then has to offer. */
   readonly half?: boolean;
   /** Whether it multiplies by matrix units, likewise. It then has `subgroup: u32`, of its workgroup's subgroups. */
@@ -52,11 +54,12 @@ export function runProgram(program: Program): Tensor[] {
   const bound = [...outputs, ...Object.values(change), ...Object.values(read)];
   for (const { dataId } of bound) backend.uploadToGPU(dataId);
   for (const { dataId } of Object.values(change)) backend.tensorMap.get(dataId).values = null; // if it has been read
-  const numbers = numbersOf(program);
+  const numbers = numbersOf(program, program.drawn?.seed);
   const uniforms = backend.bufferManager.acquireBuffer(
     numbers.byteLength, GPUBufferUsage.COPY_DST | GPUBufferUsage.UNIFORM);
   device.queue.writeBuffer(uniforms, 0, numbers);
   backend.uniformPendingDisposal.push(uniforms);
+  if (program.drawn) backend.recording?.draws(uniforms, (seed) => numbersOf(program, seed));
 
   const reduce = program.workgroups?.reduce ? reduction(program.workgroups.size) : undefined;
   const pipeline = pipelineOf(device, program, reduce);
@@ -85,8 +88,9 @@ export function runProgram(program: Program): Tensor[] {
 /** Workgroups of one row of them: every device takes as many. */
 const ACROSS = 32768;
 
-function numbersOf({ integers, floats = {} }: Program): ArrayBuffer {
-  const [whole, others] = [Object.values(integers), Object.values(floats)];
+function numbersOf({ integers, floats = {}, drawn }: Program, seed = 0): ArrayBuffer {
+  const whole = [...Object.values(integers), ...Object.values(drawn?.integers(seed) ?? {})];
+  const others = Object.values(floats);
   const buffer = new ArrayBuffer(Math.ceil((whole.length + others.length) / 4) * 16);
   new Uint32Array(buffer).set(whole);
   new Float32Array(buffer, 4 * whole.length).set(others);
@@ -107,7 +111,7 @@ function pipelineOf(device: GPUDevice, program: Program, reduce: Reduction | und
 }
 
 function shaderOf(
-  { code, write, change = {}, read, types = {}, integers, floats = {}, half, units, workgroups }: Program,
+  { code, write, change = {}, read, types = {}, integers, floats = {}, drawn, half, units, workgroups }: Program,
   reduce: Reduction | undefined,
 ): string {
   const { before = '', main } = code();
@@ -117,7 +121,8 @@ function shaderOf(
     `@group(0) @binding(${binding}) var<storage, ${changed.includes(name) ? 'read_write' : 'read'}> ${name}: `
     + `array<${types[name] ?? own(name)}>;`);
   const fields = [
-    ...Object.keys(integers).map((name) => `${name}: u32`), ...Object.keys(floats).map((name) => `${name}: f32`),
+    ...Object.keys({ ...integers, ...drawn?.integers(0) }).map((name) => `${name}: u32`),
+    ...Object.keys(floats).map((name) => `${name}: f32`),
   ];
   const subgroups = reduce?.bySubgroups;
   return `${half ? 'enable f16;' : ''}${subgroups || units ? 'enable subgroups;' : ''}

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { causalPlacement } from '../../../src/model/llama.ts';
 import { Random } from '../../../src/random.ts';
 import { hasTensorflow, useBackend } from '../../../src/tensor/backend.ts';
-import { Graphs } from '../../../src/tensor/graph.ts';
+import { NativeGraphs } from '../../../src/tensor/native/graph.ts';
 import { causalAttention, causalAttentionGradients } from '../../../src/tensor/native/attention.ts';
 import { hasOurs } from '../../../src/tensor/native.ts';
 import { attention } from '../../../src/tensor/ops.ts';
@@ -115,7 +115,7 @@ describe.runIf(hasTensorflow())('causal attention by an operation of ours', () =
     const [q, k, v, dOut] = tensors(shape, values);
     const place = causalPlacement({ ...tinyConfig, heads: 4, kvHeads: 2, headDim: 16 }, 2, 70);
     const f = (q: Tensor, k: Tensor, v: Tensor) => attention(q as Tensor3D, k as Tensor4D, v as Tensor4D, place);
-    const graphs = new Graphs();
+    const graphs = new NativeGraphs();
     const expected = ours(shape, values);
     for (const _ of [1, 2]) {
       const found = graphs.run({ name: 'attention', member: 0, args: [q, k, v, dOut], seed: 0 }, () =>

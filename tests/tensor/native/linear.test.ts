@@ -6,7 +6,7 @@ import type { QuantizeOptions } from '../../../src/quant/quantize.ts';
 import { Random } from '../../../src/random.ts';
 import { hasTensorflow, useBackend } from '../../../src/tensor/backend.ts';
 import { toFloat32, useMixedPrecision } from '../../../src/tensor/bfloat16.ts';
-import { Graphs } from '../../../src/tensor/graph.ts';
+import { NativeGraphs } from '../../../src/tensor/native/graph.ts';
 import { PackedMatrix } from '../../../src/tensor/native-packed.ts';
 import { packedLinear } from '../../../src/tensor/native/linear.ts';
 import { plusUpdate } from '../../../src/tensor/ops.ts';
@@ -85,7 +85,7 @@ describe.runIf(hasTensorflow())('a linear layer from 4 bits with its update, by 
     const layers = [new QuantizedMatrix(quantized([32, 64])), new QuantizedMatrix(quantized([32, 64]))];
     const [x, a, b] = [normal(5, 64), normal(4, 64), normal(32, 4)];
     if (!new PackedMatrix(quantized([32, 64])).multiplies) context.skip();
-    const graphs = new Graphs();
+    const graphs = new NativeGraphs();
     const layer = (member: number) => layers[member]!.linearWithUpdate(x, { x, a, b, scaling: 1 });
     for (const _ of [1, 2]) {
       layers.forEach((_, member) => {

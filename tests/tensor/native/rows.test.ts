@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { rotaryTables } from '../../../src/model/llama.ts';
 import { Random } from '../../../src/random.ts';
 import { hasTensorflow, useBackend } from '../../../src/tensor/backend.ts';
-import { Graphs } from '../../../src/tensor/graph.ts';
+import { NativeGraphs } from '../../../src/tensor/native/graph.ts';
 import { hasOurs } from '../../../src/tensor/native.ts';
 import { rmsNorm, rotary, swiglu } from '../../../src/tensor/ops.ts';
 import { difference } from '../../difference.ts';
@@ -75,7 +75,7 @@ describe.runIf(hasTensorflow())('the operations of ours on rows', () => {
   });
 
   it('are parts of graphs', () => {
-    const graphs = new Graphs();
+    const graphs = new NativeGraphs();
     const [x, weight] = [tensor<Tensor2D>('x', 5, 24), tensor<Tensor1D>('weight', 24)];
     const tables = rotaryTables({ ...tinyConfig, headDim: 8 }, [0, 1, 2, 3, 4]);
     const f = () => {
