@@ -26,28 +26,40 @@ export interface GpuRow {
   readonly peer: GpuPeer | null;
 }
 
-/** The card's name; or why there is none to measure on, in Spanish. A software adapter is no GPU. */
-export async function findGpu(): Promise<{ readonly device: string } | { readonly missing: string }> {
+/** The card that is measured. */
+export interface Card {
+  readonly device: string;
+  /** Whether products go by its matrix units, tensor cores, in float16. */
+  readonly byUnits: boolean;
+}
+
+/** The card; or why there is none to measure on, in Spanish. A software adapter is no GPU. */
+export async function findGpu(): Promise<Card | { readonly missing: string }> {
   try {
     await useBackend('webgpu');
   } catch (error) {
     if (error instanceof UserError) return { missing: error.message };
     throw error;
   }
-  const { name, software } = usedAdapter()!;
-  return software ? { missing: `${name} calcula por programa, en la CPU.` } : { device: name };
+  const { name, software, units } = usedAdapter()!;
+  if (software) return { missing: `${name} calcula por programa, en la CPU.` };
+  return { device: name, byUnits: units.some(({ element }) => element === 'f16') };
 }
 
-/** Float32 operations a second, without tensor cores, in NVIDIA's data sheets; by the first name that fits. */
-const peaks: readonly (readonly [name: RegExp, teraflops: number])[] = [
-  [/H100 PCIe/, 51], [/H100|H200/, 67], [/A100/, 19.5], [/V100/, 15.7], [/L40S/, 91.6], [/\bL4\b/, 30.3],
-  [/\bA10\b/, 31.2], [/\bT4\b/, 8.1], [/RTX 5090/, 104.8], [/RTX 4090/, 82.6], [/RTX 3090/, 35.6],
+/**
+ * TFLOP/s in NVIDIA's data sheets: of float32 without tensor cores, and by them of dense float16 that is summed in
+ * float32; by the first name that fits.
+ */
+const peaks: readonly (readonly [name: RegExp, float32: number, byUnits: number])[] = [
+  [/H100 PCIe/, 51, 756], [/H100|H200/, 67, 989], [/A100/, 19.5, 312], [/V100/, 15.7, 125], [/L40S/, 91.6, 362],
+  [/\bL4\b/, 30.3, 121], [/\bA10\b/, 31.2, 125], [/\bT4\b/, 8.1, 65],
+  [/RTX 5090/, 104.8, 209.5], [/RTX 4090/, 82.6, 165.2], [/RTX 3090/, 35.6, 71],
 ];
 
 /** In operations a second; undefined for a card whose peak is not listed. */
-export function peakOf(device: string): number | undefined {
-  const teraflops = peaks.find(([name]) => name.test(device))?.[1];
-  return teraflops && teraflops * 1e12;
+export function peakOf({ device, byUnits }: Card): number | undefined {
+  const found = peaks.find(([name]) => name.test(device));
+  return found && found[byUnits ? 2 : 1] * 1e12;
 }
 
 /**
@@ -60,12 +72,12 @@ export function operationsPerToken({ hiddenSize, intermediateSize, layers, heads
 }
 
 /** The table: a line a shape. */
-export function gpuTable(device: string, rows: readonly GpuRow[]): string[][] {
-  const peak = peakOf(device);
+export function gpuTable(card: Card, rows: readonly GpuRow[]): string[][] {
+  const peak = peakOf(card);
   const compared = rows.some(({ peer }) => peer);
   return [
     [
-      '', 'tokens/s', 'TFLOP/s', 'del pico fp32', 'en núcleos', 'base', 'adaptador', 'sus momentos', 'entradas de bloque', 'lo demás', 'pico en la GPU',
+      '', 'tokens/s', 'TFLOP/s', card.byUnits ? 'del pico fp16' : 'del pico fp32', 'en núcleos', 'base', 'adaptador', 'sus momentos', 'entradas de bloque', 'lo demás', 'pico en la GPU',
       ...(compared ? ['PEFT', 'tokens/s', 'pico', 'veces'] : []),
     ],
     ...rows.map(({ name, measured: { tokensPerSecond, base, adapter, moments, checkpoints, gpu, steps }, peer }) => {

@@ -164,13 +164,14 @@ class Bench {
       return { device: null, state: unmeasured, reason: found.missing };
     }
     const { device } = found;
-    this.screen.line(`\nUn paso en ${device}, por WebGPU: 512 tokens, r = 16 en todas las capas lineales, recomputando`);
-    const run = { sequence: 512, batch: 1, r: 16, steps: 5 };
+    this.screen.line(`\nUn paso en ${device}, por WebGPU${found.byUnits ? ' y sus unidades de matrices' : ''}: `
+      + '512 tokens, r = 16 en todas las capas lineales, recomputando');
+    const run = { sequence: 512, batch: 1, r: 16, steps: 12 }; // the first ones fill caches
     const rows = gpuShapes.map((name) => ({
       name, measured: this.measure(shapes[name], { ...run, clocked: true }),
       peer: this.python === undefined ? null : this.peer(shapes[name], { ...run, device: 'cuda', dtype: 'bfloat16' }),
     }));
-    this.screen.table(gpuTable(device, rows));
+    this.screen.table(gpuTable(found, rows));
     for (const { name, measured: { gpu } } of rows) {
       const longest = gpu!.kernels?.slice(0, 5).map(({ name, runs, seconds }) => `${name} ${formatNumber(1000 * seconds, 1)} ms (${runs})`);
       if (longest) this.screen.line(`${name}, lo que más tarda: ${longest.join('; ')}`);

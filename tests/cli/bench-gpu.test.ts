@@ -19,16 +19,17 @@ describe('the table of a GPU', () => {
   });
 
   it('knows a card\'s peak by its name, and says when it does not', () => {
-    expect(peakOf('NVIDIA H100 80GB HBM3')).toBe(67e12);
-    expect(peakOf('NVIDIA H100 PCIe')).toBe(51e12);
-    expect(peakOf('NVIDIA GeForce RTX 4090')).toBe(82.6e12);
-    expect(peakOf('Apple M4')).toBeUndefined();
-    const [, row] = gpuTable('Apple M4', [{ name: 'TinyLlama-1.1B', measured: measured({}), peer: null }]);
+    expect(peakOf({ device: 'NVIDIA H100 80GB HBM3', byUnits: false })).toBe(67e12);
+    expect(peakOf({ device: 'NVIDIA H100 PCIe', byUnits: false })).toBe(51e12);
+    expect(peakOf({ device: 'NVIDIA GeForce RTX 4090', byUnits: false })).toBe(82.6e12);
+    expect(peakOf({ device: 'NVIDIA GeForce RTX 4090', byUnits: true })).toBe(165.2e12);
+    expect(peakOf({ device: 'Apple M4', byUnits: false })).toBeUndefined();
+    const [, row] = gpuTable({ device: 'Apple M4', byUnits: false }, [{ name: 'TinyLlama-1.1B', measured: measured({}), peer: null }]);
     expect(row![3]).toBe('sin dato');
   });
 
   it('tells speed, share of the peak, time in kernels and memory by part', () => {
-    const [head, row] = gpuTable('NVIDIA H100 80GB HBM3', [
+    const [head, row] = gpuTable({ device: 'NVIDIA H100 80GB HBM3', byUnits: false }, [
       { name: 'TinyLlama-1.1B', measured: measured({}), peer: null },
     ]);
     expect(head).toHaveLength(11);
@@ -40,7 +41,7 @@ describe('the table of a GPU', () => {
 
   it('puts the peer beside, and does without a clock that the device lacks', () => {
     const peer = { tokensPerSecond: 1600, peakDevice: 3 * 1024 * MiB, mode: 'nf4, bfloat16' };
-    const [head, row] = gpuTable('NVIDIA L4', [{ name: 'TinyLlama-1.1B', measured: measured({ kernels: null }), peer }]);
+    const [head, row] = gpuTable({ device: 'NVIDIA L4', byUnits: false }, [{ name: 'TinyLlama-1.1B', measured: measured({ kernels: null }), peer }]);
     expect(head!.slice(11)).toEqual(['PEFT', 'tokens/s', 'pico', 'veces']);
     expect(row![4]).toBe('sin reloj');
     expect(row!.slice(11)).toEqual(['nf4, bfloat16', '1600', '3 GiB', '1,25']);
