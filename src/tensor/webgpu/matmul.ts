@@ -16,6 +16,8 @@ export interface Right {
   readonly key: string;
   /** `fn column4(k, n) -> vec4f`: B[k .. k + 4][n]; or `fn row4(k, n) -> vec4f`: B[k][n .. n + 4]. */
   readonly code: string;
+  /** What a workgroup does first. */
+  readonly setup?: string;
   readonly along: 'k' | 'n';
   readonly read: Readonly<Record<string, Tensor>>;
   readonly types?: Readonly<Record<string, string>>;
@@ -79,7 +81,7 @@ ${vectors ? `  if (k >= p.depth) { return vec4f(); }
   return v${scaled ? ' * rowScales[m]' : ''};`}
 }
 ${form.before}`,
-      main: form.main,
+      main: `${right.setup ?? ''}${form.main}`,
     }),
   });
   rowScales?.dispose();
