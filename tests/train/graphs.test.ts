@@ -115,21 +115,24 @@ describe.each(modes.map((mode) => [`${mode.backend}${mode.why}`, mode] as const)
     });
   });
 
+  /** Fewer numbers TensorFlow.js would leave to the processor. */
+  const MANY = 1200;
+
   describe.runIf(there)('a function that cannot be a graph', () => {
     beforeAll(() => useBackend(backend));
 
     it.each([
       ['comes from outside unannounced', () => {
-        const held = tf.ones([3]).square();
+        const held = tf.ones([MANY]).square();
         return (x: tf.Tensor) => x.add(held);
       }],
-      ['numbers of shape [3] are written into it', () => (x: tf.Tensor) => x.add(tf.tensor1d([1, 2, 3]))],
+      [`numbers of shape [${MANY}] are written into it`, () => (x: tf.Tensor) => x.add(tf.tensor1d(new Float32Array(MANY).fill(2)))],
       ['it reads values', () => (x: tf.Tensor) => x.mul(x.max().dataSync()[0]!)],
     ] as const)('runs as it is, and says why: %s', (problem, makeFunction) => {
       const f = makeFunction();
       const graphs = make();
       for (const scale of [1, 2]) {
-        const x = tf.tensor1d([1, 2, 3]).mul(scale);
+        const x = tf.range(0, MANY).mul(scale);
         const [y] = graphs.run({ name: 'f', member: 0, args: [x], seed: 0 }, () => [f(x)]);
         expect(y!.dataSync()).toEqual(f(x).dataSync());
       }

@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { loadModel, openModel } from '../../src/model/load.ts';
 import { writeSyntheticModel } from '../../src/model/synthetic.ts';
 import { loadLora } from '../../src/peft/folder.ts';
+import { median } from '../../src/statistics.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
 import { measure } from '../../src/train/measure.ts';
 import { testBackend } from '../backend.ts';
@@ -32,13 +33,13 @@ it('writes a model of the shape, in bf16, as it would be downloaded', () => {
 });
 
 describe('300 steps', () => {
-  it('leave no tensor behind, and no memory: within 5% of what the process held at step 50', async () => {
+  it('leave no tensor behind, and no memory: the last fifty within 5% of what those after the first fifty held', async () => {
     const { steps, trainable, checkpoints, tokensPerSecond } = await measure({
       folder: folder('model'), sequence: 32, batch: 1, r: 4, steps: 300, adapter: folder('adapter'),
     });
     expect(new Set(steps.slice(1).map(({ tensors }) => tensors)).size).toBe(1);
-    const held = steps[50]!.resident;
-    expect(Math.max(...steps.slice(50).map(({ resident }) => resident)) / held).toBeLessThan(1.05);
+    const held = (from: number) => median(steps.slice(from, from + 50).map(({ resident }) => resident));
+    expect(held(250) / held(50)).toBeLessThan(1.05);
     expect(checkpoints).toBe(2 * 32 * 64 * 4);
     expect(tokensPerSecond).toBeGreaterThan(0);
     expect(steps.every(({ loss }) => Number.isFinite(loss))).toBe(true);
