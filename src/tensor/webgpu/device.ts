@@ -127,11 +127,15 @@ interface SubgroupMatrixConfig {
   readonly resultComponentType: string;
 }
 
+/** What products by matrix units take at most of a workgroup's memory. */
+const UNITS_BYTES = 32 * 1024;
+
 /** Where subgroups may have several sizes, it is not known how many of them a workgroup has: there none serves. */
-function unitsOf({ info, features }: GPUAdapter): MatrixUnit[] {
+function unitsOf({ info, features, limits }: GPUAdapter): MatrixUnit[] {
   const { subgroupMinSize, subgroupMaxSize, subgroupMatrixConfigs: configs = [] } =
     info as GPUAdapterInfo & { readonly subgroupMatrixConfigs?: readonly SubgroupMatrixConfig[] };
-  if (!features.has(SUBGROUP_MATRIX) || subgroupMinSize !== subgroupMaxSize) return [];
+  const isKnown = features.has(SUBGROUP_MATRIX) && subgroupMinSize === subgroupMaxSize;
+  if (!isKnown || limits.maxComputeWorkgroupStorageSize < UNITS_BYTES) return [];
   return configs.flatMap(({ M: m, N: n, K: k, componentType: element, resultComponentType }) => {
     const serves = (element === 'f16' || element === 'f32') && resultComponentType === 'f32';
     return serves ? [{ m, n, k, element, lanes: subgroupMaxSize } as const] : [];

@@ -8,7 +8,7 @@ import { hasDawn, openDawn } from '../../../src/tensor/webgpu/dawn.ts';
 import { findAdapter, registerWebgpu } from '../../../src/tensor/webgpu/device.ts';
 import { matmul } from '../../../src/tensor/webgpu/matmul.ts';
 import { runProgram } from '../../../src/tensor/webgpu/program.ts';
-import { halfPrecision, tiles, useTile } from '../../../src/tensor/webgpu/tiles.ts';
+import { halfPrecision, tiles, unitTiles, useTile, useUnitTile } from '../../../src/tensor/webgpu/tiles.ts';
 
 const why = hasDawn() ? '' : ' [falta Dawn: npm run setup:webgpu]';
 
@@ -54,5 +54,43 @@ describe.runIf(hasDawn())(`kernels in half precision, where no device has float1
       code: () => ({ main: 'y[0] = vec4h(1).x;' }), // float16 is not float32
     })[0] as Tensor2D;
     await expect(read(broken)).rejects.toThrow(/cannot assign 'f16' to 'f32'/);
+  });
+});
+
+/** As NVIDIA has it: no adapter of this machine does, and Dawn's that computes nothing has no such pipelines. */
+const tensorCore = { m: 16, n: 16, k: 16, element: 'f16', lanes: 32 } as const;
+
+describe.runIf(hasDawn())(`kernels by matrix units, where no device has them${why}`, () => {
+  it.each(Object.entries(unitTiles))('are valid WGSL by %s workgroups: dense both ways, and from 4 bits', async (_, tile) => {
+    const { adapter, told } = (await findAdapter(openDawn(['backend=null', 'enable-dawn-features=allow_unsafe_apis'])))!;
+    const { device } = await registerWebgpu({ adapter, told: { ...told, units: [tensorCore] } });
+    await tf.setBackend('webgpu');
+    useMixedPrecision(true);
+    useUnitTile(tile);
+    const create = device.createShaderModule.bind(device);
+    const made: { label: string; module: GPUShaderModule }[] = [];
+    device.createShaderModule = (descriptor) => {
+      const module = create(descriptor);
+      made.push({ label: descriptor.label ?? '', module });
+      return module;
+    };
+    const weight = new QuantizedMatrix(quantize(new Float32Array(64 * 64), [64, 64]));
+    device.pushErrorScope('validation'); // of pipelines, which lack what such a device would have
+    try {
+      tf.tidy(() => {
+        matmul(tf.zeros([20, 40]), tf.zeros([40, 70]));
+        matmul(tf.zeros([20, 41]), tf.zeros([70, 41]), { transposeB: true });
+        tf.grad((x) => weight.linear(x as Tensor2D))(tf.zeros([20, 64]));
+      });
+      const byUnits = made.filter(({ label }) => label.includes('units 16 16 16 f16 32'));
+      expect(byUnits).toHaveLength(4);
+      const messages = await Promise.all(byUnits.map(({ module }) => module.getCompilationInfo()));
+      expect(messages.flatMap(({ messages }) => messages.map(({ message }) => message))).toEqual([]);
+    } finally {
+      await device.popErrorScope();
+      weight.dispose();
+      useMixedPrecision(false);
+      useUnitTile(undefined);
+    }
   });
 });
