@@ -1,3 +1,4 @@
+import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs';
 import { webgpuBackend } from './device.ts';
 import { each, runProgram } from './program.ts';
@@ -24,7 +25,7 @@ export function causalAttention(q: Tensor3D, k: Tensor4D, v: Tensor4D): { out: T
       before: memory(shape, ['own', 'met']),
       // Rows are queries, columns keys. A larger score than all before scales down what was summed.
       main: `
-${place('p.heads', block)}
+${place(block, 'last')}
   let kvHead = head / (p.heads / p.kvHeads);
 ${fetch('own', 'q', 'first', 'p.heads', 'head')}
 ${each(high, (i) => `  var largest${i} = -3e38;
@@ -80,7 +81,7 @@ export function causalAttentionGradients(
       before: memory(shape, ['own', 'ownOut', 'met']),
       // Rows are queries, columns keys. dScore = p · (dOut · v − share), and share = dOut · out of the query.
       main: `
-${place('p.heads', block)}
+${place(block, 'last')}
   let kvHead = head / (p.heads / p.kvHeads);
 ${fetch('own', 'q', 'first', 'p.heads', 'head')}
 ${fetch('ownOut', 'dOut', 'first', 'p.heads', 'head')}
@@ -113,53 +114,73 @@ ${gather.add('dq', 'met')}
 ${store('dq', 'p.heads', 'head', (i, c) => `dq${i}_${c}`)}`,
     }),
   }) as [Tensor, Tensor];
+  // A workgroup a head of the queries: those that share keys each have a part of these two.
+  const parts = [batch, seq, heads, headDim];
   const [dk, dv] = runProgram({
-    key: `attention dk dv ${block} ${shape.size}`, write: { dk: k.shape, dv: v.shape }, read: { q, k, v, sums, shares, dOut },
-    types: vectors, ...numbers(q, k), workgroups: { count: batch * kvHeads * blocks, size: THREADS },
+    key: `attention dk dv ${block} ${shape.size}`, write: { dk: parts, dv: parts }, read: { q, k, v, sums, shares, dOut },
+    types: vectors, ...numbers(q, k), workgroups: { count: batch * heads * blocks, size: THREADS },
     code: () => ({
       before: memory(shape, ['own', 'ownV', 'met']),
-      // Rows are keys, columns queries: all later ones of all heads of the group.
+      // Rows are keys, columns queries: their own and all later ones.
       main: `
-${place('p.kvHeads', block)}
-${fetch('own', 'k', 'first', 'p.kvHeads', 'head')}
-${fetch('ownV', 'v', 'first', 'p.kvHeads', 'head')}
+${place(block, 'first')}
+  let kvHead = head / (p.heads / p.kvHeads);
+${fetch('own', 'k', 'first', 'p.kvHeads', 'kvHead')}
+${fetch('ownV', 'v', 'first', 'p.kvHeads', 'kvHead')}
 ${gather.start('dk')}
 ${gather.start('dv')}
-  let sharing = p.heads / p.kvHeads;
-  for (var turn = 0u; turn < sharing * (blocks - first / ${block}); turn++) {
-    let qHead = head * sharing + turn % sharing;
-    let start = first + turn / sharing * ${block};
-${fetch('met', 'q', 'start', 'p.heads', 'qHead')}
+  for (var start = first; start < p.seq; start += ${block}) {
+${fetch('met', 'q', 'start', 'p.heads', 'head')}
     workgroupBarrier();
 ${products('score', 'own', 'met')}
     let queries = columns + start;
     let seen = queries < ${vector(high, 'u')}(p.seq);
     var sum = ${vector(high)}();
     var share = ${vector(high)}();
-${each(high, (j) => `    let row${j} = (sequence * p.seq + min(start + across + ${8 * j}, p.seq - 1)) * p.heads + qHead;
+${each(high, (j) => `    let row${j} = (sequence * p.seq + min(start + across + ${8 * j}, p.seq - 1)) * p.heads + head;
     ${part('sum', high, j)} = sums[row${j}];
     ${part('share', high, j)} = shares[row${j}];`)}
 ${each(high, (i) => `    let power${i} = select(${vector(high)}(), exp(score${i} * p.scale - sum),
       seen & (queries >= ${vector(high, 'u')}(first + ${ofRow(i)})));
     weights[(${ofRow(i)}) * 8 + across] = power${i};`)}
     workgroupBarrier();
-${fetch('met', 'dOut', 'start', 'p.heads', 'qHead')}
+${fetch('met', 'dOut', 'start', 'p.heads', 'head')}
     workgroupBarrier();
 ${products('dPower', 'ownV', 'met')}
 ${gather.add('dv', 'met')}
     workgroupBarrier();
-${fetch('met', 'q', 'start', 'p.heads', 'qHead')}
+${fetch('met', 'q', 'start', 'p.heads', 'head')}
 ${each(high, (i) => `    weights[(${ofRow(i)}) * 8 + across] = power${i} * (dPower${i} - share) * p.scale;`)}
     workgroupBarrier();
 ${gather.add('dk', 'met')}
     workgroupBarrier();
   }
-${store('dk', 'p.kvHeads', 'head', (i, c) => `dk${i}_${c}`)}
-${store('dv', 'p.kvHeads', 'head', (i, c) => `dv${i}_${c}`)}`,
+${store('dk', 'p.heads', 'head', (i, c) => `dk${i}_${c}`)}
+${store('dv', 'p.heads', 'head', (i, c) => `dv${i}_${c}`)}`,
     }),
-  }) as [Tensor, Tensor];
+  });
   shares.dispose();
-  return [dq, dk, dv];
+  if (heads === kvHeads) return [dq, dk!, dv!];
+  const whole = [dk!, dv!].map((parts) => sumOfGroups(parts, k.shape)) as [Tensor, Tensor];
+  tf.dispose([dk!, dv!]);
+  return [dq, ...whole];
+}
+
+/** Of heads that share keys, the sum. parts: (batch, seq, heads, headDim) → `shape`, (batch, seq, kvHeads, headDim). */
+function sumOfGroups(parts: Tensor, shape: readonly number[]): Tensor {
+  const headDim = shape[3]!;
+  const size = shape.reduce((a, b) => a * b) / 4;
+  return runProgram({
+    key: 'sum of groups', write: { y: shape }, read: { parts }, types: { y: 'vec4f', parts: 'vec4f' },
+    integers: { size, vectors: headDim / 4, sharing: parts.shape[2]! / shape[2]! }, invocations: size,
+    code: () => ({ main: `
+  if (index >= p.size) { return; }
+  var sum = vec4f();
+  for (var i = 0u; i < p.sharing; i++) {
+    sum += parts[(index / p.vectors * p.sharing + i) * p.vectors + index % p.vectors];
+  }
+  y[index] = sum;` }),
+  })[0]!;
 }
 
 /** Invocations of a workgroup: 8 × 8, each of which has every eighth row and column of a block's scores. */
@@ -195,13 +216,16 @@ function numbers(q: Tensor3D, k: Tensor4D) {
 const vector = (count: number, of: 'f' | 'u' = 'f') => (count === 1 ? `${of}32` : `vec${count}${of}`);
 const part = (name: string, count: number, i: number) => (count === 1 ? name : `${name}[${i}]`);
 
-/** Where a workgroup stands: the longest way first, so that the last to begin are soon done. */
-const place = (heads: string, block: number) => `
+/**
+ * Where a workgroup stands: the longest way first, so that the last to begin are soon done. That is the way of the last
+ * block to the keys before it, or of the first one to the queries after it.
+ */
+const place = (block: number, longest: 'first' | 'last') => `
   let blocks = (p.seq + ${block - 1}) / ${block};
-  let head = group / blocks % ${heads};
-  let sequence = group / blocks / ${heads};
+  let head = group / blocks % p.heads;
+  let sequence = group / blocks / p.heads;
   if (sequence >= p.batch) { return; }
-  let first = ${heads === 'p.heads' ? '(blocks - 1 - group % blocks)' : 'group % blocks'} * ${block};
+  let first = ${longest === 'last' ? '(blocks - 1 - group % blocks)' : 'group % blocks'} * ${block};
   let down = local / 8;
   let across = local % 8;
   let columns = ${vector(block / 8, 'u')}(${Array.from({ length: block / 8 }, (_, j) => `across + ${8 * j}`).join(', ')});`;

@@ -1,5 +1,4 @@
 import type { Tensor2D } from '@tensorflow/tfjs';
-import { matmul } from './matmul.ts';
 import { each, runProgram } from './program.ts';
 
 /**
@@ -18,7 +17,7 @@ export function addUpdateGradients(
   dy: Tensor2D, x: Tensor2D, a: Tensor2D, b: Tensor2D, low: Tensor2D, scaling: number,
 ): [dx: Tensor2D, da: Tensor2D, db: Tensor2D] {
   const dLow = narrow(dy, b, false, scaling); // (rows, r)
-  return [widen(dLow, a, false), matmul(dLow, x, { transposeA: true }), matmul(dy, low, { transposeA: true })];
+  return [widen(dLow, a, false), outer(dLow, x, false), outer(low, dy, true)];
 }
 
 /** Four numbers of a matrix's row, from `k` on. Past the depth: zeros, or in whole vectors others. */
@@ -101,5 +100,54 @@ ${each(HIGH, (i) => `  for (var c = 0u; c < 4; c++) {
       sum[at] = ${y ? 'y[at] + ' : ''}sum${i}[c];
     }
   }`)}` }),
+  })[0] as Tensor2D;
+}
+
+/** Vectors of a workgroup's columns. */
+const ACROSS = 32;
+/** Invocations that share out the rows: each takes every eighth. */
+const TURNS = 8;
+
+/**
+ * lowᵀ · wide: (r, columns), or `turned` its transpose. low: (rows, r), wide: (rows, columns). It is thin, and deep:
+ * rows are shared out, so that it does not wait for one invocation to go through them all.
+ */
+function outer(low: Tensor2D, wide: Tensor2D, turned: boolean): Tensor2D {
+  const [rows, r] = low.shape;
+  const columns = wide.shape[1];
+  const inVectors = columns % 4 === 0;
+  return runProgram({
+    key: `lora outer ${turned} ${inVectors}`,
+    write: { y: turned ? [columns, r] : [r, columns] }, read: { low, wide }, types: inVectors ? { wide: 'vec4f' } : {},
+    integers: { rows, r, columns },
+    workgroups: { count: Math.ceil(columns / (4 * ACROSS)) * Math.ceil(r / 4), size: ACROSS * TURNS },
+    code: () => ({
+      before: `var<workgroup> shares: array<mat4x4f, ${ACROSS * TURNS}>;
+fn wide4(row: u32, column: u32) -> vec4f { // past the last column they are of no consequence
+${inVectors ? '  return wide[(row * p.columns + min(column, p.columns - 4)) / 4];' : `  var v: vec4f;
+  for (var i = 0u; i < 4; i++) { v[i] = wide[row * p.columns + min(column + i, p.columns - 1)]; }
+  return v;`}
+}`,
+      main: `
+  let down = (p.r + 3) / 4;
+  let first = group % down * 4;
+  let column = (group / down * ${ACROSS} + local % ${ACROSS}) * 4;
+  var sum: mat4x4f; // a vector of columns for each of four of r
+  for (var row = local / ${ACROSS}; row < p.rows; row += ${TURNS}) {
+    let v = wide4(row, column);
+    for (var i = 0u; i < 4; i++) { sum[i] += low[row * p.r + min(first + i, p.r - 1)] * v; }
+  }
+  shares[local] = sum;
+  workgroupBarrier();
+  if (local >= ${ACROSS}) { return; }
+  for (var turn = 1u; turn < ${TURNS}; turn++) { sum += shares[local + turn * ${ACROSS}]; }
+  for (var i = 0u; i < 4; i++) {
+    for (var c = 0u; c < 4; c++) {
+      if (first + i < p.r && column + c < p.columns) {
+        y[${turned ? '(column + c) * p.r + first + i' : '(first + i) * p.columns + column + c'}] = sum[i][c];
+      }
+    }
+  }`,
+    }),
   })[0] as Tensor2D;
 }
