@@ -1,7 +1,9 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
-import { attention, gatherRows, plusUpdate, rmsNorm, rotary, swiglu } from '../tensor/ops.ts';
-import type { AttentionPlace, RotaryTables, Update } from '../tensor/ops.ts';
+import { plusUpdate } from '../tensor/linear.ts';
+import { attention, gatherRows, rmsNorm, rotary, swiglu } from '../tensor/ops.ts';
+import type { Update } from '../tensor/linear.ts';
+import type { AttentionPlace, RotaryTables } from '../tensor/ops.ts';
 import type { LinearName, LlamaConfig } from './config.ts';
 import type { Weight } from './weights.ts';
 

@@ -6,7 +6,7 @@ import type { LlamaConfig } from '../model/config.ts';
 import type { LlamaModel, Pass } from '../model/llama.ts';
 import type { Parameter } from '../model/weights.ts';
 import { Random } from '../random.ts';
-import { linear } from '../tensor/ops.ts';
+import { linear } from '../tensor/linear.ts';
 import { attach, frozenValues, frozenWeight, makeParameters, trainedWhole } from './adapter.ts';
 import type { PeftAdapter, PeftModel } from './adapter.ts';
 import { checkDropout, checkRank, keptOf } from './lora.ts';

@@ -11,7 +11,8 @@ import type { SavedModel } from '../model/load.ts';
 import type { Weight } from '../model/weights.ts';
 import { dequantize } from '../quant/quantize.ts';
 import type { QuantizeOptions } from '../quant/quantize.ts';
-import { gatherRows, linear } from '../tensor/ops.ts';
+import { linear } from '../tensor/linear.ts';
+import { gatherRows } from '../tensor/ops.ts';
 import type { PeftAdapter, PeftModel } from './adapter.ts';
 import { loadAdapter } from './folder.ts';
 

@@ -4,7 +4,7 @@ import { UserError } from '../errors.ts';
 import { weightShapes } from '../model/config.ts';
 import type { LlamaModel } from '../model/llama.ts';
 import { Parameter } from '../model/weights.ts';
-import { linear } from '../tensor/ops.ts';
+import { linear } from '../tensor/linear.ts';
 import { attach } from './adapter.ts';
 import type { PeftAdapter, PeftModel } from './adapter.ts';
 import { combineAdapters, combineDefaults } from './combine.ts';

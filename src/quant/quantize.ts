@@ -108,17 +108,6 @@ export function byteLength({ packed, absmax }: QuantizedTensor): number {
   return packed.byteLength + scales;
 }
 
-/** Bits held for each weight, over all the tensors together; NaN for none. */
-export function bitsPerParameter(tensors: Iterable<QuantizedTensor>): number {
-  let bytes = 0;
-  let parameters = 0;
-  for (const tensor of tensors) {
-    bytes += byteLength(tensor);
-    parameters += sizeOf(tensor.shape);
-  }
-  return (8 * bytes) / parameters;
-}
-
 /** The block sizes that bitsandbytes knows. */
 export function isBlockSize(blockSize: number): boolean {
   return [32, 64, 128, 256, 512, 1024, 2048, 4096].includes(blockSize);

@@ -1,33 +1,19 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor1D, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs';
 import * as bfloat16 from './bfloat16.ts';
+import { customGrad } from './custom-grad.ts';
 import * as wasmAttention from './kernels/attention.ts';
-import { matmul } from './kernels/matmul.ts';
+import { mixedProduct, product } from './linear.ts';
 import { hasOurs, onGpu } from './native.ts';
 import * as nativeAttention from './native/attention.ts';
 import * as nativeRows from './native/rows.ts';
 import * as webgpuAttention from './webgpu/attention.ts';
-import { matmul as webgpuMatmul } from './webgpu/matmul.ts';
-import * as webgpuLora from './webgpu/lora.ts';
 import * as webgpuRows from './webgpu/rows.ts';
 
 /**
  * The few operations of a Llama that TensorFlow.js lacks, or whose tape would hold more than
  * their gradient needs. Each states its derivative once, in few kernels.
  */
-
-/**
- * An operation with a gradient of its own. What the gradient's function makes on its way goes as it ends; by
- * TensorFlow.js's `customGrad` alone it would stay until the whole tape has been walked back.
- */
-export function customGrad<T extends Tensor>(f: (...args: (Tensor | tf.GradSaveFunc)[]) => {
-  value: T; gradFunc: (dy: T, saved: Tensor[]) => Tensor | Tensor[];
-}): (...args: Tensor[]) => T {
-  return tf.customGrad<T>((...args) => {
-    const { value, gradFunc } = f(...args);
-    return { value, gradFunc: (dy, saved) => tf.tidy(() => gradFunc(dy, saved)) };
-  });
-}
 
 /** Kernels of our own. What a backend has none for goes by TensorFlow.js's tensors. */
 interface Kernels {
@@ -59,115 +45,6 @@ const kernelsOf: Readonly<Record<string, Kernels>> = {
 function kernels(): Kernels {
   const backend = tf.getBackend();
   return backend === 'tensorflow' && (onGpu() || !hasOurs()) ? {} : kernelsOf[backend] ?? {};
-}
-
-/**
- * A linear layer: y = x · wᵀ. x: (rows, in), w: (out, in) as checkpoints have it, y: (rows, out).
- * A frozen `w` gets no gradient, and none is computed.
- */
-export function linear(x: Tensor2D, w: Tensor2D, trainable: boolean): Tensor2D {
-  if (!trainable) return frozenLinear(x, w, product);
-  // What the gradient needs goes through `save`: the tape frees everything else that f made, w included.
-  const op = customGrad((x, w, save) => {
-    (save as tf.GradSaveFunc)([x as Tensor, w as Tensor]);
-    return {
-      value: trainedProduct(x as Tensor, w as Tensor, { transposeB: true }),
-      gradFunc: (dy: Tensor, [x, w]: Tensor[]) =>
-        [trainedProduct(dy, w!), trainedProduct(dy, x!, { transposeA: true })],
-    };
-  });
-  return op(x, w) as Tensor2D;
-}
-
-/** The same of a frozen matrix of bfloat16. */
-export function bfloat16Linear(x: Tensor2D, w: Tensor): Tensor2D {
-  return frozenLinear(x, w as Tensor2D, mixedProduct);
-}
-
-type Product = (a: Tensor, b: Tensor, how?: { transposeA?: boolean; transposeB?: boolean }) => Tensor2D;
-
-function frozenLinear(x: Tensor2D, w: Tensor2D, multiply: Product): Tensor2D {
-  const op = customGrad((x, save) => {
-    (save as tf.GradSaveFunc)([w]);
-    return {
-      value: multiply(x as Tensor, w, { transposeB: true }),
-      gradFunc: (dy: Tensor, [w]: Tensor[]) => multiply(dy, w!),
-    };
-  });
-  return op(x) as Tensor2D;
-}
-
-/** A product with a weight that learns, or for its gradient. */
-function trainedProduct(a: Tensor, b: Tensor, how = {}): Tensor2D {
-  return (bfloat16.mixedPrecision() ? mixedProduct : product)(a, b, how);
-}
-
-function mixedProduct(a: Tensor, b: Tensor, how = {}): Tensor2D {
-  return bfloat16.product(bfloat16.toBfloat16(a), bfloat16.toBfloat16(b), how);
-}
-
-/** a · b of two matrices. The wasm backend's own runs on one thread, and twelve times slower if b is transposed. */
-function product(a: Tensor, b: Tensor, { transposeA = false, transposeB = false } = {}): Tensor2D {
-  const [left, right] = [a as Tensor2D, b as Tensor2D];
-  if (tf.getBackend() === 'webgpu') return webgpuMatmul(left, right, { transposeA, transposeB });
-  return tf.getBackend() === 'wasm'
-    ? matmul(left, right, { transposeA, transposeB })
-    : tf.matMul(left, right, transposeA, transposeB);
-}
-
-/**
- * LoRA's update of a linear layer, added to what the layer gives: y + s · (x aᵀ) bᵀ.
- * y: (rows, out), x: (rows, in), a: (r, in), b: (out, r) → (rows, out).
- */
-export function addUpdate(y: Tensor2D, x: Tensor2D, a: Tensor2D, b: Tensor2D, scaling: number): Tensor2D {
-  const { addUpdate, addUpdateGradients } = tf.getBackend() === 'webgpu' ? webgpuLora : loraByProducts;
-  const op = customGrad((...args) => {
-    const [y, x, a, b, save] = args as unknown as [Tensor2D, Tensor2D, Tensor2D, Tensor2D, tf.GradSaveFunc];
-    const { sum, low } = addUpdate(y, x, a, b, scaling);
-    save([x, a, b, low]);
-    return {
-      value: sum,
-      gradFunc: (dy: Tensor, saved: Tensor[]) => {
-        const [x, a, b, low] = saved as [Tensor2D, Tensor2D, Tensor2D, Tensor2D];
-        // A tensor of its own: whoever adds gradients up frees those that it has added.
-        return [dy.clone(), ...addUpdateGradients(dy as Tensor2D, x, a, b, low, scaling)];
-      },
-    };
-  });
-  return op(y, x, a, b) as Tensor2D;
-}
-
-/** As `./webgpu/lora.ts` has them. The scale is put on the thin product. */
-const loraByProducts: Pick<typeof webgpuLora, 'addUpdate' | 'addUpdateGradients'> = {
-  addUpdate(y, x, a, b, scaling) {
-    const low = scaled(trainedProduct(x, a, { transposeB: true }), scaling); // (rows, r)
-    return { sum: y.add(trainedProduct(low, b, { transposeB: true })), low };
-  },
-  addUpdateGradients(dy, x, a, b, low, scaling) {
-    const dLow = scaled(trainedProduct(dy, b), scaling); // (rows, r)
-    return [
-      trainedProduct(dLow, a),
-      trainedProduct(dLow, x, { transposeA: true }),
-      trainedProduct(dy, low, { transposeA: true }),
-    ];
-  },
-};
-
-/** LoRA's update of a linear layer: s · (x aᵀ) bᵀ. x: (rows, in), a: (r, in), b: (out, r). */
-export interface Update {
-  readonly x: Tensor2D;
-  readonly a: Tensor2D;
-  readonly b: Tensor2D;
-  readonly scaling: number;
-}
-
-/** What a layer gives, and its update. y: (rows, out). */
-export function plusUpdate(y: Tensor2D, { x, a, b, scaling }: Update): Tensor2D {
-  return addUpdate(y, x, a, b, scaling);
-}
-
-function scaled(x: Tensor2D, by: number): Tensor2D {
-  return by === 1 ? x : x.mul(by);
 }
 
 /**

@@ -8,8 +8,8 @@ import { HeldMatrix, isFusable } from './kernels/matmul.ts';
 import { passed } from './native.ts';
 import { isKeptPacked, PackedMatrix } from './native-packed.ts';
 import { packedLinear } from './native/linear.ts';
-import { bfloat16Linear, linear, plusUpdate } from './ops.ts';
-import type { Update } from './ops.ts';
+import { bfloat16Linear, linear, plusUpdate } from './linear.ts';
+import type { Update } from './linear.ts';
 import { DeviceMatrix } from './webgpu/packed.ts';
 
 /** A frozen 4-bit matrix, W: (out, in), and products by it. */

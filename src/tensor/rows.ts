@@ -3,7 +3,8 @@ import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs';
 import * as bfloat16 from './bfloat16.ts';
 import { outside } from './outside.ts';
 import * as native from './native.ts';
-import { gatherRows, linear } from './ops.ts';
+import { linear } from './linear.ts';
+import { gatherRows } from './ops.ts';
 import { bindingBytes } from './webgpu/device.ts';
 
 /** So many rows of so many bytes, in parts that a kernel can be given: one, but for large tensors on a GPU. */

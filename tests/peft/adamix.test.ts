@@ -15,8 +15,8 @@ import { consistentLossAndGradients } from '../../src/train/consistency.ts';
 import { answerLogits, lossAndGradients } from '../../src/train/gradients.ts';
 import { temporaryFolder, userErrorOf } from '../temporary.ts';
 import { tinyBase, tinyBatch } from '../tiny.ts';
-import { plusUpdate } from '../../src/tensor/ops.ts';
-import type { Update } from '../../src/tensor/ops.ts';
+import { plusUpdate } from '../../src/tensor/linear.ts';
+import type { Update } from '../../src/tensor/linear.ts';
 
 beforeAll(() => useBackend('cpu'));
 const at = temporaryFolder();

@@ -14,7 +14,7 @@ import { train } from '../../src/train/train.ts';
 import { testBackend } from '../backend.ts';
 import { temporaryFolder } from '../temporary.ts';
 import { tinyBase, tinyConfig, tinyExamples, tinyTokenizer } from '../tiny.ts';
-import { plusUpdate } from '../../src/tensor/ops.ts';
+import { plusUpdate } from '../../src/tensor/linear.ts';
 
 beforeAll(() => useBackend(testBackend('wasm')));
 const at = temporaryFolder();

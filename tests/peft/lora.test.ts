@@ -9,7 +9,7 @@ import { useBackend } from '../../src/tensor/backend.ts';
 import { testBackend } from '../backend.ts';
 import { userErrorOf } from '../temporary.ts';
 import { tinyBase, tinyConfig } from '../tiny.ts';
-import { plusUpdate } from '../../src/tensor/ops.ts';
+import { plusUpdate } from '../../src/tensor/linear.ts';
 
 beforeAll(() => useBackend(testBackend('cpu')));
 

@@ -2,7 +2,8 @@ import * as tf from '@tensorflow/tfjs';
 import type { Tensor2D } from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
 import { useBackend } from '../../src/tensor/backend.ts';
-import { crossEntropy, headCrossEntropy, linear } from '../../src/tensor/ops.ts';
+import { linear } from '../../src/tensor/linear.ts';
+import { crossEntropy, headCrossEntropy } from '../../src/tensor/ops.ts';
 import { FrozenMatrix } from '../../src/tensor/rows.ts';
 import { testBackends } from '../backend.ts';
 

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { Random } from '../../src/random.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
 import type { BackendName } from '../../src/tensor/backend.ts';
-import { addUpdate } from '../../src/tensor/ops.ts';
+import { plusUpdate } from '../../src/tensor/linear.ts';
 import { hasAdapter, why } from './webgpu/adapter.ts';
 
 const normal = (...shape: [number, number]): Tensor2D => {
@@ -46,7 +46,7 @@ for (const [backend, because, isThere] of backends) {
     });
 
     it.each(cases.map((shape) => ({ shape })))('is that of plain products, and so are its gradients: %o', ({ shape }) => {
-      const ours = found((...given) => addUpdate(...given, scaling), shape);
+      const ours = found((y, x, a, b) => plusUpdate(y, { x, a, b, scaling }), shape);
       expected.get(shape)!.forEach((reference, i) => {
         const largest = reference.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
         expect(ours[i]).toHaveLength(reference.length);
@@ -57,7 +57,8 @@ for (const [backend, because, isThere] of backends) {
 
     it('passes its gradient on to what has others, and leaves no tensor behind', () => {
       const before = tf.memory().numTensors;
-      const twice: Update = (y, x, a, b) => addUpdate(y, x, a, b, scaling).add(y.mul(2)).add(addUpdate(y, x, a, b, 1));
+      const twice: Update = (y, x, a, b) =>
+        plusUpdate(y, { x, a, b, scaling }).add<Tensor2D>(y.mul(2)).add(plusUpdate(y, { x, a, b, scaling: 1 }));
       const plainly: Update = (y, x, a, b) => {
         const update = tf.matMul(tf.matMul(x, a, false, true), b, false, true);
         return y.mul(4).add(update.mul(scaling + 1));

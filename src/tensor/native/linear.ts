@@ -2,8 +2,8 @@ import type * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
 import { execute } from '../native.ts';
 import type { PackedMatrix } from '../native-packed.ts';
-import { customGrad } from '../ops.ts';
-import type { Update } from '../ops.ts';
+import { customGrad } from '../custom-grad.ts';
+import type { Update } from '../linear.ts';
 
 /**
  * A linear layer from 4 bits with LoRA's update, multiplied in bfloat16 by operations of ours (product.cc):

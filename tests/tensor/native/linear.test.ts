@@ -9,8 +9,8 @@ import { toFloat32, useMixedPrecision } from '../../../src/tensor/bfloat16.ts';
 import { NativeGraphs } from '../../../src/tensor/native/graph.ts';
 import { PackedMatrix } from '../../../src/tensor/native-packed.ts';
 import { packedLinear } from '../../../src/tensor/native/linear.ts';
-import { plusUpdate } from '../../../src/tensor/ops.ts';
-import type { Update } from '../../../src/tensor/ops.ts';
+import { plusUpdate } from '../../../src/tensor/linear.ts';
+import type { Update } from '../../../src/tensor/linear.ts';
 import { QuantizedMatrix } from '../../../src/tensor/quantized.ts';
 
 const random = new Random(7);
