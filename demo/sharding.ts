@@ -111,7 +111,7 @@ export async function sharding(
       if (drawn.includes(name)) timelines[name] = timelineOf(reports);
       show(`${name}: ${formatBytes(total(result.held))} por rango (fórmula, ${formatBytes(result.expectedHeld)}); `
         + `envía ${formatBytes(result.sent)} por paso (fórmula, ${formatBytes(result.expectedSent)}); `
-        + `pérdida ${formatNumber(losses.at(-1)!, 6, true)}, a ${result.lossDifference.toExponential(0)}`);
+        + `pérdida ${formatNumber(losses.at(-1)!, 6, true)}, ${difference(result.lossDifference)}`);
     }
   } finally {
     await ranks.close();
@@ -156,3 +156,8 @@ function timelineOf(reports: readonly RankReport[]): Timeline {
 /** The files that the result depends on. */
 export const shardingInputs = (modelDir: string, data: DataOptions): string[] =>
   [join(modelDir, 'config.json'), join(modelDir, 'model.safetensors'), ...data.files];
+
+/** From what one process gets, relative: «igual», «a 2e-7 de la de un proceso». */
+function difference(relative: number): string {
+  return relative === 0 ? 'igual que en un proceso' : `a ${relative.toExponential(0)} de la de un proceso`;
+}
