@@ -39,7 +39,7 @@ describe('300 steps', () => {
     });
     expect(new Set(steps.slice(1).map(({ tensors }) => tensors)).size).toBe(1);
     const held = (from: number) => median(steps.slice(from, from + 50).map(({ resident }) => resident));
-    // A software adapter's memory is the process's own, with the kernels that it compiles: see also webgpu/steps.test.ts.
+    // A software adapter's memory is the process's own, with the kernels that it compiles.
     expect(held(250) / held(50)).toBeLessThan(testBackend('wasm') === 'webgpu' ? 1.15 : 1.05);
     expect(checkpoints).toBe(2 * 32 * 64 * 4);
     expect(tokensPerSecond).toBeGreaterThan(0);
