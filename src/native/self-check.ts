@@ -1,8 +1,11 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor2D } from '@tensorflow/tfjs';
 import { UserError } from '../errors.ts';
+import { dequantize, quantize } from '../quant/quantize.ts';
 import { Random } from '../random.ts';
 import { importTensorflow } from '../tensor/backend.ts';
+import { useMixedPrecision } from '../tensor/bfloat16.ts';
+import { QuantizedMatrix } from '../tensor/quantized.ts';
 import { startDawn } from '../tensor/webgpu/dawn.ts';
 import type { DawnChecked } from './dawn.ts';
 import type { Checked } from './setup.ts';
@@ -37,8 +40,30 @@ async function webgpu(folder: string): Promise<DawnChecked> {
   if (adapter !== null) {
     await tf.setBackend('webgpu');
     checkProduct();
+    checkKernels('', 1e-4);
+    useMixedPrecision(true); // by float16 and matrix units, where the device has them
+    checkKernels(' en float16: instala un controlador más nuevo', 1e-2);
   }
   return { adapter };
+}
+
+/** Our own kernels, as large as those that go by matrix units: a product by a 4-bit matrix, and back to its input. */
+function checkKernels(how: string, bar: number): void {
+  const [rows, inner, columns] = [40, 128, 96];
+  const random = new Random(2);
+  const normal = (count: number) => Float32Array.from({ length: count }, () => random.normal());
+  const packed = quantize(normal(columns * inner), [columns, inner]);
+  const [x, dy, w] = [normal(rows * inner), normal(rows * columns), dequantize(packed)];
+  const y = Array.from({ length: rows * columns }, (_, at) => sum(inner, (k) =>
+    x[Math.floor(at / columns) * inner + k]! * w[at % columns * inner + k]!));
+  const dx = Array.from({ length: rows * inner }, (_, at) => sum(columns, (k) =>
+    dy[Math.floor(at / inner) * columns + k]! * w[k * inner + at % inner]!));
+  const matrix = new QuantizedMatrix(packed);
+  const { value, grad } = tf.valueAndGrad((x) => matrix.linear(x as Tensor2D))(
+    tf.tensor2d(x, [rows, inner]), tf.tensor2d(dy, [rows, columns]));
+  expectEqual(`un producto desde los 4 bits${how}`, value.dataSync(), y, bar);
+  expectEqual(`un gradiente desde los 4 bits${how}`, grad.dataSync(), dx, bar);
+  matrix.dispose();
 }
 
 /** y = x · w and d(Σ y²)/dw = 2 xᵀ · y, against the same sums in JavaScript. */
@@ -61,8 +86,8 @@ function sum(count: number, of: (index: number) => number): number {
   return Array.from({ length: count }, (_, index) => of(index)).reduce((a, b) => a + b, 0);
 }
 
-function expectEqual(what: string, computed: ArrayLike<number>, expected: readonly number[]): void {
+function expectEqual(what: string, computed: ArrayLike<number>, expected: readonly number[], bar = 1e-5): void {
   const largest = Math.max(...expected.map((value, i) => Math.abs(computed[i]! - value)));
   const scale = Math.max(...expected.map(Math.abs));
-  if (!(largest <= 1e-5 * scale)) throw new Error(`calcula mal ${what}`);
+  if (!(largest <= bar * scale)) throw new Error(`calcula mal ${what}`);
 }
