@@ -54,10 +54,8 @@ function checkKernels(how: string, bar: number): void {
   const normal = (count: number) => Float32Array.from({ length: count }, () => random.normal());
   const packed = quantize(normal(columns * inner), [columns, inner]);
   const [x, dy, w] = [normal(rows * inner), normal(rows * columns), dequantize(packed)];
-  const y = Array.from({ length: rows * columns }, (_, at) => sum(inner, (k) =>
-    x[Math.floor(at / columns) * inner + k]! * w[at % columns * inner + k]!));
-  const dx = Array.from({ length: rows * inner }, (_, at) => sum(columns, (k) =>
-    dy[Math.floor(at / inner) * columns + k]! * w[k * inner + at % inner]!));
+  const y = sums(rows, columns, inner, (row, column, k) => x[row * inner + k]! * w[column * inner + k]!);
+  const dx = sums(rows, inner, columns, (row, column, k) => dy[row * columns + k]! * w[k * inner + column]!);
   const matrix = new QuantizedMatrix(packed);
   const { value, grad } = tf.valueAndGrad((x) => matrix.linear(x as Tensor2D))(
     tf.tensor2d(x, [rows, inner]), tf.tensor2d(dy, [rows, columns]));
@@ -72,18 +70,23 @@ function checkProduct(): void {
   const random = new Random(1);
   const x = Float32Array.from({ length: rows * inner }, () => random.normal());
   const w = Float32Array.from({ length: inner * columns }, () => random.normal());
-  const y = Array.from({ length: rows * columns }, (_, at) => sum(inner, (k) =>
-    x[Math.floor(at / columns) * inner + k]! * w[k * columns + at % columns]!));
-  const dw = Array.from({ length: inner * columns }, (_, at) => sum(rows, (row) =>
-    2 * x[row * inner + Math.floor(at / columns)]! * y[row * columns + at % columns]!));
+  const y = sums(rows, columns, inner, (row, column, k) => x[row * inner + k]! * w[k * columns + column]!);
+  const dw = sums(inner, columns, rows, (row, column, k) => 2 * x[k * inner + row]! * y[k * columns + column]!);
   const left = tf.tensor2d(x, [rows, inner]);
   const right = tf.tensor2d(w, [inner, columns]);
   expectEqual('un producto', tf.matMul(left, right).dataSync(), y);
   expectEqual('un gradiente', tf.grad((w) => tf.matMul(left, w as Tensor2D).square().sum())(right).dataSync(), dw);
 }
 
-function sum(count: number, of: (index: number) => number): number {
-  return Array.from({ length: count }, (_, index) => of(index)).reduce((a, b) => a + b, 0);
+/** A matrix, (rows, columns), each number of which is the sum of `term` over `depth` values of k. */
+function sums(
+  rows: number, columns: number, depth: number, term: (row: number, column: number, k: number) => number,
+): number[] {
+  return Array.from({ length: rows * columns }, (_, at) => {
+    let sum = 0;
+    for (let k = 0; k < depth; k++) sum += term(Math.floor(at / columns), at % columns, k);
+    return sum;
+  });
 }
 
 function expectEqual(what: string, computed: ArrayLike<number>, expected: readonly number[], bar = 1e-5): void {
