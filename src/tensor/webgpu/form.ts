@@ -1,6 +1,6 @@
 /**
  * WGSL of a product: what it declares, and what a workgroup does. It has y, `left(m, k) -> vec4f`, a[m][k .. k + 4],
- * and of b either `column4` or `row4`: see `Right`.
+ * zeros past the depth, and of b `fetched` and `numbers`: see `Right`.
  */
 export interface Form {
   /** Tells it from others. */
@@ -15,3 +15,10 @@ export interface Form {
   readonly half: boolean;
   readonly units: boolean;
 }
+
+/** Of four numbers that lie in a workgroup's memory. */
+export type Vector = 'vec4f' | 'vec4h';
+
+/** Four numbers as they lie there: what float16 cannot hold becomes the most that it can. */
+export const narrowed = (type: Vector, v: string): string =>
+  (type === 'vec4h' ? `vec4h(clamp(${v}, vec4f(-65504), vec4f(65504)))` : v);

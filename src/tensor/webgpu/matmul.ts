@@ -11,10 +11,17 @@ interface Shape {
   readonly depth: number;
 }
 
-/** How the right matrix, B, is read. */
+/**
+ * How the right matrix, B, is read: four numbers at a time and in two steps, so that what comes from memory can be on
+ * its way while the last ones are multiplied.
+ */
 export interface Right {
   readonly key: string;
-  /** `fn column4(k, n) -> vec4f`: B[k .. k + 4][n]; or `fn row4(k, n) -> vec4f`: B[k][n .. n + 4]. */
+  /**
+   * `Fetched`, a type; `fn fetched(k, n) -> Fetched`, which reads memory; and `fn numbers(f: Fetched) -> vec4f`, which
+   * are B[k .. k + 4][n], or along n B[k][n .. n + 4]. Of those past an edge any will do that B has: past the depth a
+   * has zeros, and past the last column nobody asks for the product.
+   */
   readonly code: string;
   /** What a workgroup does first. */
   readonly setup?: string;
@@ -29,24 +36,24 @@ export interface Right {
 export function matmul(a: Tensor2D, b: Tensor2D, { transposeA = false, transposeB = false } = {}): Tensor2D {
   const [rows, depth] = transposeA ? [a.shape[1], a.shape[0]] : a.shape;
   const columns = transposeB ? b.shape[0] : b.shape[1];
-  const fn = transposeB ? 'column4' : 'row4';
-  if ((transposeB ? depth : columns) % 4 === 0) {
-    // Whole vectors, by one read each. What is asked for past the last is another, of no consequence.
-    const at = transposeB ? 'min(n, p.columns - 1) * p.depth + k' : 'min(k, p.depth - 1) * p.columns + n';
-    return multiply(a, transposeA, { rows, columns, depth }, {
-      key: `dense vectors ${transposeB}`, along: transposeB ? 'k' : 'n', read: { b }, types: { b: 'vec4f' },
-      code: `fn ${fn}(k: u32, n: u32) -> vec4f { return b[(${at}) / 4]; }`,
-    });
-  }
-  const [k, n] = transposeB ? ['k + i', 'n'] : ['k', 'n + i'];
+  const inVectors = (transposeB ? depth : columns) % 4 === 0;
+  const at = transposeB ? 'row * p.depth + column' : 'row * p.columns + column';
   return multiply(a, transposeA, { rows, columns, depth }, {
-    key: `dense ${transposeB}`, along: transposeB ? 'k' : 'n', read: { b },
-    code: `fn ${fn}(k: u32, n: u32) -> vec4f {
-  var v = vec4f();
+    key: `dense ${inVectors} ${transposeB}`, along: transposeB ? 'k' : 'n', read: { b },
+    types: inVectors ? { b: 'vec4f' } : {},
+    code: `alias Fetched = vec4f;
+fn numbers(f: Fetched) -> vec4f { return f; }
+fn fetched(k: u32, n: u32) -> Fetched {
+  let row = ${transposeB ? 'min(n, p.columns - 1)' : 'min(k, p.depth - 1)'};
+  let first = ${transposeB ? 'k' : 'n'};
+  let last = ${transposeB ? 'p.depth' : 'p.columns'} - 1;
+${inVectors ? `  let column = min(first, last - 3);
+  return b[(${at}) / 4];` : `  var v: vec4f;
   for (var i = 0u; i < 4; i++) {
-    if (${k} < p.depth && ${n} < p.columns) { v[i] = b[${transposeB ? `(${n}) * p.depth + ${k}` : `(${k}) * p.columns + ${n}`}]; }
+    let column = min(first + i, last);
+    v[i] = b[${at}];
   }
-  return v;
+  return v;`}
 }`,
   });
 }
@@ -75,10 +82,10 @@ export function multiply(a: Tensor2D, transposeA: boolean, { rows, columns, dept
       before: `${right.code}
 fn left(m: u32, k: u32) -> vec4f {
 ${vectors ? `  if (k >= p.depth) { return vec4f(); }
-  return a[(min(m, p.rows - 1) * p.depth + k) / 4]${scaled ? ' * rowScales[min(m, p.rows - 1)]' : ''};` : `  var v = vec4f();
+  return a[(min(m, p.rows - 1) * p.depth + k) / 4];` : `  var v = vec4f();
   if (m >= p.rows) { return v; }
   for (var i = 0u; i < 4; i++) { if (k + i < p.depth) { v[i] = a[${at}]; } }
-  return v${scaled ? ' * rowScales[m]' : ''};`}
+  return v;`}
 }
 ${form.before}`,
       main: `${right.setup ?? ''}${form.main}`,

@@ -64,25 +64,26 @@ class Part {
       },
       types: { packed: 'u32', ...(double && { scales: 'u32' }) },
       integers: { input, output: out, shift: Math.log2(blockSize) }, floats: { offset: double ? absmax.offset : 0 },
-      // Four weights of a row lie in one half of a word, high nibble first in each byte, and share a scale.
       // The codebook lies at hand: its 16 values are in as many banks, and are never waited for.
       setup: `
   if (local < 16) { book[local] = tables[local]; }
   workgroupBarrier();`,
+      // Four weights of a row lie in one half of a word, high nibble first in each byte, and share a scale.
       code: `var<workgroup> book: array<f32, 16>;
-fn weights(row: u32, column: u32) -> vec4f {
-  if (row >= p.output || column >= p.input) { return vec4f(); }
+struct Fetched { bits: u32, ${double ? 'code: u32, nested: f32' : 'scale: f32'} }
+fn fetched(k: u32, n: u32) -> Fetched {
+  let row = min(${transpose ? 'n' : 'k'}, p.output - 1);
+  let column = min(${transpose ? 'k' : 'n'}, p.input - 4);
   let at = row * p.input + column;
-  let bits = packed[at / 8] >> ((at & 4) * 4);
   let block = at >> p.shift;
-  let scale = ${double
-    ? 'tables[16 + ((scales[block / 4] >> ((block & 3) * 8)) & 255)] * tables[272 + block / 256] + p.offset'
-    : 'scales[block] + p.offset'};
-  return scale * vec4f(book[(bits >> 4) & 15], book[bits & 15], book[(bits >> 12) & 15], book[(bits >> 8) & 15]);
+  let bits = packed[at / 8] >> ((at & 4) * 4);
+  return Fetched(bits, ${double ? '(scales[block / 4] >> ((block & 3) * 8)) & 255, tables[272 + block / 256]' : 'scales[block]'});
 }
-${transpose
-  ? 'fn column4(k: u32, n: u32) -> vec4f { return weights(n, k); }'
-  : 'fn row4(k: u32, n: u32) -> vec4f { return weights(k, n); }'}`,
+fn numbers(f: Fetched) -> vec4f {
+  let bits = f.bits;
+  let scale = ${double ? 'tables[16 + f.code] * f.nested' : 'f.scale'} + p.offset;
+  return scale * vec4f(book[(bits >> 4) & 15], book[bits & 15], book[(bits >> 12) & 15], book[(bits >> 8) & 15]);
+}`,
     });
   }
 

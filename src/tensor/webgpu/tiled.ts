@@ -1,22 +1,19 @@
-import type { Form } from './form.ts';
+import { narrowed } from './form.ts';
+import type { Form, Vector } from './form.ts';
 import { each } from './program.ts';
 import { threadsOf } from './tiles.ts';
 import type { Tile } from './tiles.ts';
 
 /** Of a tile's elements. */
 interface Types {
-  readonly left: 'vec4f' | 'vec4h';
-  readonly right: 'vec4f' | 'vec4h';
+  readonly left: Vector;
+  readonly right: Vector;
 }
 
 /** A workgroup's part of a, in vectors of four rows, and of b, in vectors of four columns, by k. */
 const shared = ({ rows, columns, depth }: Tile, { left, right }: Types) => `
 var<workgroup> lefts: array<${left}, ${depth * rows / 4}>;
 var<workgroup> rights: array<${right}, ${depth * columns / 4}>;`;
-
-/** A vector as a tile has it: what float16 cannot hold becomes the most that it can. */
-const narrowed = (type: Types['left'], v: string) =>
-  (type === 'vec4h' ? `vec4h(clamp(${v}, vec4f(-65504), vec4f(65504)))` : v);
 
 /**
  * A product by tiles: the workgroup fetches a part of both matrices, each number once, and multiplies it, until all of
@@ -28,7 +25,7 @@ export function byTiles(tile: Tile, along: 'k' | 'n', half: boolean): Form {
   const [across, down] = [columns / 4, rows / 4]; // vectors
   const types: Types = { left: half && along === 'k' ? 'vec4h' : 'vec4f', right: half ? 'vec4h' : 'vec4f' };
   /** Four vectors along k become four along the other side. Loops, which software adapters compile in half the time. */
-  const turned = (into: string, type: Types['left'], vectors: number, from: string) => `
+  const turned = (into: string, type: Vector, vectors: number, from: string) => `
     for (var unit = local; unit < ${vectors * depth / 4}; unit += ${threads}) {
       let k = unit % ${depth / 4} * 4;
       let place = unit / ${depth / 4};
@@ -50,8 +47,8 @@ ${each(4 * high, (i) => `  var sum${i} = vec4f();`)}
   for (var k0 = 0u; k0 < p.depth; k0 += ${depth}) {
 ${turned('lefts', types.left, down, 'left(m0 + place * 4 + i, k0 + k)')}
 ${along === 'n' ? `    for (var unit = local; unit < ${across * depth}; unit += ${threads}) {
-      rights[unit] = ${narrowed(types.right, `row4(k0 + unit / ${across}, n0 + unit % ${across} * 4)`)};
-    }` : turned('rights', types.right, across, 'column4(k0 + k, n0 + place * 4 + i)')}
+      rights[unit] = ${narrowed(types.right, `numbers(fetched(k0 + unit / ${across}, n0 + unit % ${across} * 4))`)};
+    }` : turned('rights', types.right, across, 'numbers(fetched(k0 + k, n0 + place * 4 + i))')}
     workgroupBarrier();
     for (var k = 0u; k < ${depth}; k++) {
       let b = vec4f(rights[k * ${across} + column]);

@@ -1,5 +1,6 @@
 import type { MatrixUnit } from './device.ts';
-import type { Form } from './form.ts';
+import { narrowed } from './form.ts';
+import type { Form, Vector } from './form.ts';
 import { each } from './program.ts';
 
 /** How many subgroups a workgroup has, each with a square of the product. */
@@ -12,59 +13,57 @@ export interface UnitTile {
 export const SIDE = 32;
 const DEPTH = 32;
 
-/** Whether its matrices fill the square and the depth. */
+/** Whether its matrices fill the square and the depth, by whole vectors. */
 export function fits({ m, n, k }: MatrixUnit): boolean {
-  return SIDE % m === 0 && SIDE % n === 0 && DEPTH % k === 0;
+  return SIDE % m === 0 && SIDE % n === 0 && DEPTH % k === 0 && n % 4 === 0 && k % 4 === 0;
 }
 
 /**
  * A product by matrix units: the workgroup fetches a part of both matrices, each number once, and its subgroups
- * multiply it. What comes next is on its way from memory meanwhile.
+ * multiply it. What comes next is on its way from memory meanwhile: nothing looks at it before they are done.
  *
- * @param scaled whether `rowScales[m]`, a power of two, is on each row of the left matrix: it comes off the product
+ * @param scaled whether `rowScales[m]`, a power of two, goes on each row of the left matrix: it comes off the product
  */
 export function byUnits(unit: MatrixUnit, tile: UnitTile, along: 'k' | 'n', scaled: boolean): Form {
   const { m, n, k, element, lanes } = unit;
   const { down, across } = tile;
   const [rows, columns, subgroups] = [SIDE * down, SIDE * across, down * across];
   const threads = subgroups * lanes;
-  const padding = element === 'f16' ? 8 : 4; // 16 bytes, to which matrices are aligned: rows begin in other banks
-  const leftWidth = DEPTH + padding;
-  // By k the right part lies as its columns come, (columns, DEPTH); by n as its rows do, (DEPTH, columns).
-  const [rightHeight, rightWidth] = along === 'k' ? [columns, DEPTH + padding] : [DEPTH, columns + padding];
-  const [down4, across4] = [SIDE / m, SIDE / n]; // unit's matrices in a subgroup's square
-  const lefts = rows * DEPTH / 4 / threads; // vectors that an invocation fetches
+  const vector: Vector = element === 'f16' ? 'vec4h' : 'vec4f';
+  const padding = element === 'f16' ? 2 : 1; // 16 bytes, to which matrices are aligned: rows begin in other banks
+  // All in vectors of four. By k the right part lies as its columns come, (columns, DEPTH); by n as its rows do.
+  const [rightHeight, rightWidth] = along === 'k' ? [columns, DEPTH / 4] : [DEPTH, columns / 4];
+  const [leftPitch, rightPitch] = [DEPTH / 4 + padding, rightWidth + padding];
+  const lefts = rows * DEPTH / 4 / threads; // that an invocation fetches
   const rights = columns * DEPTH / 4 / threads;
 
-  /** The place of an invocation's i-th vector in a part that is so wide. */
+  /** The row and the vector in it, of a part that is so wide, that is an invocation's i-th. */
   const placed = (i: number, width: number) => {
     const at = `(local + ${i * threads})`;
-    return [`${at} / ${width / 4}`, `${at} % ${width / 4} * 4`] as const;
+    return { row: `${at} / ${width}`, place: `${at} % ${width}` };
   };
-  const rightAt = (i: number) => placed(i, along === 'k' ? DEPTH : columns);
   const fetched = (k0: string) => `
 ${each(lefts, (i) => {
-  const [row, depth] = placed(i, DEPTH);
-  return `    left${i} = left(m0 + ${row}, ${k0} + ${depth});`;
+  const { row, place } = placed(i, DEPTH / 4);
+  return `    left${i} = left(m0 + ${row}, ${k0} + ${place} * 4);`;
 })}
 ${each(rights, (i) => {
-  const [high, wide] = rightAt(i);
-  return `    right${i} = ${along === 'k' ? `column4(${k0} + ${wide}, n0 + ${high})` : `row4(${k0} + ${high}, n0 + ${wide})`};`;
+  const { row, place } = placed(i, rightWidth);
+  return `    right${i} = ${along === 'k' ? `fetched(${k0} + ${place} * 4, n0 + ${row})` : `fetched(${k0} + ${row}, n0 + ${place} * 4)`};`;
 })}`;
-  const put = (into: string, width: number, [high, wide]: readonly [string, string], from: string) => `    {
-      let at = ${high} * ${width} + ${wide};
-      let v = ${element === 'f16' ? `vec4h(clamp(${from}, vec4f(-65504), vec4f(65504)))` : from};
-${each(4, (i) => `      ${into}[at + ${i}] = v[${i}];`)}
-    }`;
-  const squares = (text: (i: number, j: number) => string) => each(down4, (i) => each(across4, (j) => text(i, j)));
+  const put = (into: string, pitch: number, { row, place }: ReturnType<typeof placed>, v: string) =>
+    `    ${into}[${row} * ${pitch} + ${place}] = ${narrowed(vector, v)};`;
+  const [unitsDown, unitsAcross] = [SIDE / m, SIDE / n]; // of a subgroup's square
+  const squares = (text: (i: number, j: number) => string) => each(unitsDown, (i) => each(unitsAcross, (j) => text(i, j)));
 
   return {
     key: `units ${[m, n, k, element, lanes, down, across].join(' ')}${scaled ? ' scaled' : ''}`,
     rows, columns, threads, half: element === 'f16', units: true,
     before: `
-var<workgroup> lefts: array<${element}, ${rows * leftWidth}>;
-var<workgroup> rights: array<${element}, ${rightHeight * rightWidth}>;
+var<workgroup> lefts: array<${vector}, ${rows * leftPitch}>;
+var<workgroup> rights: array<${vector}, ${rightHeight * rightPitch}>;
 var<workgroup> made: array<f32, ${subgroups * m * n}>;`,
+    // The places of `subgroupMatrixLoad` are counted in what the array is of.
     main: `
   let across = (p.columns + ${columns - 1}) / ${columns};
   let m0 = group / across * ${rows};
@@ -72,20 +71,21 @@ var<workgroup> made: array<f32, ${subgroups * m * n}>;`,
   let ownRow = subgroup / ${across} * ${SIDE};
   let ownColumn = subgroup % ${across} * ${SIDE};
 ${each(lefts, (i) => `  var left${i}: vec4f;`)}
-${each(rights, (i) => `  var right${i}: vec4f;`)}
+${each(rights, (i) => `  var right${i}: Fetched;`)}
+${scaled ? each(lefts, (i) => `  let scale${i} = rowScales[min(m0 + ${placed(i, DEPTH / 4).row}, p.rows - 1)];`) : ''}
 ${squares((i, j) => `  var sum${i}_${j}: subgroup_matrix_result<f32, ${n}, ${m}>;`)}
 ${fetched('0')}
   for (var k0 = 0u; k0 < p.depth; k0 += ${DEPTH}) {
-${each(lefts, (i) => put('lefts', leftWidth, placed(i, DEPTH), `left${i}`))}
-${each(rights, (i) => put('rights', rightWidth, rightAt(i), `right${i}`))}
+${each(lefts, (i) => put('lefts', leftPitch, placed(i, DEPTH / 4), scaled ? `left${i} * scale${i}` : `left${i}`))}
+${each(rights, (i) => put('rights', rightPitch, placed(i, rightWidth), `numbers(right${i})`))}
     workgroupBarrier();
     if (k0 + ${DEPTH} < p.depth) {${fetched(`k0 + ${DEPTH}`)}
     }
     for (var k = 0u; k < ${DEPTH}; k += ${k}) {
-${each(down4, (i) => `      let a${i} = subgroupMatrixLoad<subgroup_matrix_left<${element}, ${k}, ${m}>, row_major>(
-        &lefts, (ownRow + ${i * m}) * ${leftWidth} + k, ${leftWidth});`)}
-${each(across4, (j) => `      let b${j} = subgroupMatrixLoad<subgroup_matrix_right<${element}, ${n}, ${k}>, ${along === 'k' ? 'col_major' : 'row_major'}>(
-        &rights, ${along === 'k' ? `(ownColumn + ${j * n}) * ${rightWidth} + k` : `k * ${rightWidth} + ownColumn + ${j * n}`}, ${rightWidth});`)}
+${each(unitsDown, (i) => `      let a${i} = subgroupMatrixLoad<subgroup_matrix_left<${element}, ${k}, ${m}>, row_major>(
+        &lefts, (ownRow + ${i * m}) * ${leftPitch} + k / 4, ${leftPitch});`)}
+${each(unitsAcross, (j) => `      let b${j} = subgroupMatrixLoad<subgroup_matrix_right<${element}, ${n}, ${k}>, ${along === 'k' ? 'col_major' : 'row_major'}>(
+        &rights, ${along === 'k' ? `(ownColumn + ${j * n}) * ${rightPitch} + k / 4` : `k * ${rightPitch} + (ownColumn + ${j * n}) / 4`}, ${rightPitch});`)}
 ${squares((i, j) => `      sum${i}_${j} = subgroupMatrixMultiplyAccumulate(a${i}, b${j}, sum${i}_${j});`)}
     }
     workgroupBarrier();
