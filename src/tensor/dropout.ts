@@ -15,16 +15,16 @@ import * as webgpuKernel from './webgpu/dropout.ts';
  * its forward dropped.
  */
 export function dropout(x: Tensor2D, rate: number, seed: number, path: string): Tensor2D {
-  const draw = (seed: number): DropoutDraw => {
+  const amount = { threshold: Math.round(rate * 2 ** 32), scale: 1 / (1 - rate) };
+  const states = (seed: number): DropoutDraw['states'] => {
     const random = new Random(Random.for(seed, path).uint32());
     const state = () => random.uint32() || 1; // zero would stay zero
-    return {
-      threshold: Math.round(rate * 2 ** 32), scale: 1 / (1 - rate), states: [state(), state(), state(), state()],
-    };
+    return [state(), state(), state(), state()];
   };
+  const draw = (seed: number): DropoutDraw => ({ ...amount, states: states(seed) });
   const drop = {
     wasm: (x: Tensor) => kernel.dropout(x, draw(seed)),
-    webgpu: (x: Tensor) => webgpuKernel.dropout(x, draw, seed),
+    webgpu: (x: Tensor) => webgpuKernel.dropout(x, amount, states, seed),
   }[tf.getBackend()];
   if (drop) {
     return tf.customGrad((x) => ({ value: drop(x as Tensor), gradFunc: drop }))(x) as Tensor2D;

@@ -20,13 +20,17 @@ export function addUpdateGradients(
   return [widen(dLow, a, false), outer(dLow, x, false), outer(low, dy, true)];
 }
 
-/** Four numbers of a matrix's row, from `k` on. Past the depth: zeros, or in whole vectors others. */
-const fourOf = (name: string, inVectors: boolean) => `
-fn ${name}4(row: u32, k: u32) -> vec4f {
-${inVectors ? `  return ${name}[(row * p.depth + min(k, p.depth - 4)) / 4];` : `  var v = vec4f();
-  for (var i = 0u; i < 4; i++) { if (k + i < p.depth) { v[i] = ${name}[row * p.depth + k + i]; } }
+/** `name`4: four numbers of a matrix's row, from `at` on. Past its `width`: zeros, or in whole vectors others. */
+const fourOf = (name: string, width: string, inVectors: boolean) => `
+fn ${name}4(row: u32, at: u32) -> vec4f {
+${inVectors ? `  return ${name}[(row * p.${width} + min(at, p.${width} - 4)) / 4];` : `  var v = vec4f();
+  for (var i = 0u; i < 4; i++) { if (at + i < p.${width}) { v[i] = ${name}[row * p.${width} + at + i]; } }
   return v;`}
 }`;
+
+/** Those that can be read by whole vectors. */
+const typesOf = (widths: Readonly<Record<string, number>>) =>
+  Object.fromEntries(Object.entries(widths).flatMap(([name, width]) => (width % 4 === 0 ? [[name, 'vec4f']] : [])));
 
 /** Invocations that share out the depth of a number: each takes every fourth part of it. */
 const SHARERS = 4;
@@ -42,13 +46,13 @@ function narrow(x: Tensor2D, w: Tensor2D, turned: boolean, scaling: number): Ten
   const inVectors = depth % 4 === 0;
   return runProgram({
     key: `lora narrow ${turned} ${columns} ${inVectors}`,
-    write: { low: [rows, r] }, read: { x, w }, types: inVectors ? { x: 'vec4f', ...(turned && { w: 'vec4f' }) } : {},
+    write: { low: [rows, r] }, read: { x, w }, types: typesOf({ x: depth, ...(turned && { w: depth }) }),
     integers: { rows, depth, r }, floats: { scaling },
     workgroups: { count: Math.ceil(rows / high) * Math.ceil(r / columns), size: MADE * SHARERS },
     code: () => ({
       before: `var<workgroup> shares: array<f32, ${MADE * SHARERS}>;
-${fourOf('x', inVectors)}
-${turned ? fourOf('w', inVectors) : `fn w4(column: u32, k: u32) -> vec4f { // past the depth x is zero, and these are of no consequence
+${fourOf('x', 'depth', inVectors)}
+${turned ? fourOf('w', 'depth', inVectors) : `fn w4(column: u32, k: u32) -> vec4f { // past the depth x is zero, and these are of no consequence
   let at = k * p.r + column;
   return vec4f(w[at], w[at + p.r], w[at + 2 * p.r], w[at + 3 * p.r]);
 }`}`,
@@ -76,29 +80,35 @@ const HIGH = 4;
 function widen(low: Tensor2D, w: Tensor2D, turned: boolean, y?: Tensor2D): Tensor2D {
   const [rows, r] = low.shape;
   const columns = w.shape[turned ? 0 : 1];
+  const width = turned ? 'r' : 'columns';
+  const types = typesOf({ low: r, w: { r, columns }[width], ...(y && { y: columns }), sum: columns });
+  const inVectors = columns % 4 === 0;
   return runProgram({
-    key: `lora widen ${turned} ${y !== undefined}`,
-    write: { sum: [rows, columns] }, read: { low, w, ...(y && { y }) }, integers: { rows, columns, r },
+    key: `lora widen ${turned} ${y !== undefined} ${Object.keys(types).join(' ')}`,
+    write: { sum: [rows, columns] }, read: { low, w, ...(y && { y }) }, types, integers: { rows, columns, r },
     invocations: Math.ceil(rows / HIGH) * Math.ceil(columns / 4),
-    code: () => ({ main: `
+    code: () => ({
+      before: `${fourOf('low', 'r', r % 4 === 0)}
+${fourOf('w', width, 'w' in types)}
+${y ? fourOf('y', 'columns', inVectors) : ''}`,
+      main: `
   let across = (p.columns + 3) / 4;
   let m = index / across * ${HIGH};
   let n = index % across * 4;
   if (m >= p.rows) { return; }
 ${each(HIGH, (i) => `  var sum${i} = vec4f();`)}
-  for (var k = 0u; k < p.r; k++) {
-    var v: vec4f;
-    for (var c = 0u; c < 4; c++) {
-      let column = min(n + c, p.columns - 1);
-      v[c] = w[${turned ? 'column * p.r + k' : 'k * p.columns + column'}];
-    }
-${each(HIGH, (i) => `    sum${i} += low[min(m + ${i}, p.rows - 1) * p.r + k] * v;`)}
+  for (var k = 0u; k < p.r; k += 4) { // past r low has zeros
+    let part = mat4x4f(${Array.from({ length: 4 }, (_, i) =>
+      (turned ? `w4(min(n + ${i}, p.columns - 1), k)` : `w4(min(k + ${i}, p.r - 1), n)`)).join(', ')});
+${each(HIGH, (i) => {
+  const lows = `low4(min(m + ${i}, p.rows - 1), k)`;
+  return `    sum${i} += ${turned ? `${lows} * part` : `part * ${lows}`};`;
+})}
   }
-${each(HIGH, (i) => `  for (var c = 0u; c < 4; c++) {
-    if (m + ${i} < p.rows && n + c < p.columns) {
-      let at = (m + ${i}) * p.columns + n + c;
-      sum[at] = ${y ? 'y[at] + ' : ''}sum${i}[c];
-    }
+${each(HIGH, (i) => `  if (m + ${i} < p.rows) {
+${y ? `    sum${i} += y4(m + ${i}, n);` : ''}
+${inVectors ? `    sum[((m + ${i}) * p.columns + n) / 4] = sum${i};`
+    : `    for (var c = 0u; c < 4 && n + c < p.columns; c++) { sum[(m + ${i}) * p.columns + n + c] = sum${i}[c]; }`}
   }`)}` }),
   })[0] as Tensor2D;
 }
@@ -118,16 +128,12 @@ function outer(low: Tensor2D, wide: Tensor2D, turned: boolean): Tensor2D {
   const inVectors = columns % 4 === 0;
   return runProgram({
     key: `lora outer ${turned} ${inVectors}`,
-    write: { y: turned ? [columns, r] : [r, columns] }, read: { low, wide }, types: inVectors ? { wide: 'vec4f' } : {},
+    write: { y: turned ? [columns, r] : [r, columns] }, read: { low, wide }, types: typesOf({ wide: columns }),
     integers: { rows, r, columns },
     workgroups: { count: Math.ceil(columns / (4 * ACROSS)) * Math.ceil(r / 4), size: ACROSS * TURNS },
     code: () => ({
       before: `var<workgroup> shares: array<mat4x4f, ${ACROSS * TURNS}>;
-fn wide4(row: u32, column: u32) -> vec4f { // past the last column they are of no consequence
-${inVectors ? '  return wide[(row * p.columns + min(column, p.columns - 4)) / 4];' : `  var v: vec4f;
-  for (var i = 0u; i < 4; i++) { v[i] = wide[row * p.columns + min(column + i, p.columns - 1)]; }
-  return v;`}
-}`,
+${fourOf('wide', 'columns', inVectors)}`,
       main: `
   let down = (p.r + 3) / 4;
   let first = group % down * 4;
