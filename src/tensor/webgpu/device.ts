@@ -25,7 +25,7 @@ export interface Adapter {
   readonly architecture: string;
   /** Computed by the processor: for tests, not for speed. */
   readonly software: boolean;
-  /** Of those that kernels may use: shader-f16, subgroups, timestamp-query, subgroup matrices. */
+  /** Of those that kernels may use: shader-f16, subgroups and their sizes, timestamp-query, subgroup matrices. */
   readonly features: readonly string[];
   /** Those of its matrix units that sum in float32, the largest first. */
   readonly units: readonly MatrixUnit[];
@@ -69,7 +69,9 @@ export interface WebgpuBackend {
 }
 
 const SUBGROUP_MATRIX = 'chromium-experimental-subgroup-matrix';
-const usefulFeatures: readonly string[] = ['shader-f16', 'subgroups', 'timestamp-query', SUBGROUP_MATRIX];
+/** By which a shader says how large its subgroups have to be. */
+const SUBGROUP_SIZE = 'subgroup-size-control';
+const usefulFeatures: readonly string[] = ['shader-f16', 'subgroups', 'timestamp-query', SUBGROUP_MATRIX, SUBGROUP_SIZE];
 
 const limits = [
   'maxBufferSize', 'maxStorageBufferBindingSize', 'maxStorageBuffersPerShaderStage', 'maxComputeWorkgroupStorageSize',
@@ -130,16 +132,25 @@ interface SubgroupMatrixConfig {
 /** What products by matrix units take at most of a workgroup's memory. */
 const UNITS_BYTES = 32 * 1024;
 
-/** Where subgroups may have several sizes, it is not known how many of them a workgroup has: there none serves. */
+/** Where subgroups may have several sizes, the one that matrix units go by: RDNA's go by either. */
+const lanesOf: Readonly<Record<string, number>> = { amd: 32 };
+
 function unitsOf({ info, features, limits }: GPUAdapter): MatrixUnit[] {
-  const { subgroupMinSize, subgroupMaxSize, subgroupMatrixConfigs: configs = [] } =
+  const { vendor, subgroupMinSize, subgroupMaxSize, subgroupMatrixConfigs: configs = [] } =
     info as GPUAdapterInfo & { readonly subgroupMatrixConfigs?: readonly SubgroupMatrixConfig[] };
-  const isKnown = features.has(SUBGROUP_MATRIX) && subgroupMinSize === subgroupMaxSize;
-  if (!isKnown || limits.maxComputeWorkgroupStorageSize < UNITS_BYTES) return [];
+  const chosen = features.has(SUBGROUP_SIZE) ? lanesOf[vendor.toLowerCase()] : undefined;
+  const lanes = subgroupMinSize === subgroupMaxSize ? subgroupMaxSize : chosen;
+  // Of unknown size, it is not known either how many of them a workgroup has.
+  if (!features.has(SUBGROUP_MATRIX) || !lanes || limits.maxComputeWorkgroupStorageSize < UNITS_BYTES) return [];
   return configs.flatMap(({ M: m, N: n, K: k, componentType: element, resultComponentType }) => {
     const serves = (element === 'f16' || element === 'f32') && resultComponentType === 'f32';
-    return serves ? [{ m, n, k, element, lanes: subgroupMaxSize } as const] : [];
+    return serves ? [{ m, n, k, element, lanes } as const] : [];
   }).sort((a, b) => b.m * b.n * b.k - a.m * a.n * a.k);
+}
+
+/** Whether a shader can say how large its subgroups have to be. */
+export function asksSubgroupSize(device: GPUDevice): boolean {
+  return device.features.has(SUBGROUP_SIZE);
 }
 
 /**

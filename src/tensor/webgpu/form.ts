@@ -13,7 +13,7 @@ export interface Form {
   readonly threads: number;
   /** What its code asks of the device: see `Program`. */
   readonly half: boolean;
-  readonly units: boolean;
+  readonly lanes: number | undefined;
 }
 
 /** Of four numbers that lie in a workgroup's memory. */

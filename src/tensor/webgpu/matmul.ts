@@ -73,7 +73,7 @@ export function multiply(a: Tensor2D, transposeA: boolean, { rows, columns, dept
   const at = transposeA ? '(k + i) * p.rows + m' : 'm * p.depth + k + i';
   const vectors = !transposeA && depth % 4 === 0;
   const [y] = runProgram({
-    key: `matmul ${form.key} ${transposeA} ${vectors} ${right.key}`, half: form.half, units: form.units,
+    key: `matmul ${form.key} ${transposeA} ${vectors} ${right.key}`, half: form.half, ...(form.lanes && { lanes: form.lanes }),
     write: { y: [rows, columns] }, read: { a, ...right.read, ...(rowScales && { rowScales }) },
     types: { ...right.types, ...(vectors && { a: 'vec4f' }) },
     integers: { rows, columns, depth, ...right.integers }, floats: right.floats ?? {},

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, TensorInfo } from '@tensorflow/tfjs';
-import { webgpuBackend } from './device.ts';
+import { asksSubgroupSize, webgpuBackend } from './device.ts';
 import { reduction } from './reduce.ts';
 import type { Reduction } from './reduce.ts';
 
@@ -28,8 +28,11 @@ export interface Program {
   readonly drawn?: { readonly seed: number; readonly integers: (seed: number) => Readonly<Record<string, number>> };
   /** Whether its code has float16, which the device then has to offer. */
   readonly half?: boolean;
-  /** Whether it multiplies by matrix units, likewise. It then has `subgroup: u32`, of its workgroup's subgroups. */
-  readonly units?: boolean;
+  /**
+   * If it multiplies by matrix units, likewise, the invocations of a subgroup. It then has `subgroup: u32`, of its
+   * workgroup's subgroups.
+   */
+  readonly lanes?: number;
   readonly invocations?: number;
   /**
    * In place of `invocations`, for those that work together. There may be more groups than were asked for. Those that
@@ -103,7 +106,7 @@ function pipelineOf(device: GPUDevice, program: Program, reduce: Reduction | und
   const key = reduce ? `${program.key} ${reduce.key}` : program.key;
   let pipeline = known.get(key);
   if (!pipeline) {
-    const module = device.createShaderModule({ label: key, code: shaderOf(program, reduce) });
+    const module = device.createShaderModule({ label: key, code: shaderOf(program, reduce, asksSubgroupSize(device)) });
     pipeline = device.createComputePipeline({ label: key, layout: 'auto', compute: { module, entryPoint: 'start' } });
     known.set(key, pipeline);
   }
@@ -111,8 +114,8 @@ function pipelineOf(device: GPUDevice, program: Program, reduce: Reduction | und
 }
 
 function shaderOf(
-  { code, write, change = {}, read, types = {}, integers, floats = {}, drawn, half, units, workgroups }: Program,
-  reduce: Reduction | undefined,
+  { code, write, change = {}, read, types = {}, integers, floats = {}, drawn, half, lanes, workgroups }: Program,
+  reduce: Reduction | undefined, asksSize: boolean,
 ): string {
   const { before = '', main } = code();
   const own = (name: string) => ((read[name] ?? change[name])?.dtype === 'int32' ? 'i32' : 'f32');
@@ -125,8 +128,9 @@ function shaderOf(
     ...Object.keys(floats).map((name) => `${name}: f32`),
   ];
   const subgroups = reduce?.bySubgroups;
-  return `${half ? 'enable f16;' : ''}${subgroups || units ? 'enable subgroups;' : ''}
-${units ? `enable chromium_experimental_subgroup_matrix;
+  return `${half ? 'enable f16;' : ''}${subgroups || lanes ? 'enable subgroups;' : ''}
+${lanes && asksSize ? 'enable subgroup_size_control;' : ''}
+${lanes ? `enable chromium_experimental_subgroup_matrix;
 diagnostic(off, chromium.subgroup_matrix_uniformity); // which subgroup it is, is the same for all of a subgroup` : ''}
 struct Numbers { ${fields.join(', ')} }
 ${storage.join('\n')}
@@ -134,17 +138,17 @@ ${storage.join('\n')}
 ${subgroups ? 'var<private> lane: u32;\nvar<private> lanes: u32;' : ''}
 ${reduce?.code ?? ''}
 ${before}
-fn main(${workgroups ? 'group: u32, local: u32' : 'index: u32'}${units ? ', subgroup: u32' : ''}) {
+fn main(${workgroups ? 'group: u32, local: u32' : 'index: u32'}${lanes ? ', subgroup: u32' : ''}) {
 ${main}
 }
-@compute @workgroup_size(${workgroups?.size ?? GROUP})
+@compute @workgroup_size(${workgroups?.size ?? GROUP}) ${lanes && asksSize ? `@subgroup_size(${lanes})` : ''}
 fn start(
   @builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32,
   ${subgroups ? '@builtin(subgroup_invocation_id) place: u32, @builtin(subgroup_size) size: u32,' : ''}
-  ${units ? '@builtin(subgroup_id) subgroup: u32,' : ''}
+  ${lanes ? '@builtin(subgroup_id) subgroup: u32,' : ''}
 ) {
   ${subgroups ? 'lane = place; lanes = size;' : ''}
   let group = id.y * count.x + id.x;
-  main(${workgroups ? 'group, local' : `group * ${GROUP} + local`}${units ? ', subgroup' : ''});
+  main(${workgroups ? 'group, local' : `group * ${GROUP} + local`}${lanes ? ', subgroup' : ''});
 }`;
 }

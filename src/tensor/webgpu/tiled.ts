@@ -36,7 +36,7 @@ export function byTiles(tile: Tile, along: 'k' | 'n', half: boolean): Form {
     }`;
   return {
     key: `${Object.values(tile).join(' ')}${half ? ' half' : ''}`,
-    rows, columns, threads, half, units: false, before: shared(tile, types),
+    rows, columns, threads, half, lanes: undefined, before: shared(tile, types),
     main: `
   let across = (p.columns + ${columns - 1}) / ${columns};
   let m0 = group / across * ${rows};

@@ -93,9 +93,12 @@ export function unitFor(rows: number, columns: number): MatrixUnit | undefined {
   return (byUnit || halfPrecision() ? of('f16') : undefined) ?? of('f32');
 }
 
-/** Of the two, the one that reads less, if with it there are workgroups enough for a large card's processors. */
+/**
+ * Of the two, the one that reads less, if with it there are workgroups enough for a large card's processors. Where there
+ * are few, each has more on its way from memory at a time.
+ */
 export const unitTiles: Readonly<Record<'tall' | 'square', UnitTile>> = {
-  tall: { down: 4, across: 2 }, square: { down: 2, across: 2 },
+  tall: { down: 4, across: 2, depth: 32 }, square: { down: 2, across: 2, depth: 64 },
 };
 const ENOUGH = 128;
 

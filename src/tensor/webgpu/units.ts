@@ -3,19 +3,27 @@ import { narrowed } from './form.ts';
 import type { Form, Vector } from './form.ts';
 import { each } from './program.ts';
 
-/** How many subgroups a workgroup has, each with a square of the product. */
+/** How many subgroups a workgroup has, each with a square of the product, and what it holds at a time. */
 export interface UnitTile {
   readonly down: number;
   readonly across: number;
+  /** Numbers of float16 of a row; of float32 half as many. */
+  readonly depth: number;
 }
 
-/** Rows and columns of a subgroup's square, and the depth that a workgroup holds at a time. */
+/** Rows and columns of a subgroup's square. */
 export const SIDE = 32;
-const DEPTH = 32;
+/** Every tile's depth is a multiple of it, and no tile has more subgroups down. */
+const LEAST_DEPTH = 32;
+const MOST_DOWN = 4;
 
-/** Whether its matrices fill the square and the depth, by whole vectors. */
-export function fits({ m, n, k }: MatrixUnit): boolean {
-  return SIDE % m === 0 && SIDE % n === 0 && DEPTH % k === 0 && n % 4 === 0 && k % 4 === 0;
+const depthOf = (depth: number, element: MatrixUnit['element']) => (element === 'f16' ? depth : depth / 2);
+
+/** Whether its matrices fill the square and the depth by whole vectors, and its invocations fetch as many each. */
+export function fits({ m, n, k, element, lanes }: MatrixUnit): boolean {
+  const depth = depthOf(LEAST_DEPTH, element);
+  return SIDE % m === 0 && SIDE % n === 0 && depth % k === 0 && n % 4 === 0 && k % 4 === 0
+    && SIDE * depth % (4 * MOST_DOWN * lanes) === 0;
 }
 
 /**
@@ -27,15 +35,16 @@ export function fits({ m, n, k }: MatrixUnit): boolean {
 export function byUnits(unit: MatrixUnit, tile: UnitTile, along: 'k' | 'n', scaled: boolean): Form {
   const { m, n, k, element, lanes } = unit;
   const { down, across } = tile;
+  const depth = depthOf(tile.depth, element);
   const [rows, columns, subgroups] = [SIDE * down, SIDE * across, down * across];
   const threads = subgroups * lanes;
   const vector: Vector = element === 'f16' ? 'vec4h' : 'vec4f';
   const padding = element === 'f16' ? 2 : 1; // 16 bytes, to which matrices are aligned: rows begin in other banks
-  // All in vectors of four. By k the right part lies as its columns come, (columns, DEPTH); by n as its rows do.
-  const [rightHeight, rightWidth] = along === 'k' ? [columns, DEPTH / 4] : [DEPTH, columns / 4];
-  const [leftPitch, rightPitch] = [DEPTH / 4 + padding, rightWidth + padding];
-  const lefts = rows * DEPTH / 4 / threads; // that an invocation fetches
-  const rights = columns * DEPTH / 4 / threads;
+  // All in vectors of four. By k the right part lies as its columns come, (columns, depth); by n as its rows do.
+  const [rightHeight, rightWidth] = along === 'k' ? [columns, depth / 4] : [depth, columns / 4];
+  const [leftPitch, rightPitch] = [depth / 4 + padding, rightWidth + padding];
+  const lefts = rows * depth / 4 / threads; // that an invocation fetches
+  const rights = columns * depth / 4 / threads;
 
   /** The row and the vector in it, of a part that is so wide, that is an invocation's i-th. */
   const placed = (i: number, width: number) => {
@@ -44,7 +53,7 @@ export function byUnits(unit: MatrixUnit, tile: UnitTile, along: 'k' | 'n', scal
   };
   const fetched = (k0: string) => `
 ${each(lefts, (i) => {
-  const { row, place } = placed(i, DEPTH / 4);
+  const { row, place } = placed(i, depth / 4);
   return `    left${i} = left(m0 + ${row}, ${k0} + ${place} * 4);`;
 })}
 ${each(rights, (i) => {
@@ -57,8 +66,8 @@ ${each(rights, (i) => {
   const squares = (text: (i: number, j: number) => string) => each(unitsDown, (i) => each(unitsAcross, (j) => text(i, j)));
 
   return {
-    key: `units ${[m, n, k, element, lanes, down, across].join(' ')}${scaled ? ' scaled' : ''}`,
-    rows, columns, threads, half: element === 'f16', units: true,
+    key: `units ${[m, n, k, element, lanes, down, across, depth].join(' ')}${scaled ? ' scaled' : ''}`,
+    rows, columns, threads, half: element === 'f16', lanes,
     before: `
 var<workgroup> lefts: array<${vector}, ${rows * leftPitch}>;
 var<workgroup> rights: array<${vector}, ${rightHeight * rightPitch}>;
@@ -72,16 +81,16 @@ var<workgroup> made: array<f32, ${subgroups * m * n}>;`,
   let ownColumn = subgroup % ${across} * ${SIDE};
 ${each(lefts, (i) => `  var left${i}: vec4f;`)}
 ${each(rights, (i) => `  var right${i}: Fetched;`)}
-${scaled ? each(lefts, (i) => `  let scale${i} = rowScales[min(m0 + ${placed(i, DEPTH / 4).row}, p.rows - 1)];`) : ''}
+${scaled ? each(lefts, (i) => `  let scale${i} = rowScales[min(m0 + ${placed(i, depth / 4).row}, p.rows - 1)];`) : ''}
 ${squares((i, j) => `  var sum${i}_${j}: subgroup_matrix_result<f32, ${n}, ${m}>;`)}
 ${fetched('0')}
-  for (var k0 = 0u; k0 < p.depth; k0 += ${DEPTH}) {
-${each(lefts, (i) => put('lefts', leftPitch, placed(i, DEPTH / 4), scaled ? `left${i} * scale${i}` : `left${i}`))}
+  for (var k0 = 0u; k0 < p.depth; k0 += ${depth}) {
+${each(lefts, (i) => put('lefts', leftPitch, placed(i, depth / 4), scaled ? `left${i} * scale${i}` : `left${i}`))}
 ${each(rights, (i) => put('rights', rightPitch, placed(i, rightWidth), `numbers(right${i})`))}
     workgroupBarrier();
-    if (k0 + ${DEPTH} < p.depth) {${fetched(`k0 + ${DEPTH}`)}
+    if (k0 + ${depth} < p.depth) {${fetched(`k0 + ${depth}`)}
     }
-    for (var k = 0u; k < ${DEPTH}; k += ${k}) {
+    for (var k = 0u; k < ${depth}; k += ${k}) {
 ${each(unitsDown, (i) => `      let a${i} = subgroupMatrixLoad<subgroup_matrix_left<${element}, ${k}, ${m}>, row_major>(
         &lefts, (ownRow + ${i * m}) * ${leftPitch} + k / 4, ${leftPitch});`)}
 ${each(unitsAcross, (j) => `      let b${j} = subgroupMatrixLoad<subgroup_matrix_right<${element}, ${n}, ${k}>, ${along === 'k' ? 'col_major' : 'row_major'}>(
