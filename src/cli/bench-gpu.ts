@@ -3,7 +3,10 @@ import { formatBytes, formatNumber, formatPercent } from '../format.ts';
 import { shapes } from '../model/synthetic.ts';
 import type { Shape } from '../model/synthetic.ts';
 import { useBackend } from '../tensor/backend.ts';
+import { gainsFrom16Bits, useMixedPrecision } from '../tensor/bfloat16.ts';
+import type { ProductShape, ProductSpeed } from '../tensor/webgpu/bench.ts';
 import { usedAdapter } from '../tensor/webgpu/device.ts';
+import { unitFor } from '../tensor/webgpu/tiles.ts';
 import type { Measured } from '../train/measure.ts';
 
 export const gpuShapes = ['SmolLM2-135M', 'TinyLlama-1.1B', 'Llama-2-7B'] as const;
@@ -41,9 +44,27 @@ export async function findGpu(): Promise<Card | { readonly missing: string }> {
     if (error instanceof UserError) return { missing: error.message };
     throw error;
   }
-  const { name, software, units } = usedAdapter()!;
+  const { name, software } = usedAdapter()!;
   if (software) return { missing: `${name} calcula por programa, en la CPU.` };
-  return { device: name, byUnits: units.some(({ element }) => element === 'f16') };
+  useMixedPrecision(gainsFrom16Bits('webgpu'));
+  return { device: name, byUnits: unitFor(productShapes[0]!.rows, productShapes[0]!.output)?.element === 'f16' };
+}
+
+/** 512 tokens by the layers of TinyLlama-1.1B: q and o, k and v, gate and up, down. */
+export const productShapes: readonly ProductShape[] = [
+  { rows: 512, input: 2048, output: 2048 }, { rows: 512, input: 2048, output: 256 },
+  { rows: 512, input: 2048, output: 5632 }, { rows: 512, input: 5632, output: 2048 },
+];
+
+/** A line a product, and a column for each way to share it out: TFLOP/s there and back. */
+export function productTable(found: readonly { readonly shape: ProductShape; readonly speeds: readonly ProductSpeed[] }[]): string[][] {
+  const inTera = (speed: number) => formatNumber(speed / 1e12, 1, true);
+  return [
+    ['filas × entrada × salida', ...found[0]!.speeds.map(({ name }) => name)],
+    ...found.map(({ shape: { rows, input, output }, speeds }) => [
+      `${rows} × ${input} × ${output}`, ...speeds.map(({ forward, back }) => `${inTera(forward)} / ${inTera(back)}`),
+    ]),
+  ];
 }
 
 /**

@@ -13,8 +13,9 @@ import { useBackend } from '../tensor/backend.ts';
 import type { BackendName } from '../tensor/backend.ts';
 import { hasBfloat16 } from '../tensor/bfloat16.ts';
 import { kernelBench } from '../tensor/bench.ts';
+import { productSpeeds } from '../tensor/webgpu/bench.ts';
 import type { Measured, MeasureOptions } from '../train/measure.ts';
-import { findGpu, gpuShapes, gpuTable, unmeasured } from './bench-gpu.ts';
+import { findGpu, gpuShapes, gpuTable, productShapes, productTable, unmeasured } from './bench-gpu.ts';
 import { backendOption } from './flags.ts';
 import { commandLine, runCommand } from './main.ts';
 import { helpText, option, optional, parseOptions, text, toggle } from './options.ts';
@@ -164,6 +165,10 @@ class Bench {
       return { device: null, state: unmeasured, reason: found.missing };
     }
     const { device } = found;
+    const products = [];
+    for (const shape of productShapes) products.push({ shape, speeds: await productSpeeds(shape) });
+    this.screen.line(`\nProductos por NF4 en ${device}, TFLOP/s de ida / de vuelta, según cómo se reparten`);
+    this.screen.table(productTable(products));
     this.screen.line(`\nUn paso en ${device}, por WebGPU${found.byUnits ? ' y sus unidades de matrices' : ''}: `
       + '512 tokens, r = 16 en todas las capas lineales, recomputando');
     const run = { sequence: 512, batch: 1, r: 16, steps: 12 }; // the first ones fill caches
@@ -176,7 +181,7 @@ class Bench {
       const longest = gpu!.kernels?.slice(0, 5).map(({ name, runs, seconds }) => `${name} ${formatNumber(1000 * seconds, 1)} ms (${runs})`);
       if (longest) this.screen.line(`${name}, lo que más tarda: ${longest.join('; ')}`);
     }
-    return { device, state: 'medido', rows };
+    return { device, state: 'medido', products, rows };
   }
 
   private measure(shape: Shape, run: Omit<MeasureOptions, 'folder'>, nodeOptions: readonly string[] = []): Measured {

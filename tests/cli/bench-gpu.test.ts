@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { gpuTable, operationsPerToken, peakOf } from '../../src/cli/bench-gpu.ts';
+import { gpuTable, operationsPerToken, peakOf, productTable } from '../../src/cli/bench-gpu.ts';
 import { shapes } from '../../src/model/synthetic.ts';
 import type { Measured } from '../../src/train/measure.ts';
 
@@ -46,4 +46,12 @@ describe('the table of a GPU', () => {
     expect(row![4]).toBe('sin reloj');
     expect(row!.slice(11)).toEqual(['nf4, bfloat16', '1600', '3 GiB', '1,25']);
   });
+});
+
+it('puts the ways to share a product out side by side, there and back', () => {
+  const shape = { rows: 512, input: 2048, output: 256 };
+  const speeds = [{ name: 'elegida', forward: 61.25e12, back: 40e12 }, { name: '64 × 64, 32', forward: 9e12, back: 8.04e12 }];
+  expect(productTable([{ shape, speeds }])).toEqual([
+    ['filas × entrada × salida', 'elegida', '64 × 64, 32'], ['512 × 2048 × 256', '61,3 / 40,0', '9,0 / 8,0'],
+  ]);
 });

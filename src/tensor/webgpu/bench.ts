@@ -1,0 +1,91 @@
+import * as tf from '@tensorflow/tfjs';
+import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
+import { quantize } from '../../quant/quantize.ts';
+import { Random } from '../../random.ts';
+import { DeviceMatrix } from './packed.ts';
+import { tiles, unitFor, unitTiles, useMatrixUnits, useTile, useUnitTile } from './tiles.ts';
+
+/** A product of some rows by a 4-bit matrix, W: (out, in). */
+export interface ProductShape {
+  readonly rows: number;
+  readonly input: number;
+  readonly output: number;
+}
+
+/** Operations a second of one way to share a product out: x · Wᵀ, and dy · W back to its input. */
+export interface ProductSpeed {
+  readonly name: string;
+  readonly forward: number;
+  readonly back: number;
+}
+
+interface Way {
+  readonly name: string;
+  readonly choose: () => void;
+}
+
+/** What the tables of `tiles.ts` choose comes first; then all that they choose from. */
+function ways({ rows, output }: ProductShape): Way[] {
+  const byUnits = unitFor(rows, output) ? Object.values(unitTiles) : [];
+  return [
+    { name: 'elegida', choose: () => undefined },
+    ...byUnits.map((tile): Way => ({
+      name: `unidades ${tile.down} × ${tile.across}, ${tile.depth}`, choose: () => useUnitTile(tile),
+    })),
+    ...tiles.filter(({ rows, columns }) => rows > 16 && columns > 16).map((tile): Way => ({
+      name: `${tile.rows} × ${tile.columns}, ${tile.depth}`, choose: () => {
+        useMatrixUnits(false);
+        useTile(tile);
+      },
+    })),
+  ];
+}
+
+/** How fast each way is, on the device in use: what its line in the tables is to be chosen by. */
+export async function productSpeeds(shape: ProductShape): Promise<ProductSpeed[]> {
+  const { rows, input, output } = shape;
+  const random = Random.for(1, 'bench', rows, input, output);
+  const values = (...shape: [number, number]) => Float32Array.from({ length: shape[0] * shape[1] }, () => random.normal());
+  const weight = new DeviceMatrix(quantize(values(output, input), [output, input]));
+  const [x, dy] = [input, output].map((width) => tf.tensor2d(values(rows, width), [rows, width])) as [Tensor2D, Tensor2D];
+  const operations = 2 * rows * input * output;
+  const speeds: ProductSpeed[] = [];
+  try {
+    for (const { name, choose } of ways(shape)) {
+      choose();
+      speeds.push({
+        name,
+        forward: operations / await secondsOf(() => weight.product(x, true)),
+        back: operations / await secondsOf(() => weight.product(dy, false)),
+      });
+      chooseByTables();
+    }
+  } finally {
+    chooseByTables();
+    weight.dispose();
+    tf.dispose([x, dy]);
+  }
+  return speeds;
+}
+
+function chooseByTables(): void {
+  useMatrixUnits(undefined);
+  useTile(undefined);
+  useUnitTile(undefined);
+}
+
+/** Long enough for the device to run at its speed, and for the last value's way back not to matter. */
+const ENOUGH_SECONDS = 0.1;
+
+/** What a product takes in a row of them: the first call, which compiles it, is none of these. */
+async function secondsOf(product: () => Tensor): Promise<number> {
+  for (let times = 1; ; times *= 4) {
+    const began = performance.now();
+    for (let i = 1; i < times; i++) product().dispose();
+    const last = tf.tidy(() => product().slice([0, 0], [1, 1]));
+    await last.data();
+    last.dispose();
+    const seconds = (performance.now() - began) / 1000;
+    if (times > 1 && seconds > ENOUGH_SECONDS) return seconds / times;
+  }
+}
