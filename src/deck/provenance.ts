@@ -42,7 +42,7 @@ export function captions(records: readonly RunRecord[], isStale: (record: RunRec
   const commands = new Map<string, string[]>();
   for (const record of records) {
     const origin = `${isStale(record) ? '<strong>OBSOLETO</strong> · ' : ''}${escapeHtml(caption(record))}`;
-    commands.set(origin, [...commands.get(origin) ?? [], escapeHtml(record.command)]);
+    commands.set(origin, [...commands.get(origin) ?? [], `<code>${escapeHtml(record.command)}</code>`]);
   }
   return [...commands].map(([origin, by]) => `<p>${origin} · ${[...new Set(by)].join(', ')}</p>`);
 }

@@ -7,7 +7,7 @@ const loss = '![La pérdida](run:qlora/loss)';
 describe('provenance', () => {
   it('says when, on what, from which commit and by which command', () => {
     expect(foot(render(loss).html[0]!))
-      .toBe('<p>Medido aquí el 2 mar 2026 · wasm, 2 núcleos (Una &amp; otra) · abcdef0123 · npm run demo</p>');
+      .toBe('<p>Medido aquí el 2 mar 2026 · wasm, 2 núcleos (Una &amp; otra) · abcdef0123 · <code>npm run demo</code></p>');
   });
 
   it('says it once a slide, for numbers too, and only where something was measured', () => {
@@ -17,10 +17,10 @@ describe('provenance', () => {
 
   it('gathers runs of the same day, machine and commit in a line', () => {
     const slide = `${loss}\n\n![x](run:quantization/errors)`;
-    expect(foot(render(slide).html[0]!)).toMatch(/^<p>.* · npm run demo, npm run record<\/p>$/);
+    expect(foot(render(slide).html[0]!)).toMatch(/^<p>.* · <code>npm run demo<\/code>, <code>npm run record<\/code><\/p>$/);
     const later = quantizationRecord({ startedAt: '2026-03-05T00:00:00.000Z' });
     const apart = render(slide, (id) => (id === 'qlora' ? record() : later)).html[0]!;
-    expect(foot(apart)).toMatch(/2 mar 2026.*npm run demo<\/p><p>.*5 mar 2026.*npm run record<\/p>/);
+    expect(foot(apart)).toMatch(/2 mar 2026.*npm run demo<\/code><\/p><p>.*5 mar 2026.*npm run record<\/code><\/p>/);
   });
 
   it('says so when an input changed since or is gone, or the code is another', () => {
@@ -38,6 +38,6 @@ describe('provenance', () => {
       return foot(render('![x](run:checkpointing/peak)', () => ({ ...run, provenance: { ...run.provenance, commit, dirty } })).html[0]!);
     };
     expect(from('abcdef0123', true)).toContain('· abcdef0123 con cambios ·');
-    expect(from(null, true)).toContain('(Una &amp; otra) · npm run record');
+    expect(from(null, true)).toContain('(Una &amp; otra) · <code>npm run record');
   });
 });
