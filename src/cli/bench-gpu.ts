@@ -56,8 +56,14 @@ export const productShapes: readonly ProductShape[] = [
   { rows: 512, input: 2048, output: 5632 }, { rows: 512, input: 5632, output: 2048 },
 ];
 
-/** A line a product, and a column for each way to share it out: TFLOP/s there and back. */
-export function productTable(found: readonly { readonly shape: ProductShape; readonly speeds: readonly ProductSpeed[] }[]): string[][] {
+/** The speeds of a product by each way to share it out. */
+export interface ProductRow {
+  readonly shape: ProductShape;
+  readonly speeds: readonly ProductSpeed[];
+}
+
+/** A line a product, and a column a way: TFLOP/s there and back. */
+export function productTable(found: readonly ProductRow[]): string[][] {
   const inTera = (speed: number) => formatNumber(speed / 1e12, 1, true);
   return [
     ['filas × entrada × salida', ...found[0]!.speeds.map(({ name }) => name)],

@@ -16,6 +16,7 @@ import { kernelBench } from '../tensor/bench.ts';
 import { productSpeeds } from '../tensor/webgpu/bench.ts';
 import type { Measured, MeasureOptions } from '../train/measure.ts';
 import { findGpu, gpuShapes, gpuTable, productShapes, productTable, unmeasured } from './bench-gpu.ts';
+import type { ProductRow } from './bench-gpu.ts';
 import { backendOption } from './flags.ts';
 import { commandLine, runCommand } from './main.ts';
 import { helpText, option, optional, parseOptions, text, toggle } from './options.ts';
@@ -165,7 +166,7 @@ class Bench {
       return { device: null, state: unmeasured, reason: found.missing };
     }
     const { device } = found;
-    const products = [];
+    const products: ProductRow[] = [];
     for (const shape of productShapes) products.push({ shape, speeds: await productSpeeds(shape) });
     this.screen.line(`\nProductos por NF4 en ${device}, TFLOP/s de ida / de vuelta, según cómo se reparten`);
     this.screen.table(productTable(products));

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
+import type { Tensor } from '@tensorflow/tfjs';
 import { quantize } from '../../quant/quantize.ts';
 import { Random } from '../../random.ts';
 import { DeviceMatrix } from './packed.ts';
@@ -45,9 +45,10 @@ function ways({ rows, output }: ProductShape): Way[] {
 export async function productSpeeds(shape: ProductShape): Promise<ProductSpeed[]> {
   const { rows, input, output } = shape;
   const random = Random.for(1, 'bench', rows, input, output);
-  const values = (...shape: [number, number]) => Float32Array.from({ length: shape[0] * shape[1] }, () => random.normal());
-  const weight = new DeviceMatrix(quantize(values(output, input), [output, input]));
-  const [x, dy] = [input, output].map((width) => tf.tensor2d(values(rows, width), [rows, width])) as [Tensor2D, Tensor2D];
+  const values = (size: number) => Float32Array.from({ length: size }, () => random.normal());
+  const matrix = (width: number) => tf.tensor2d(values(rows * width), [rows, width]);
+  const weight = new DeviceMatrix(quantize(values(output * input), [output, input]));
+  const [x, dy] = [matrix(input), matrix(output)];
   const operations = 2 * rows * input * output;
   const speeds: ProductSpeed[] = [];
   try {

@@ -83,6 +83,8 @@ function widen(low: Tensor2D, w: Tensor2D, turned: boolean, y?: Tensor2D): Tenso
   const width = turned ? 'r' : 'columns';
   const types = typesOf({ low: r, w: { r, columns }[width], ...(y && { y: columns }), sum: columns });
   const inVectors = columns % 4 === 0;
+  const partAt = (i: number) => (turned ? `w4(min(n + ${i}, p.columns - 1), k)` : `w4(min(k + ${i}, p.r - 1), n)`);
+  const lowAt = (i: number) => `low4(min(m + ${i}, p.rows - 1), k)`;
   return runProgram({
     key: `lora widen ${turned} ${y !== undefined} ${Object.keys(types).join(' ')}`,
     write: { sum: [rows, columns] }, read: { low, w, ...(y && { y }) }, types, integers: { rows, columns, r },
@@ -98,17 +100,13 @@ ${y ? fourOf('y', 'columns', inVectors) : ''}`,
   if (m >= p.rows) { return; }
 ${each(HIGH, (i) => `  var sum${i} = vec4f();`)}
   for (var k = 0u; k < p.r; k += 4) { // past r low has zeros
-    let part = mat4x4f(${Array.from({ length: 4 }, (_, i) =>
-      (turned ? `w4(min(n + ${i}, p.columns - 1), k)` : `w4(min(k + ${i}, p.r - 1), n)`)).join(', ')});
-${each(HIGH, (i) => {
-  const lows = `low4(min(m + ${i}, p.rows - 1), k)`;
-  return `    sum${i} += ${turned ? `${lows} * part` : `part * ${lows}`};`;
-})}
+    let part = mat4x4f(${Array.from({ length: 4 }, (_, i) => partAt(i)).join(', ')});
+${each(HIGH, (i) => `    sum${i} += ${turned ? `${lowAt(i)} * part` : `part * ${lowAt(i)}`};`)}
   }
 ${each(HIGH, (i) => `  if (m + ${i} < p.rows) {
 ${y ? `    sum${i} += y4(m + ${i}, n);` : ''}
-${inVectors ? `    sum[((m + ${i}) * p.columns + n) / 4] = sum${i};`
-    : `    for (var c = 0u; c < 4 && n + c < p.columns; c++) { sum[(m + ${i}) * p.columns + n + c] = sum${i}[c]; }`}
+    let at = (m + ${i}) * p.columns + n;
+    ${inVectors ? `sum[at / 4] = sum${i};` : `for (var c = 0u; c < 4 && n + c < p.columns; c++) { sum[at + c] = sum${i}[c]; }`}
   }`)}` }),
   })[0] as Tensor2D;
 }

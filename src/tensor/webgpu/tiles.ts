@@ -94,8 +94,8 @@ export function unitFor(rows: number, columns: number): MatrixUnit | undefined {
 }
 
 /**
- * Of the two, the one that reads less, if with it there are workgroups enough for a large card's processors. Where there
- * are few, each has more on its way from memory at a time.
+ * Of the two, the one that reads less, if with it there are workgroups enough for a large card's processors. Where
+ * there are few, each has more on its way from memory at a time.
  */
 export const unitTiles: Readonly<Record<'tall' | 'square', UnitTile>> = {
   tall: { down: 4, across: 2, depth: 32 }, square: { down: 2, across: 2, depth: 64 },

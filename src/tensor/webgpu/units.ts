@@ -63,7 +63,8 @@ ${each(rights, (i) => {
   const put = (into: string, pitch: number, { row, place }: ReturnType<typeof placed>, v: string) =>
     `    ${into}[${row} * ${pitch} + ${place}] = ${narrowed(vector, v)};`;
   const [unitsDown, unitsAcross] = [SIDE / m, SIDE / n]; // of a subgroup's square
-  const squares = (text: (i: number, j: number) => string) => each(unitsDown, (i) => each(unitsAcross, (j) => text(i, j)));
+  const squares = (text: (i: number, j: number) => string) =>
+    each(unitsDown, (i) => each(unitsAcross, (j) => text(i, j)));
 
   return {
     key: `units ${[m, n, k, element, lanes, down, across, depth].join(' ')}${scaled ? ' scaled' : ''}`,
