@@ -32,10 +32,10 @@ ${inVectors ? `  return ${name}[(row * p.${width} + min(at, p.${width} - 4)) / 4
 const typesOf = (widths: Readonly<Record<string, number>>) =>
   Object.fromEntries(Object.entries(widths).flatMap(([name, width]) => (width % 4 === 0 ? [[name, 'vec4f']] : [])));
 
-/** Invocations that share out the depth of a number: each takes every fourth part of it. */
-const SHARERS = 4;
+/** Invocations that share out the depth of a number: each takes every eighth vector of it. */
+const SHARERS = 8;
 /** Numbers that a workgroup makes. */
-const MADE = 64;
+const MADE = 32;
 
 /** s · x · wᵀ, w: (r, depth), or without `turned` s · x · w, w: (depth, r). x: (rows, depth) → (rows, r). */
 function narrow(x: Tensor2D, w: Tensor2D, turned: boolean, scaling: number): Tensor2D {
@@ -44,6 +44,9 @@ function narrow(x: Tensor2D, w: Tensor2D, turned: boolean, scaling: number): Ten
   const columns = [1, 2, 4, 8].find((columns) => columns >= r) ?? 16;
   const high = MADE / columns;
   const inVectors = depth % 4 === 0;
+  // Neighbours read what lies side by side: of w's rows the depth, of its columns the columns.
+  const [own, sharer] = turned
+    ? [`(local / ${SHARERS})`, `(local % ${SHARERS})`] : [`(local % ${MADE})`, `(local / ${MADE})`];
   return runProgram({
     key: `lora narrow ${turned} ${columns} ${inVectors}`,
     write: { low: [rows, r] }, read: { x, w }, types: typesOf({ x: depth, ...(turned && { w: depth }) }),
@@ -58,23 +61,23 @@ ${turned ? fourOf('w', 'depth', inVectors) : `fn w4(column: u32, k: u32) -> vec4
 }`}`,
       main: `
   let across = (p.r + ${columns - 1}) / ${columns};
-  let own = local % ${MADE};
+  let own = ${own};
   let row = group / across * ${high} + own / ${columns};
   let column = group % across * ${columns} + own % ${columns};
   var sum = 0.0;
-  for (var k = local / ${MADE} * 4; k < p.depth; k += ${4 * SHARERS}) {
+  for (var k = ${sharer} * 4; k < p.depth; k += ${4 * SHARERS}) {
     sum += dot(x4(min(row, p.rows - 1), k), w4(min(column, p.r - 1), k));
   }
-  shares[local] = sum;
+  shares[${sharer} * ${MADE} + own] = sum;
   workgroupBarrier();
-  if (local >= ${MADE} || row >= p.rows || column >= p.r) { return; }
-  low[row * p.r + column] = p.scaling * (${Array.from({ length: SHARERS }, (_, i) => `shares[local + ${i * MADE}]`).join(' + ')});`,
+  if (${sharer} > 0 || row >= p.rows || column >= p.r) { return; }
+  low[row * p.r + column] = p.scaling * (${Array.from({ length: SHARERS }, (_, i) => `shares[own + ${i * MADE}]`).join(' + ')});`,
     }),
   })[0] as Tensor2D;
 }
 
-/** Rows of an invocation. */
-const HIGH = 4;
+/** Rows of an invocation: w, whose rows are short and far apart, is read once for all of them. */
+const HIGH = 8;
 
 /** low · wᵀ, w: (out, r), or without `turned` low · w, w: (r, out); and y, if given. low: (rows, r) → (rows, out). */
 function widen(low: Tensor2D, w: Tensor2D, turned: boolean, y?: Tensor2D): Tensor2D {
