@@ -62,13 +62,17 @@ export interface ProductRow {
   readonly speeds: readonly ProductSpeed[];
 }
 
-/** A line a product, and a column a way: TFLOP/s there and back. */
+/** What float16 may be off by. */
+const MOST_ERROR = 1e-2;
+
+/** A line a product, and a column a way: TFLOP/s there and back, and a cross if they are not the product. */
 export function productTable(found: readonly ProductRow[]): string[][] {
   const inTera = (speed: number) => formatNumber(speed / 1e12, 1, true);
   return [
     ['filas × entrada × salida', ...found[0]!.speeds.map(({ name }) => name)],
     ...found.map(({ shape: { rows, input, output }, speeds }) => [
-      `${rows} × ${input} × ${output}`, ...speeds.map(({ forward, back }) => `${inTera(forward)} / ${inTera(back)}`),
+      `${rows} × ${input} × ${output}`, ...speeds.map(({ forward, back, error }) =>
+        `${inTera(forward)} / ${inTera(back)}${error <= MOST_ERROR ? '' : ' ✗'}`),
     ]),
   ];
 }

@@ -168,7 +168,7 @@ class Bench {
     const { device } = found;
     const products: ProductRow[] = [];
     for (const shape of productShapes) products.push({ shape, speeds: await productSpeeds(shape) });
-    this.screen.line(`\nProductos por NF4 en ${device}, TFLOP/s de ida / de vuelta, según cómo se reparten`);
+    this.screen.line(`\nProductos por NF4 en ${device}, TFLOP/s de ida / de vuelta, según cómo se reparten (✗: mal)`);
     this.screen.table(productTable(products));
     this.screen.line(`\nUn paso en ${device}, por WebGPU${found.byUnits ? ' y sus unidades de matrices' : ''}: `
       + '512 tokens, r = 16 en todas las capas lineales, recomputando');

@@ -48,10 +48,13 @@ describe('the table of a GPU', () => {
   });
 });
 
-it('puts the ways to share a product out side by side, there and back', () => {
+it('puts the ways to share a product out side by side, there and back, and marks one that is wrong', () => {
   const shape = { rows: 512, input: 2048, output: 256 };
-  const speeds = [{ name: 'elegida', forward: 61.25e12, back: 40e12 }, { name: '64 × 64, 32', forward: 9e12, back: 8.04e12 }];
+  const speeds = [
+    { name: 'elegida', forward: 61.25e12, back: 40e12, error: 1e-3 },
+    { name: '64 × 64, 32', forward: 9e12, back: 8.04e12, error: NaN },
+  ];
   expect(productTable([{ shape, speeds }])).toEqual([
-    ['filas × entrada × salida', 'elegida', '64 × 64, 32'], ['512 × 2048 × 256', '61,3 / 40,0', '9,0 / 8,0'],
+    ['filas × entrada × salida', 'elegida', '64 × 64, 32'], ['512 × 2048 × 256', '61,3 / 40,0', '9,0 / 8,0 ✗'],
   ]);
 });

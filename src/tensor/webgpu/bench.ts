@@ -3,7 +3,7 @@ import type { Tensor } from '@tensorflow/tfjs';
 import { quantize } from '../../quant/quantize.ts';
 import { Random } from '../../random.ts';
 import { DeviceMatrix } from './packed.ts';
-import { tiles, unitFor, unitTiles, useMatrixUnits, useTile, useUnitTile } from './tiles.ts';
+import { tiles, unitFor, unitTiles, useHalves, useMatrixUnits, useTile, useUnitTile } from './tiles.ts';
 
 /** A product of some rows by a 4-bit matrix, W: (out, in). */
 export interface ProductShape {
@@ -17,6 +17,8 @@ export interface ProductSpeed {
   readonly name: string;
   readonly forward: number;
   readonly back: number;
+  /** How far both are from the same by tiles of float32: the largest difference, by the largest number. */
+  readonly error: number;
 }
 
 interface Way {
@@ -49,15 +51,19 @@ export async function productSpeeds(shape: ProductShape): Promise<ProductSpeed[]
   const matrix = (width: number) => tf.tensor2d(values(rows * width), [rows, width]);
   const weight = new DeviceMatrix(quantize(values(output * input), [output, input]));
   const [x, dy] = [matrix(input), matrix(output)];
+  const [forward, back] = [() => weight.product(x, true), () => weight.product(dy, false)];
   const operations = 2 * rows * input * output;
   const speeds: ProductSpeed[] = [];
   try {
+    useMatrixUnits(false);
+    useHalves(false);
+    const exact = [await valuesOf(forward), await valuesOf(back)] as const;
+    chooseByTables();
     for (const { name, choose } of ways(shape)) {
       choose();
       speeds.push({
-        name,
-        forward: operations / await secondsOf(() => weight.product(x, true)),
-        back: operations / await secondsOf(() => weight.product(dy, false)),
+        name, forward: operations / await secondsOf(forward), back: operations / await secondsOf(back),
+        error: Math.max(distance(await valuesOf(forward), exact[0]), distance(await valuesOf(back), exact[1])),
       });
       chooseByTables();
     }
@@ -69,7 +75,20 @@ export async function productSpeeds(shape: ProductShape): Promise<ProductSpeed[]
   return speeds;
 }
 
+async function valuesOf(product: () => Tensor): Promise<Float32Array> {
+  const result = product();
+  const values = await result.data<'float32'>();
+  result.dispose();
+  return values;
+}
+
+function distance(values: Float32Array, exact: Float32Array): number {
+  const most = exact.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  return values.reduce((worst, value, i) => Math.max(worst, Math.abs(value - exact[i]!)), 0) / most;
+}
+
 function chooseByTables(): void {
+  useHalves(undefined);
   useMatrixUnits(undefined);
   useTile(undefined);
   useUnitTile(undefined);

@@ -14,7 +14,8 @@ describe.runIf(hasAdapter)(`the speeds of a product${why}`, () => {
     expect(speeds.map(({ name }) => name).slice(-squares.length))
       .toEqual(squares.map(({ rows, columns, depth }) => `${rows} × ${columns}, ${depth}`));
     expect(speeds[0]!.name).toBe('elegida');
-    for (const { forward, back } of speeds) {
+    for (const { forward, back, error } of speeds) {
+      expect(error).toBeLessThan(1e-4);
       expect(Math.min(forward, back)).toBeGreaterThan(0);
       expect(Math.max(forward, back)).toBeLessThan(1e13); // a software adapter is none of the fastest cards
     }
