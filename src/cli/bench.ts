@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { UserError } from '../errors.ts';
 import { formatBytes, formatCount, formatDuration, formatNumber, formatPercent } from '../format.ts';
 import { output } from '../native/tools.ts';
-import { shapes, writeSyntheticModel } from '../model/synthetic.ts';
+import { shapes, syntheticFolder, writeSyntheticModel } from '../model/synthetic.ts';
 import type { Shape } from '../model/synthetic.ts';
 import { Recorder } from '../runs/recorder.ts';
 import { runsFolder, writeRun } from '../runs/store.ts';
@@ -192,7 +192,7 @@ class Bench {
 
   /** A model of the shape, written once. */
   private synthetic(shape: Shape): string {
-    const folder = join(this.folder, Object.values(shape).join('-'));
+    const folder = syntheticFolder(this.folder, shape);
     if (existsSync(folder)) return folder;
     this.screen.line(`Escribe un modelo al azar en «${folder}»…`);
     for (const _ of writeSyntheticModel(folder, shape)) { /* it says how far it is, which nobody asks here */ }

@@ -23,6 +23,9 @@ export const shapes = {
   },
 } as const satisfies Record<string, Shape>;
 
+/** Where a synthetic model of the shape lies among others. */
+export const syntheticFolder = (among: string, shape: Shape): string => join(among, Object.values(shape).join('-'));
+
 /** Values that are drawn once and repeated: enough that no two neighbouring blocks of 4 bits are alike. */
 const drawn = 1 << 20;
 

@@ -58,14 +58,13 @@ export async function productSpeeds(shape: ProductShape): Promise<ProductSpeed[]
     useMatrixUnits(false);
     useHalves(false);
     const exact = [await valuesOf(forward), await valuesOf(back)] as const;
-    chooseByTables();
     for (const { name, choose } of ways(shape)) {
+      chooseByTables();
       choose();
       speeds.push({
         name, forward: operations / await secondsOf(forward), back: operations / await secondsOf(back),
         error: Math.max(distance(await valuesOf(forward), exact[0]), distance(await valuesOf(back), exact[1])),
       });
-      chooseByTables();
     }
   } finally {
     chooseByTables();

@@ -11,7 +11,7 @@ export interface Given {
 }
 
 /** Numbers that are the same at each run. */
-export interface Constant {
+interface Constant {
   readonly of: 'constants';
   readonly bytes: Uint8Array;
   readonly usage: number;

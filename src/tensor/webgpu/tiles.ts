@@ -83,17 +83,6 @@ export function useMatrixUnits(on: boolean | undefined): void {
 }
 
 /**
- * The matrix unit that a product goes by: one of float16 where that is what is multiplied in, or else of float32. None
- * for a thin product, which would leave most of it idle, and none on a processor in place of a GPU.
- */
-export function unitFor(rows: number, columns: number): MatrixUnit | undefined {
-  const adapter = tf.getBackend() === 'webgpu' ? usedAdapter() : undefined;
-  if (!adapter || !(byUnit ?? !adapter.software) || rows <= 16 || columns <= 16) return undefined;
-  const of = (element: MatrixUnit['element']) => adapter.units.find((unit) => unit.element === element && fits(unit));
-  return (byUnit || halfPrecision() ? of('f16') : undefined) ?? of('f32');
-}
-
-/**
  * Of the two, the one that reads less, if with it there are workgroups enough for a large card's processors. Where
  * there are few, each has more on its way from memory at a time.
  */
@@ -101,6 +90,18 @@ export const unitTiles: Readonly<Record<'tall' | 'square', UnitTile>> = {
   tall: { down: 4, across: 2, depth: 32 }, square: { down: 2, across: 2, depth: 64 },
 };
 const ENOUGH = 128;
+
+/**
+ * The matrix unit that a product goes by: one of float16 where that is what is multiplied in, or else of float32. None
+ * for a thin product, which would leave most of it idle, and none on a processor in place of a GPU.
+ */
+export function unitFor(rows: number, columns: number): MatrixUnit | undefined {
+  const adapter = tf.getBackend() === 'webgpu' ? usedAdapter() : undefined;
+  if (!adapter || !(byUnit ?? !adapter.software) || rows <= 16 || columns <= 16) return undefined;
+  const of = (element: MatrixUnit['element']) => adapter.units.find((unit) =>
+    unit.element === element && Object.values(unitTiles).every((tile) => fits(unit, tile)));
+  return (byUnit || halfPrecision() ? of('f16') : undefined) ?? of('f32');
+}
 
 let chosenUnitTile: UnitTile | undefined;
 

@@ -13,17 +13,21 @@ export interface UnitTile {
 
 /** Rows and columns of a subgroup's square. */
 export const SIDE = 32;
-/** Every tile's depth is a multiple of it, and no tile has more subgroups down. */
-const LEAST_DEPTH = 32;
-const MOST_DOWN = 4;
 
-const depthOf = (depth: number, element: MatrixUnit['element']) => (element === 'f16' ? depth : depth / 2);
+/** A workgroup's part of the product and of its depth, and the invocations that share it. */
+function partOf({ element, lanes }: MatrixUnit, { down, across, depth }: UnitTile) {
+  return {
+    rows: SIDE * down, columns: SIDE * across, subgroups: down * across, threads: down * across * lanes,
+    depth: element === 'f16' ? depth : depth / 2,
+  };
+}
 
-/** Whether its matrices fill the square and the depth by whole vectors, and its invocations fetch as many each. */
-export function fits({ m, n, k, element, lanes }: MatrixUnit): boolean {
-  const depth = depthOf(LEAST_DEPTH, element);
+/** Whether the unit's matrices fill squares and depth by whole vectors, and its invocations fetch as many each. */
+export function fits(unit: MatrixUnit, tile: UnitTile): boolean {
+  const { m, n, k } = unit;
+  const { rows, columns, depth, threads } = partOf(unit, tile);
   return SIDE % m === 0 && SIDE % n === 0 && depth % k === 0 && n % 4 === 0 && k % 4 === 0
-    && SIDE * depth % (4 * MOST_DOWN * lanes) === 0;
+    && rows * depth % (4 * threads) === 0 && columns * depth % (4 * threads) === 0;
 }
 
 /**
@@ -35,9 +39,7 @@ export function fits({ m, n, k, element, lanes }: MatrixUnit): boolean {
 export function byUnits(unit: MatrixUnit, tile: UnitTile, along: 'k' | 'n', scaled: boolean): Form {
   const { m, n, k, element, lanes } = unit;
   const { down, across } = tile;
-  const depth = depthOf(tile.depth, element);
-  const [rows, columns, subgroups] = [SIDE * down, SIDE * across, down * across];
-  const threads = subgroups * lanes;
+  const { rows, columns, depth, subgroups, threads } = partOf(unit, tile);
   const vector: Vector = element === 'f16' ? 'vec4h' : 'vec4f';
   const padding = element === 'f16' ? 2 : 1; // 16 bytes, to which matrices are aligned: rows begin in other banks
   // All in vectors of four. By k the right part lies as its columns come, (columns, depth); by n as its rows do.
