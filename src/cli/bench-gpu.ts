@@ -8,6 +8,7 @@ import type { ProductShape, ProductSpeed } from '../tensor/webgpu/bench.ts';
 import { usedAdapter } from '../tensor/webgpu/device.ts';
 import { unitFor } from '../tensor/webgpu/tiles.ts';
 import type { Measured } from '../train/measure.ts';
+import { explain } from './main.ts';
 
 export const gpuShapes = ['SmolLM2-135M', 'TinyLlama-1.1B', 'Llama-2-7B'] as const;
 export type GpuShape = typeof gpuShapes[number];
@@ -25,8 +26,41 @@ export interface GpuPeer {
 
 export interface GpuRow {
   readonly name: GpuShape;
-  readonly measured: Measured;
+  /** Null where it could not be: 7B is more than many a card holds. */
+  readonly measured: Measured | null;
   readonly peer: GpuPeer | null;
+}
+
+/** Who measures a shape, and who hears of it. */
+export interface GpuMeasures {
+  readonly measure: (name: GpuShape) => Measured;
+  readonly peer: (name: GpuShape) => GpuPeer | null;
+  /** A line for people. */
+  readonly tell: (line: string) => void;
+  /** The rows there are so far. */
+  readonly keep: (rows: readonly GpuRow[]) => void;
+}
+
+/** Shape by shape: each row is kept as it is measured, and what fails is told and takes nothing else with it. */
+export function gpuRows({ measure, peer, tell, keep }: GpuMeasures): GpuRow[] {
+  const rows: GpuRow[] = [];
+  for (const name of gpuShapes) {
+    const tried = <T>(action: (name: GpuShape) => T): T | null => {
+      try {
+        return action(name);
+      } catch (error) {
+        tell(`${name}: ${explain(error)}`);
+        return null;
+      }
+    };
+    const row = { name, measured: tried(measure), peer: tried(peer) };
+    const longest = row.measured?.gpu?.kernels?.slice(0, 5).map(({ name, runs, seconds }) =>
+      `${name} ${formatNumber(1000 * seconds, 1)} ms (${runs})`);
+    if (longest) tell(`${name}, lo que más tarda: ${longest.join('; ')}`);
+    rows.push(row);
+    keep([...rows]);
+  }
+  return rows;
 }
 
 /** The card that is measured. */
@@ -111,20 +145,28 @@ export function gpuTable(card: Card, rows: readonly GpuRow[]): string[][] {
       '', 'tokens/s', 'TFLOP/s', card.byUnits ? 'del pico fp16' : 'del pico fp32', 'en núcleos', 'base', 'adaptador', 'sus momentos', 'entradas de bloque', 'lo demás', 'pico en la GPU',
       ...(compared ? ['PEFT', 'tokens/s', 'pico', 'veces'] : []),
     ],
-    ...rows.map(({ name, measured: { tokensPerSecond, base, adapter, moments, checkpoints, gpu, steps }, peer }) => {
-      const speed = operationsPerToken(shapes[name]) * tokensPerSecond;
-      const kernels = gpu!.kernels?.reduce((sum, { seconds }) => sum + seconds, 0);
-      const step = Math.min(...steps.map(({ seconds }) => seconds));
-      return [
-        name, formatNumber(tokensPerSecond), formatNumber(speed / 1e12, 2), peak ? formatPercent(speed / peak) : 'sin dato',
-        kernels === undefined ? 'sin reloj' : formatPercent(Math.min(1, kernels / step)),
-        formatBytes(base), formatBytes(adapter), formatBytes(moments), formatBytes(checkpoints),
-        formatBytes(gpu!.peakBytes - base - adapter - moments - checkpoints), formatBytes(gpu!.peakBytes),
-        ...(compared ? [
-          peer?.mode ?? '', peer ? formatNumber(peer.tokensPerSecond) : '', peer?.peakDevice ? formatBytes(peer.peakDevice) : '',
-          peer ? formatNumber(tokensPerSecond / peer.tokensPerSecond, 2, true) : '',
-        ] : []),
-      ];
-    }),
+    ...rows.map(({ name, measured, peer }) => [
+      name, ...(measured ? ownCells(name, measured, peak) : ['sin medir', ...Array<string>(9).fill('')]),
+      ...(compared ? [
+        peer?.mode ?? '', peer ? formatNumber(peer.tokensPerSecond) : '',
+        peer?.peakDevice ? formatBytes(peer.peakDevice) : '',
+        measured && peer ? formatNumber(measured.tokensPerSecond / peer.tokensPerSecond, 2, true) : '',
+      ] : []),
+    ]),
+  ];
+}
+
+function ownCells(
+  name: GpuShape, { tokensPerSecond, base, adapter, moments, checkpoints, gpu, steps }: Measured,
+  peak: number | undefined,
+): string[] {
+  const speed = operationsPerToken(shapes[name]) * tokensPerSecond;
+  const kernels = gpu!.kernels?.reduce((sum, { seconds }) => sum + seconds, 0);
+  const step = Math.min(...steps.map(({ seconds }) => seconds));
+  return [
+    formatNumber(tokensPerSecond), formatNumber(speed / 1e12, 2), peak ? formatPercent(speed / peak) : 'sin dato',
+    kernels === undefined ? 'sin reloj' : formatPercent(Math.min(1, kernels / step)),
+    formatBytes(base), formatBytes(adapter), formatBytes(moments), formatBytes(checkpoints),
+    formatBytes(gpu!.peakBytes - base - adapter - moments - checkpoints), formatBytes(gpu!.peakBytes),
   ];
 }

@@ -15,10 +15,10 @@ import { hasBfloat16 } from '../tensor/bfloat16.ts';
 import { kernelBench } from '../tensor/bench.ts';
 import { productSpeeds } from '../tensor/webgpu/bench.ts';
 import type { Measured, MeasureOptions } from '../train/measure.ts';
-import { findGpu, gpuShapes, gpuTable, productShapes, productTable, unmeasured } from './bench-gpu.ts';
+import { findGpu, gpuRows, gpuShapes, gpuTable, productShapes, productTable, unmeasured } from './bench-gpu.ts';
 import type { ProductRow } from './bench-gpu.ts';
 import { backendOption } from './flags.ts';
-import { commandLine, runCommand } from './main.ts';
+import { commandLine, explain, runCommand } from './main.ts';
 import { helpText, option, optional, parseOptions, text, toggle } from './options.ts';
 import { createScreen } from './screen.ts';
 import type { Screen } from './screen.ts';
@@ -158,31 +158,32 @@ class Bench {
   }
 
   /** The same step on the GPU, part by part, and the peer's on the same card where it can use it. */
-  async gpu() {
+  async gpu(keep: (measured: object) => void): Promise<void> {
     const found = await findGpu();
     if ('missing' in found) {
       this.screen.line(`\n${unmeasured}: ${found.missing}`);
       this.screen.table([['', 'tokens/s'], ...gpuShapes.map((name) => [name, unmeasured])]);
-      return { device: null, state: unmeasured, reason: found.missing };
+      return keep({ device: null, state: unmeasured, reason: found.missing });
     }
     const { device } = found;
     const products: ProductRow[] = [];
-    for (const shape of productShapes) products.push({ shape, speeds: await productSpeeds(shape) });
+    try {
+      for (const shape of productShapes) products.push({ shape, speeds: await productSpeeds(shape) });
+    } catch (error) {
+      this.screen.line(`Los productos, cada uno por sí solo, no se han podido medir: ${explain(error)}`);
+    }
     this.screen.line(`\nProductos por NF4 en ${device}, TFLOP/s de ida / de vuelta, según cómo se reparten (✗: mal)`);
-    this.screen.table(productTable(products));
+    if (products.length > 0) this.screen.table(productTable(products));
     this.screen.line(`\nUn paso en ${device}, por WebGPU${found.byUnits ? ' y sus unidades de matrices' : ''}: `
       + '512 tokens, r = 16 en todas las capas lineales, recomputando');
     const run = { sequence: 512, batch: 1, r: 16, steps: 12 }; // the first ones fill caches
-    const rows = gpuShapes.map((name) => ({
-      name, measured: this.measure(shapes[name], { ...run, clocked: true }),
-      peer: this.python === undefined ? null : this.peer(shapes[name], { ...run, device: 'cuda', dtype: 'bfloat16' }),
-    }));
+    const rows = gpuRows({
+      measure: (name) => this.measure(shapes[name], { ...run, clocked: true }),
+      peer: (name) => (this.python === undefined ? null : this.peer(shapes[name], { ...run, device: 'cuda', dtype: 'bfloat16' })),
+      tell: (line) => this.screen.line(line),
+      keep: (rows) => keep({ device, state: 'medido', products, rows }),
+    });
     this.screen.table(gpuTable(found, rows));
-    for (const { name, measured: { gpu } } of rows) {
-      const longest = gpu!.kernels?.slice(0, 5).map(({ name, runs, seconds }) => `${name} ${formatNumber(1000 * seconds, 1)} ms (${runs})`);
-      if (longest) this.screen.line(`${name}, lo que más tarda: ${longest.join('; ')}`);
-    }
-    return { device, state: 'medido', products, rows };
   }
 
   private measure(shape: Shape, run: Omit<MeasureOptions, 'folder'>, nodeOptions: readonly string[] = []): Measured {
@@ -209,9 +210,13 @@ class Bench {
 
   /** The last line that a program of ours prints. */
   private child(program: string, args: readonly string[], nodeOptions: readonly string[] = []): string {
-    const { status, stdout, stderr } = spawnSync(
+    const { status, signal, stdout, stderr } = spawnSync(
       process.execPath, [...nodeOptions, '--import', './src/start.js', program, ...args], { encoding: 'utf8', maxBuffer: 2 ** 28 });
-    if (status !== 0) throw new UserError(`«${program}» acaba en error: ${stderr.trim().split('\n').at(-1)}.`);
+    if (status !== 0) {
+      const last = stderr.trim().split('\n').at(-1)!; // a sentence, or of a mistake of ours the stack's end
+      if (signal || /^\s+at /.test(last)) throw new Error(`«${program}» ${signal ?? ''}: ${stderr.trim()}`);
+      throw new UserError(last);
+    }
     return stdout.trim().split('\n').at(-1)!;
   }
 }
@@ -239,20 +244,21 @@ Mide pasos enteros de QLoRA con pesos al azar, cada medida en su proceso. Sin el
       ? { id: 'bench-gpu', title: 'Lo que cuesta un paso en una GPU' } : { id: 'bench', title: 'Lo que cuesta un paso' }),
     command: commandLine(command, process.argv.slice(2)), backend,
   }, () => {});
+  if (flags.record) recorder.origin([], { r: 16, targetModules: 'all-linear', checkpointing: true });
+  // Recorded part by part: a later one that fails takes nothing with it.
+  const keep = (part: string, measured: object) => {
+    recorder.result({ [part]: measured });
+    if (flags.record) writeRun(recorder.record);
+  };
   const bench = new Bench(backend, flags.folder, flags.python, screen);
   const none = !(flags.speed || flags.cost || flags.kernels || flags.leak || flags.demo || flags.sevenB || flags.gpu);
-  const results: Record<string, object> = {};
-  if (flags.speed || none) results['speed'] = bench.speed();
-  if (flags.cost || none) results['cost'] = bench.cost();
-  if (flags.kernels) results['kernels'] = bench.kernels();
-  if (flags.leak) results['leak'] = bench.leak();
-  if (flags.demo) results['demo'] = bench.demo();
-  if (flags.sevenB) results['sevenB'] = bench.sevenB();
-  if (flags.gpu) results['gpu'] = await bench.gpu();
+  if (flags.speed || none) keep('speed', bench.speed());
+  if (flags.cost || none) keep('cost', bench.cost());
+  if (flags.kernels) keep('kernels', bench.kernels());
+  if (flags.leak) keep('leak', bench.leak());
+  if (flags.demo) keep('demo', bench.demo());
+  if (flags.sevenB) keep('sevenB', bench.sevenB());
+  if (flags.gpu) await bench.gpu((measured) => keep('gpu', measured));
   screen.close();
-  if (!flags.record) return;
-  recorder.origin([], { r: 16, targetModules: 'all-linear', checkpointing: true });
-  recorder.result(results);
-  writeRun(recorder.record);
-  screen.line(`\nGuardado en «${join(runsFolder, recorder.record.id)}.json».`);
+  if (flags.record) screen.line(`\nGuardado en «${join(runsFolder, recorder.record.id)}.json».`);
 });

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { gpuTable, operationsPerToken, peakOf, productTable } from '../../src/cli/bench-gpu.ts';
+import { gpuRows, gpuTable, operationsPerToken, peakOf, productTable } from '../../src/cli/bench-gpu.ts';
+import type { GpuRow } from '../../src/cli/bench-gpu.ts';
+import { UserError } from '../../src/errors.ts';
 import { shapes } from '../../src/model/synthetic.ts';
 import type { Measured } from '../../src/train/measure.ts';
 
@@ -39,12 +41,56 @@ describe('the table of a GPU', () => {
     ]);
   });
 
+  it('says of a shape that could not be measured that it was not, beside the peer that could', () => {
+    const peer = { tokensPerSecond: 1600, peakDevice: null, mode: 'nf4, bfloat16' };
+    const [head, row] = gpuTable({ device: 'NVIDIA L4', byUnits: false }, [{ name: 'Llama-2-7B', measured: null, peer }]);
+    expect(row).toHaveLength(head!.length);
+    expect(row!.filter((cell) => cell)).toEqual(['Llama-2-7B', 'sin medir', 'nf4, bfloat16', '1600']);
+  });
+
   it('puts the peer beside, and does without a clock that the device lacks', () => {
     const peer = { tokensPerSecond: 1600, peakDevice: 3 * 1024 * MiB, mode: 'nf4, bfloat16' };
     const [head, row] = gpuTable({ device: 'NVIDIA L4', byUnits: false }, [{ name: 'TinyLlama-1.1B', measured: measured({ kernels: null }), peer }]);
     expect(head!.slice(11)).toEqual(['PEFT', 'tokens/s', 'pico', 'veces']);
     expect(row![4]).toBe('sin reloj');
     expect(row!.slice(11)).toEqual(['nf4, bfloat16', '1600', '3 GiB', '1,25']);
+  });
+});
+
+describe('the rows of a GPU', () => {
+  const peer = { tokensPerSecond: 1600, peakDevice: 3 * 1024 * MiB, mode: 'nf4, bfloat16' };
+
+  it('are kept as they are measured, and one that fails is told and takes no other with it', () => {
+    const lines: string[] = [];
+    const kept: (readonly GpuRow[])[] = [];
+    const rows = gpuRows({
+      measure: (name) => {
+        if (name === 'TinyLlama-1.1B') throw new UserError('La GPU no tiene memoria para este paso.');
+        return measured({});
+      },
+      peer: (name) => {
+        if (name === 'Llama-2-7B') throw new UserError('--python: los pasos de PEFT acaban en error.');
+        return peer;
+      },
+      tell: (line) => lines.push(line), keep: (rows) => kept.push(rows),
+    });
+    expect(rows.map(({ name, measured, peer }) => [name, measured !== null, peer !== null])).toEqual([
+      ['SmolLM2-135M', true, true], ['TinyLlama-1.1B', false, true], ['Llama-2-7B', true, false],
+    ]);
+    expect(kept).toEqual([rows.slice(0, 1), rows.slice(0, 2), rows]);
+    expect(lines).toEqual([
+      'SmolLM2-135M, lo que más tarda: matmul 200 ms (400)',
+      'TinyLlama-1.1B: La GPU no tiene memoria para este paso.',
+      'Llama-2-7B: --python: los pasos de PEFT acaban en error.',
+      'Llama-2-7B, lo que más tarda: matmul 200 ms (400)',
+    ]);
+  });
+
+  it('show the stack of a mistake of ours', () => {
+    const lines: string[] = [];
+    const measure = () => { throw new TypeError('undefined is not a function'); };
+    gpuRows({ measure, peer: () => peer, tell: (line) => lines.push(line), keep: () => {} });
+    expect(lines[0]).toMatch(/^SmolLM2-135M: TypeError: undefined is not a function\n +at measure/);
   });
 });
 
