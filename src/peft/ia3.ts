@@ -62,6 +62,11 @@ export class Ia3 implements PeftAdapter {
     return new Set(this.vectors.keys());
   }
 
+  /** Those that multiply their input. */
+  get feedforward(): ReadonlySet<string> {
+    return new Set([...this.vectors].flatMap(([path, l]) => (isFeedforward(l) ? [path] : [])));
+  }
+
   apply(path: string, x: Tensor2D, base: (x: Tensor2D) => Tensor2D): Tensor2D {
     const l = this.vectors.get(path);
     if (!l) return base(x);

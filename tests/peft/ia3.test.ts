@@ -1,15 +1,19 @@
+import { readFileSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { weightShapes } from '../../src/model/config.ts';
 import { LlamaModel, logits } from '../../src/model/llama.ts';
 import { DenseWeight } from '../../src/model/weights.ts';
+import { loadAdapter, saveAdapter } from '../../src/peft/folder.ts';
 import { addIa3 } from '../../src/peft/ia3.ts';
+import type { Ia3Options } from '../../src/peft/ia3.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
 import { testBackend } from '../backend.ts';
-import { userErrorOf } from '../temporary.ts';
+import { temporaryFolder, userErrorOf } from '../temporary.ts';
 import { tinyBase, tinyConfig } from '../tiny.ts';
 
 beforeAll(() => useBackend(testBackend('cpu')));
+const at = temporaryFolder();
 
 const answersOf = (model: LlamaModel) => tf.tidy(() => logits(model, Int32Array.of(0, 3, 4, 5), 1).dataSync().slice());
 const ramp = (length: number) => Float32Array.from({ length }, (_, i) => 0.5 + i / 10);
@@ -79,5 +83,26 @@ describe('IA³', () => {
 
   it('learns nothing of a module that is not there', () => {
     userErrorOf(() => addIa3(tinyBase(), { targetModules: ['key'] }), '--target-modules');
+  });
+
+  it.each<[string, Partial<Ia3Options>]>([
+    ['by the ends of names', { targetModules: ['mlp.down_proj', 'k_proj'] }],
+    ['by whole names', { targetModules: ['model.layers.0.self_attn.v_proj', 'model.layers.1.mlp.down_proj'] }],
+    ['by a name of which only some are', { targetModules: ['down_proj', 'k_proj'], feedforwardModules: ['model.layers.1.mlp.down_proj'] }],
+    ['none', { targetModules: ['k_proj', 'v_proj'] }],
+  ])('is saved with its feed-forward modules, %s, as a part of its modules: so PEFT wants it', (_how, options) => {
+    const folder = at('adapter');
+    const model = addIa3(tinyBase(), options);
+    for (const parameter of model.parameters) {
+      parameter.values.set(ramp(parameter.values.length));
+      parameter.upload();
+    }
+    const answers = answersOf(model.base);
+    saveAdapter(model, folder, { baseModel: 'x' });
+    const config = JSON.parse(readFileSync(`${folder}/adapter_config.json`, 'utf8')) as Record<string, string[]>;
+    expect(config['target_modules']).toEqual(expect.arrayContaining(config['feedforward_modules']!));
+    const again = tinyBase();
+    loadAdapter(again, folder);
+    expect(answersOf(again)).toEqual(answers);
   });
 });

@@ -17,13 +17,17 @@ export const ia3Format: PeftFormat<Ia3> = {
     return new Ia3(
       base, { ...targetsIn(config), feedforwardModules: config.feedforward_modules }, read, inFile(file));
   },
-  config: ({ options }) => {
+  config: (adapter) => {
+    const { options, targets, feedforward } = adapter;
     const common = commonConfig(options);
-    // PEFT wants the list to be a part of the other, where both are lists.
-    const { feedforwardModules: named } = options;
     const adapted = common.target_modules;
-    const both = typeof named === 'string' || typeof adapted === 'string';
-    return { ...common, feedforward_modules: both ? named : named.filter((name) => adapted.includes(name)) };
+    const { feedforwardModules: named } = options;
+    if (typeof named === 'string' || typeof adapted === 'string') return { ...common, feedforward_modules: named };
+    // PEFT wants one list to be a part of the other. A name will not do where some of its modules are none of them.
+    const modulesOf = (name: string) => [...targets].filter((path) => path === name || path.endsWith(`.${name}`));
+    const whole = adapted.filter((name) => modulesOf(name).every((path) => feedforward.has(path)));
+    if (new Set(whole.flatMap(modulesOf)).size === feedforward.size) return { ...common, feedforward_modules: whole };
+    return { ...common, target_modules: [...targets], feedforward_modules: [...feedforward] };
   },
   describe: () => 'IA3 adapter',
 };
