@@ -88,7 +88,7 @@ export interface RankReport {
   };
   /** The most that tensors held at once: activations, and the parameters in use. */
   readonly peakTensors: number;
-  /** Padded tokens of the last step that went through this rank. */
+  /** Padded tokens of a step that went through this rank, on average: batches are of unlike length. */
   readonly rows: number;
   /** Micro-batches whose input a pipeline stage kept at once. */
   readonly mostKept: number;

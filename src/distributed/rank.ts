@@ -107,7 +107,7 @@ function train(job: Job): RankReport {
     job.steps.forEach((examples, step) => {
       spans = [];
       const micros = microBatches(job, examples, place.data);
-      rows = micros.reduce((sum, { tokens }) => sum + tokens.length, 0);
+      rows += micros.reduce((sum, { tokens }) => sum + tokens.length, 0);
       // The loss of the whole batch is the sum of the ranks' shares of it.
       const scale = 1 / examples.reduce((sum, { tokens, promptLength }) => sum + tokens.length - promptLength, 0);
       const onStages = <T>(micro: number, use: (stages: readonly Stage[], shape: [number, number]) => T) =>
@@ -145,10 +145,10 @@ function train(job: Job): RankReport {
 
     const { weights, gradients, optimizer } = zero.held;
     const { pageIns, pageOuts, totalBytes } = zero.paged;
-    const each = (bytes: number) => bytes / job.steps.length;
+    const each = (sum: number) => sum / job.steps.length;
     model.base.dispose();
     return {
-      rank, held: { weights: weights + frozenBytes, gradients, optimizer }, rows, mostKept, spans,
+      rank, held: { weights: weights + frozenBytes, gradients, optimizer }, rows: each(rows), mostKept, spans,
       offloaded: totalBytes - optimizer, paged: each((pageIns + pageOuts) * job.pageBytes),
       sent: {
         data: each(groups.data.sent), tensor: each(groups.tensor.sent),

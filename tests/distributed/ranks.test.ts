@@ -79,7 +79,7 @@ const schemes: readonly (readonly [what: string, options: Partial<Job>])[] = [
   ['pipeline × tensor', { ranks: 4, pipelineParallel: 2, tensorParallel: 2, microBatches: 2 }],
 ];
 
-/** Every rank's bytes beside the formulas': held within 2%, sent within 2%. */
+/** Every rank's bytes beside the formulas': held within 2%, gradients sent within 2%, activations to the byte. */
 function compareWithFormulas(of: Job, { reports }: RanksResult): void {
   for (const { rank, rows, held, sent } of reports) {
     const formula = expected(model.config, of, rank, rows);
@@ -87,9 +87,8 @@ function compareWithFormulas(of: Job, { reports }: RanksResult): void {
       expect(Math.abs(held[part] / formula.held[part] - 1), `${part} of rank ${rank}`).toBeLessThan(0.02);
     }
     expect(sent.data, 'data').toBeCloseTo(formula.sent.data, -Math.log10(0.02 * formula.sent.data + 1));
-    // The last step's tokens stand for those of every step, which are of unlike length.
-    if (formula.sent.tensor === 0) expect(sent.tensor).toBe(0);
-    if (formula.sent.pipeline === 0) expect(sent.pipeline).toBe(0);
+    expect(sent.tensor, 'tensor').toBeCloseTo(formula.sent.tensor, 6);
+    expect(sent.pipeline, 'pipeline').toBeCloseTo(formula.sent.pipeline, 6);
   }
 }
 
@@ -109,21 +108,6 @@ describe('sharded training', () => {
       sent.push(reports[0]!.sent.data / (4 * trained) / (3 / 4));
     }
     [2, 2, 2, 3].forEach((psi, i) => expect(sent[i]).toBeCloseTo(psi, 1));
-  });
-
-  it('inside layers and between stages: what the formulas say of a batch of rows alike', limit, async () => {
-    const alike = examples.filter(({ tokens }) => tokens.length === examples[0]!.tokens.length).slice(0, 16);
-    for (const options of [
-      { ranks: 2, tensorParallel: 2 }, { ranks: 2, pipelineParallel: 2, microBatches: 4 },
-      { ranks: 4, tensorParallel: 2, pipelineParallel: 2, microBatches: 2 },
-    ]) {
-      const of = job({ ...options, steps: [alike.slice(0, 8), alike.slice(8)] });
-      for (const { rank, rows, sent } of (await ranks.train(of)).reports) {
-        const formula = expected(model.config, of, rank, rows);
-        expect(sent.tensor).toBeCloseTo(formula.sent.tensor, 6);
-        expect(sent.pipeline).toBeCloseTo(formula.sent.pipeline, 6);
-      }
-    }
   });
 
   it('keeps every micro-batch’s input in GPipe, and p − stage of them in 1F1B', limit, async () => {
