@@ -17,15 +17,22 @@ type Change = (o: PlanOptions) => { change: string; options: PlanOptions } | und
 
 /** Changes by what they cost: first those that leave the training as it is, then slower ones, then other trainings. */
 const changes: readonly Change[] = [
+  // A frozen base has no gradients of its weights: back is one forward and not two, and one forward more is the half.
   (o) => (o.checkpointing === 'none'
-    ? { change: '--checkpointing full: recalcula las activaciones, un tercio más de cómputo', options: { ...o, checkpointing: 'full' } }
-    : undefined),
-  (o) => (o.batchSize > 1
     ? {
-        change: `--batch-size ${Math.ceil(o.batchSize / 2)} --accumulation ${o.accumulation * 2}: el mismo lote efectivo, en más micro-lotes`,
-        options: { ...o, batchSize: Math.ceil(o.batchSize / 2), accumulation: o.accumulation * 2 },
+        change: `--checkpointing full: recalcula las activaciones, ${o.method === 'full' ? 'un tercio' : 'casi la mitad'} más de cómputo`,
+        options: { ...o, checkpointing: 'full' },
       }
     : undefined),
+  (o) => {
+    if (o.batchSize === 1) return undefined;
+    const batchSize = largestDivisor(o.batchSize);
+    const accumulation = o.accumulation * o.batchSize / batchSize;
+    return {
+      change: `--batch-size ${batchSize} --accumulation ${accumulation}: el mismo lote efectivo, en más micro-lotes`,
+      options: { ...o, batchSize, accumulation },
+    };
+  },
   (o) => (o.gpus > o.tensorParallel * o.pipelineParallel && !['zero3', 'fsdp'].includes(o.scheme)
     ? { change: '--scheme fsdp: reparte también los pesos, con más tráfico', options: { ...o, scheme: 'fsdp' } }
     : undefined),
@@ -48,6 +55,13 @@ const changes: readonly Change[] = [
 ];
 
 const most = 12;
+
+/** The largest but itself. */
+function largestDivisor(n: number): number {
+  let divisor = Math.floor(n / 2);
+  while (n % divisor > 0) divisor--;
+  return divisor;
+}
 
 /**
  * What to change first, and then, until it fits: the cheapest change that is enough alone; if none is, the cheapest

@@ -23,9 +23,18 @@ describe('what to change first', () => {
   });
 
   it('keeps the effective batch', () => {
-    for (const { options } of advised({ batchSize: 16, checkpointing: 'full' }, 12 * GiB)) {
-      expect(options.batchSize * options.accumulation).toBe(16);
+    for (const batchSize of [16, 15, 7]) {
+      const steps = advised({ batchSize, checkpointing: 'full' }, 8 * GiB);
+      expect(steps.some(({ options }) => options.batchSize < batchSize)).toBe(true);
+      for (const { options } of steps) expect(options.batchSize * options.accumulation).toBe(batchSize);
     }
+  });
+
+  it('says what computing again costs: a third more, or half with a frozen base, of which back is but one forward', () => {
+    const cost = (method: PlanOptions['method']) =>
+      advised({ method, checkpointing: 'none', sequence: 2048, scheme: 'fsdp', gpus: 8 }, 1 * GiB)[0]!.change;
+    expect(cost('full')).toContain('un tercio más');
+    expect(cost('lora')).toContain('casi la mitad más');
   });
 
   it('is planned again at every step, each smaller than the one before', () => {
