@@ -136,7 +136,7 @@ export async function* train(
     for (let step = stepsBefore + 1; step <= steps && !stopping?.isOver; step++) {
       await new Promise(setImmediate); // lets Ctrl-C be heard
       if (o.signal?.aborted) break;
-      const warmupSteps = Math.round(o.warmup * steps);
+      const warmupSteps = Math.ceil(o.warmup * steps); // as transformers
       const rate = learningRate(step, steps, { peak: o.learningRate, warmupSteps, schedule: o.schedule });
       const { loss, gradientNorm, tokens } = await update(step, rate);
       const seconds = secondsBefore + (performance.now() - began) / 1000;

@@ -28,7 +28,7 @@ export function megatronFiles(options: RecipeOptions, data: RecipeData): EngineF
       bf16: true, use_distributed_optimizer: true,
     },
     scheduler: {
-      lr_decay_style: options.schedule, lr_warmup_iters: Math.round(options.warmup * steps), lr_decay_iters: steps,
+      lr_decay_style: options.schedule, lr_warmup_iters: Math.ceil(options.warmup * steps), lr_decay_iters: steps,
     },
     peft: {
       target_modules: options.targetModules.map((name) => targets[name]),

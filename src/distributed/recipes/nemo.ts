@@ -49,7 +49,7 @@ export function nemoFiles(options: RecipeOptions, data: RecipeData): EngineFiles
       _target_: 'torch.optim.AdamW', lr: options.learningRate, betas: [0.9, 0.999], eps: 1e-8,
       weight_decay: options.weightDecay,
     },
-    lr_scheduler: { lr_decay_style: options.schedule, lr_warmup_steps: Math.round(options.warmup * steps) },
+    lr_scheduler: { lr_decay_style: options.schedule, lr_warmup_steps: Math.ceil(options.warmup * steps) },
     clip_grad_norm: { max_norm: options.clip },
     checkpoint: { enabled: true, checkpoint_dir: 'checkpoints', model_save_format: 'safetensors' },
   });
