@@ -56,7 +56,7 @@ const encoder = new TextEncoder();
 const LONGEST_HEADER = 100_000_000;
 
 const dtype = z.enum(Object.keys(BYTES) as [Dtype, ...Dtype[]]);
-const metadataSchema = z.record(z.string(), z.string());
+const metadataSchema = z.record(z.string(), z.string()).nullable();
 const entrySchema = z.object({
   dtype,
   shape: z.array(z.int().nonnegative()),
@@ -341,7 +341,7 @@ function readHeader(path: string): { metadata: Record<string, string>; tensors: 
     if (length > LONGEST_HEADER) throw broken(path, `la cabecera dice medir ${length} bytes`);
     const begin = 8 + length;
     if (begin > size) throw broken(path, `la cabecera dice medir ${length} bytes y el archivo acaba antes`);
-    const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(readRange(path, file, 8, begin));
+    const text = textOf(path, readRange(path, file, 8, begin));
 
     const tensors = new Map<string, Placed>();
     let metadata: Record<string, string> = {};
@@ -349,7 +349,7 @@ function readHeader(path: string): { metadata: Record<string, string>; tensors: 
       if (name === '__metadata__') {
         const parsed = metadataSchema.safeParse(value);
         if (!parsed.success) throw broken(path, 'sus metadatos no son textos');
-        metadata = parsed.data;
+        metadata = parsed.data ?? {};
         continue;
       }
       const parsed = entrySchema.safeParse(value);
@@ -363,6 +363,14 @@ function readHeader(path: string): { metadata: Record<string, string>; tensors: 
     checkLayout(path, tensors, begin, size);
     return { metadata, tensors };
   });
+}
+
+function textOf(path: string, bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { ignoreBOM: true, fatal: true }).decode(bytes);
+  } catch {
+    throw broken(path, 'su cabecera no es UTF-8');
+  }
 }
 
 function parseObject(path: string, text: string): object {

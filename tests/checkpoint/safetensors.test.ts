@@ -10,8 +10,8 @@ const at = temporaryFolder();
 const golden = join(import.meta.dirname, '../golden/bnb-4bit-tiny/model.safetensors');
 
 /** A file with any header, fit or not, and so many bytes after it. */
-function writeRaw(path: string, header: string | object, dataBytes: number): void {
-  const json = Buffer.from(typeof header === 'string' ? header : JSON.stringify(header));
+function writeRaw(path: string, header: string | Buffer | object, dataBytes: number): void {
+  const json = Buffer.isBuffer(header) ? header : Buffer.from(typeof header === 'string' ? header : JSON.stringify(header));
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(json.length));
   writeFileSync(path, Buffer.concat([length, json, Buffer.alloc(dataBytes)]));
@@ -52,6 +52,11 @@ describe('a safetensors file', () => {
     expect(file.metadata).toEqual({});
     expect(file.has('z.u8')).toBe(true);
     expect(file.has('z')).toBe(false);
+  });
+
+  it('may say that it has no metadata', () => {
+    writeRaw(at('null.safetensors'), { __metadata__: null, a: f32(0, 8) }, 8);
+    expect(readSafetensors(at('null.safetensors')).metadata).toEqual({});
   });
 
   it('has a header padded with spaces to a multiple of eight', () => {
@@ -201,6 +206,11 @@ describe('a damaged safetensors file is refused in one sentence', () => {
   ])('with %s', (_what, header, dataBytes, says) => {
     writeRaw(at('bad.safetensors'), header, dataBytes);
     expect(userErrorOf(() => readSafetensors(at('bad.safetensors')), at('bad.safetensors'))).toContain(says);
+  });
+
+  it('whose header is not UTF-8', () => {
+    writeRaw(at('bad.safetensors'), Buffer.from('{"a\xff":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}', 'latin1'), 0);
+    expect(() => readSafetensors(at('bad.safetensors'))).toThrow(/UTF-8/);
   });
 
   it('whose header says that it is longer than the file, or than any header', () => {
