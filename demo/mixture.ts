@@ -27,7 +27,10 @@ import { train } from '../src/train/train.ts';
 export interface MixtureOptions {
   /** Families of the embedded instructions: an adapter is trained for each. */
   readonly families: readonly string[];
-  /** Steps, of eight examples each: of a family's adapter, of AdaMix on all of them, and of the router's gates. */
+  /**
+   * Steps, of eight examples each: of a family's adapter, of AdaMix on all of them, and of the router's gates. By
+   * default AdaMix takes as many as all the adapters and the gates do.
+   */
   readonly steps: { readonly family: number; readonly adamix: number; readonly router: number };
   /** Held-out questions of each family, at most. */
   readonly questions: number;
@@ -35,7 +38,7 @@ export interface MixtureOptions {
 
 export const mixtureDefaults: MixtureOptions = {
   families: ['capitales', 'sumas', 'traducciones'],
-  steps: { family: 16, adamix: 24, router: 32 },
+  steps: { family: 16, adamix: 80, router: 32 },
   questions: 24,
 };
 
@@ -86,8 +89,10 @@ export async function mixture(
     }
   };
   try {
-    await run([job('AdaMix', 'adamix'), ...families.map((family, i) => job(family, 'specialist', { family: i }))]);
-    await run([job('uno tras otro', 'sequential'), job('router', 'router'), job('fusiones', 'merges')]);
+    const specialists = families.map((family, i) => job(family, 'specialist', { family: i }));
+    const theirs = [job('uno tras otro', 'sequential'), job('router', 'router'), job('fusiones', 'merges')];
+    // AdaMix, which takes longest, needs none of the adapters.
+    await Promise.all([run([job('AdaMix', 'adamix')]), run(specialists).then(() => run(theirs))]);
     const { tokenizer, questions } = load(place);
     const counts = questions.map(({ length }) => length);
     const overall = (found: Matches) => mean(found.flatMap((share, i) => Array<number>(counts[i]!).fill(share)));

@@ -44,7 +44,7 @@ export function matrixChart(
   const words = `Acierto exacto en ${total} preguntas de examen. Olvido medio: uno tras otro, `
     + `${points(forgetting.sequential)}; router, ${points(forgetting.router)}. Coste por token, sobre la base: `
     + `${cost.slice(1).map(({ name, relative }) => `${name}, ${formatNumber(relative, 2, true)}×`).join('; ')}.`
-    + (falls ? ' AdaMix, con tan pocos pasos, no llega aquí al mejor adapter suelto.' : '');
+    + (falls ? ' AdaMix no llega aquí al mejor adapter suelto.' : '');
   return svg(width, head + row * matrix.length, alt,
     ...[...families, 'todas'].map((family, j) =>
       text(left + (j + 0.5) * column, 22, family, { 'fill': colors[j < families.length ? j : -1] ?? palette.text, 'font-size': 19 })),
