@@ -112,16 +112,17 @@ export function overfittingChart({ overfitting: o }: Overfitting, alt: string): 
   }) + caption(outcome(o));
 }
 
-/** Least and last losses: a dropout that does not help is not left without a word. */
-function outcome({ plain, dropped, bestLoss }: Overfitting['overfitting']): string {
+/** Least and last losses: neither a dropout that does not help nor a stop that does not come is left without a word. */
+function outcome({ plain, dropped, bestLoss, stopped, patience }: Overfitting['overfitting']): string {
   const last = plain.at(-1)!.loss;
   const end = dropped.at(-1)?.loss;
   const said = (loss: number) => formatNumber(loss, 3, true);
-  if (end === undefined) return `Menor pérdida, ${said(bestLoss.loss)}; al final, ${said(last)}.`;
+  const stop = stopped ? '' : ` El early stopping, con paciencia ${patience}, aquí no llega a parar.`;
+  if (end === undefined) return `Menor pérdida, ${said(bestLoss.loss)}; al final, ${said(last)}.${stop}`;
   const least = Math.min(...dropped.map(({ loss }) => loss));
   const words = least >= bestLoss.loss ? 'Aquí el dropout no ayuda.'
     : end < last ? 'El dropout baja ambas.' : 'El dropout baja la menor, no la del final: hay que parar a tiempo.';
-  return `Menor pérdida, ${said(bestLoss.loss)}; con dropout, ${said(least)}. Al final, ${said(last)} y ${said(end)}. ${words}`;
+  return `Menor pérdida, ${said(bestLoss.loss)}; con dropout, ${said(least)}. Al final, ${said(last)} y ${said(end)}. ${words}${stop}`;
 }
 
 /** The look of the lowest loss and that of the most right answers: whether both would choose the same. */

@@ -95,7 +95,7 @@ export const experiments = {
     region: 'practices',
     budget: 90,
     charts: {
-      overfitting: 'Pérdida por paso con pocos ejemplos, con dropout y sin él, y dónde para el early stopping',
+      overfitting: 'Pérdida por paso con pocos ejemplos, con dropout y sin él, y dónde pararía el early stopping',
       metric: 'El paso que elige la perplejidad y el que elige la tarea, con las cifras de ambos',
       sweep: 'Pérdida de validación por r y alpha, en un mapa de calor',
       finder: 'Pérdida mientras sube la tasa de aprendizaje, y la tasa que se propone',

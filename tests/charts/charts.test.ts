@@ -69,6 +69,16 @@ describe('charts of comparisons', () => {
     expect(said([0.6, 0.5, 0.5, 0.6])).toContain('Aquí el dropout no ayuda.');
   });
 
+  it('say it where early stopping does not come to an end', () => {
+    const read = readAll('practices')!;
+    const { overfitting } = read.results as { overfitting: object };
+    const drawn = (stopped: object | null) => words(charts.practices!.overfitting!(
+      { ...read, results: { overfitting: { ...overfitting, stopped } } } as typeof read, ''));
+    const never = 'El early stopping, con paciencia 3, aquí no llega a parar.';
+    expect(drawn(null)).toContain(never);
+    expect(drawn({ step: 15, loss: 0.5, exactMatch: 0.2 })).not.toContain(never);
+  });
+
   it('show by which step perplexity and task would choose', () => {
     expect(rows(charts.practices!.metric!(readAll('practices')!, '')).map(([by, step, , match]) => [by, step, match])).toEqual([
       ['elige', 'paso', 'acierto'], ['la perplejidad', '10', '10 %'], ['la tarea', '20', '30 %'],
