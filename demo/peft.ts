@@ -56,7 +56,7 @@ const ways: readonly Way[] = [
 interface Cost {
   readonly title: string;
   readonly parameters: number;
-  /** AdamW's two moments. */
+  /** AdamW's two moments; measured, in whole pages of 64 KiB. */
   readonly optimizerBytes: number;
   /** What there is to keep of the training: an adapter, or the whole model in bf16. */
   readonly checkpointBytes: number;

@@ -53,7 +53,7 @@ export interface ParameterCount {
   readonly trainable: number;
   readonly all: number;
   readonly percent: number;
-  /** As PEFT's `print_trainable_parameters()` prints it. */
+  /** As PEFT's `print_trainable_parameters()` prints it; of AdaLoRA it counts `ranknum` too, one a module. */
   readonly line: string;
 }
 
