@@ -2,6 +2,7 @@ import { pathToFileURL } from 'node:url';
 import { holdLifeline } from '../lifeline.ts';
 import { order } from '../live/protocol.ts';
 import type { ChildMessage } from '../live/protocol.ts';
+import { syntaxErrorIn } from '../live/source.ts';
 import { experiments } from '../runs/experiments.ts';
 import type { ExperimentId } from '../runs/experiments.ts';
 import { Recorder } from '../runs/recorder.ts';
@@ -16,13 +17,18 @@ import { explain } from './main.ts';
  */
 holdLifeline();
 const send = (message: ChildMessage) => process.send!(message);
-const fail = (error: unknown) => send({ type: 'failed', message: explain(error).split('\n')[0]! });
-process.on('uncaughtException', fail);
-process.on('unhandledRejection', fail);
+/** The last word, at which the process is killed: what has been printed goes before it. */
+const end = async (message: ChildMessage) => {
+  await Promise.all([process.stdout, process.stderr].map((stream) => new Promise((written) => stream.write('', written))));
+  send(message);
+};
+const fail = (error: unknown) => end({ type: 'failed', message: explain(error).split('\n')[0]! });
+process.on('uncaughtException', (error) => void fail(error));
+process.on('unhandledRejection', (error) => void fail(error));
 
 const demo = parseDemoFlags(process.argv.slice(2));
 const backend = await useBackend(demo.backend);
-process.once('message', (message) => void run(order.parse(message)).then(() => send({ type: 'finished' }), fail));
+process.once('message', (message) => void run(order.parse(message)).then(() => end({ type: 'finished' }), fail));
 send({ type: 'ready' });
 
 async function run({ id: name, edited }: ReturnType<typeof order.parse>): Promise<void> {
@@ -33,6 +39,8 @@ async function run({ id: name, edited }: ReturnType<typeof order.parse>): Promis
     (header) => send({ type: 'header', header }),
   );
   recorder.line(`${experiments[id].title}, con el backend ${backend}${edited === undefined ? '' : ' y el código editado'}`);
-  const program = edited === undefined ? {} : await import(pathToFileURL(edited).href) as object;
+  const program = edited === undefined ? {} : await import(pathToFileURL(edited).href).catch((error: Error) => {
+    throw syntaxErrorIn(experiments[id], error) ?? error;
+  }) as object;
   await runExperiment(id, recorder, demo, program);
 }

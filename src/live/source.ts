@@ -1,6 +1,7 @@
 import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { region, withRegion } from '../deck/code.ts';
+import { UserError } from '../errors.ts';
 import type { Experiment } from '../runs/experiments.ts';
 
 /** An edited program lies beside its original, whose imports it shares, for as long as it runs; git ignores it. */
@@ -16,6 +17,14 @@ export function writeEdited({ file, region: name }: Experiment, code: string): s
   const path = resolve(dirname(file), prefix + basename(file));
   writeFileSync(path, withRegion(readFileSync(file, 'utf8'), name, file, code).text);
   return path;
+}
+
+/** What keeps an edited program from being read, by the lines of the slide, if that is what esbuild's error tells. */
+export function syntaxErrorIn({ file, region: name }: Experiment, { message }: Error): UserError | undefined {
+  const [, line, what] = /:(\d+):\d+: ERROR: (.*)/.exec(message) ?? [];
+  if (what === undefined) return undefined;
+  const { line: first } = withRegion(readFileSync(file, 'utf8'), name, file, ''); // lines before it
+  return new UserError(`el código editado no se puede leer; línea ${Number(line) - first}: ${what}`);
 }
 
 /** Takes away what a server that was killed left. */
