@@ -4,10 +4,13 @@ import { dayOf, processorOf } from '../runs/words.ts';
 import type { RunView } from './state.ts';
 
 /** Where a result comes from, in words: «en vivo · 12 s», «grabado el 24 nov 2026, en AMD EPYC (2 núcleos)». */
-export function runLabel({ source, where, state, edited, startedAt, header, events }: RunView, now: number): string {
+export function runLabel({ source, where, state, edited, startedAt, endedAt, header }: RunView, now: number): string {
   const code = edited ? ' · código editado' : '';
-  if (source !== 'live') return `${header ? recordedLabel(header) : 'sin grabación'}${source === 'replay' ? ' · reproducción' : ''}`;
-  const seconds = state === 'running' ? Math.max(0, now - startedAt) / 1000 : events.at(-1)?.at ?? 0;
+  if (source !== 'live') {
+    const replayed = source === 'replay' ? ` · reproducción${state === 'stopped' ? ' detenida' : ''}` : '';
+    return `${header ? recordedLabel(header) : 'sin grabación'}${replayed}`;
+  }
+  const seconds = Math.max(0, (endedAt ?? now) - startedAt) / 1000;
   const ended = { running: '', finished: 'terminada en ', stopped: 'detenida a los ' }[state];
   return `en vivo${where ? `, ${where}` : ''} · ${ended}${formatDuration(Math.floor(seconds * 10) / 10)}${code}`;
 }

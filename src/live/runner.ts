@@ -121,32 +121,36 @@ export class Runner {
   private async follow(id: string, edited: string | undefined, signal: AbortSignal): Promise<void> {
     const { changed, event, read, replaySpeed } = this.options;
     const events: TimedEvent[] = [];
+    const live = replaySpeed === undefined;
     let run: RunView = {
-      number: ++this.count, source: replaySpeed === undefined ? 'live' : 'replay', state: 'running',
-      edited: edited !== undefined, startedAt: Date.now(), events,
+      number: ++this.count, source: live ? 'live' : 'replay', state: 'running',
+      edited: live && edited !== undefined, startedAt: Date.now(), events,
     };
     const change = (changes: Partial<RunView>) => changed(id, run = { ...run, events: [...events], ...changes });
     const tell = (told: TimedEvent, sentAt: number) => {
       events.push(told);
       event(id, run.number, told, sentAt);
     };
+    const end = (state: 'finished' | 'stopped', changes: Partial<RunView> = {}) =>
+      change({ state, endedAt: Date.now(), ...changes });
     const record = read(id);
     const recorded = record && toldBy(record);
     try {
-      if (replaySpeed === undefined) {
+      if (live) {
         change({});
         await this.compute(id, edited, signal, tell, (header) => change({ header }));
       } else {
         if (!recorded) throw new Error('No hay ninguna ejecución grabada que reproducir.');
-        change({ header: recorded.header });
+        const reason = 'Aquí solo se reproduce lo grabado: el código editado no se ejecuta.';
+        change({ header: recorded.header, ...(edited !== undefined && { reason }) });
         for await (const told of replay(recorded.events, replaySpeed, signal)) tell(told, Date.now());
       }
-      change({ state: signal.aborted ? 'stopped' : 'finished' });
+      end(signal.aborted ? 'stopped' : 'finished');
     } catch (error) {
       const reason = (error as Error).message;
-      if (signal.aborted) change({ state: 'stopped' });
+      if (signal.aborted) end('stopped');
       else if (recorded) change({ source: 'recorded', state: 'finished', ...recorded, reason });
-      else change({ state: 'stopped', reason });
+      else end('stopped', { reason });
     }
   }
 

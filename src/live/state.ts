@@ -15,6 +15,8 @@ export interface RunView {
   readonly edited: boolean;
   /** Milliseconds, by the machine's clock. */
   readonly startedAt: number;
+  /** Of a live run that is over. */
+  readonly endedAt?: number;
   readonly header?: RunHeader;
   readonly events: readonly TimedEvent[];
   /** Spanish: what became of the live run whose place a recording takes. */

@@ -65,6 +65,7 @@ describe('a live run', () => {
     expect(last()).toMatchObject({ source: 'live', state: 'finished', edited: false, header: { id: 'x' } });
     expect(last().reason).toBeUndefined();
     expect(last().events).toEqual(events);
+    expect(last().endedAt! - last().startedAt).toBeGreaterThanOrEqual(50);
   });
 
   it('is given the edited program', async () => {
@@ -222,6 +223,16 @@ describe('a replay', () => {
     await runner.stop();
     await running;
     expect(last()).toMatchObject({ source: 'replay', state: 'stopped' });
+  });
+
+  it('says that it does not run the code that was edited', async () => {
+    const { runner, last } = start({ replaySpeed: 100, read: () => record({ events }) });
+    await runner.run('qlora', '/tmp/edited.ts');
+    expect(last()).toMatchObject({
+      source: 'replay', edited: false, reason: 'Aquí solo se reproduce lo grabado: el código editado no se ejecuta.',
+    });
+    await runner.run('qlora');
+    expect(last().reason).toBeUndefined();
   });
 
   it('of nothing says so', async () => {

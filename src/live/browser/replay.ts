@@ -55,12 +55,12 @@ function playable(id: ExperimentId, { code, record }: Required<Recordings>[Exper
     change({ open: true, page: 0, run });
     const end = trainHere((message) => {
       if (message.type === 'event') update({ events: [...run.events, message.event] });
-      else if (message.type === 'finished') update({ state: 'finished' });
-      else update({ state: 'stopped', reason: message.reason });
+      else if (message.type === 'finished') update({ state: 'finished', endedAt: Date.now() });
+      else update({ state: 'stopped', endedAt: Date.now(), reason: message.reason });
     });
     stop = () => {
       end();
-      update({ state: 'stopped' });
+      update({ state: 'stopped', endedAt: Date.now() });
     };
   };
   const shown = scrollable(element('pre', 'vivo-editor', code), 'Código del experimento');
