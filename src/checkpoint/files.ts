@@ -14,11 +14,13 @@ import { UserError } from '../errors.ts';
  * @param data text, bytes, or pieces written one after another
  * @throws UserError if the disk is full or the place cannot be written; what stood there before still does
  */
-export function writeFileAtomic(path: string, data: string | Uint8Array | Iterable<Uint8Array>): void {
+export function writeFileAtomic(
+  path: string, data: string | Uint8Array | Iterable<Uint8Array>, mode = 0o666,
+): void {
   const beside = besideOf(path);
   try {
     mkdirSync(dirname(path), { recursive: true });
-    const file = openSync(beside, 'wx');
+    const file = openSync(beside, 'wx', mode);
     try {
       writeAndClose(file, data);
       renameSync(beside, path);

@@ -1,11 +1,13 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { readJson, writeFileAtomic } from '../checkpoint/files.ts';
 import { formatDuration } from '../format.ts';
 import { clock } from '../live/pace.ts';
+import { wasGiven } from '../live/clock.ts';
 import type { TalkTimes } from '../live/clock.ts';
 import type { Limits } from '../live/runner.ts';
+import type { Session } from '../live/start.ts';
 import type { TimedEvent } from '../runs/events.ts';
 import { experiments } from '../runs/experiments.ts';
 import type { ExperimentId } from '../runs/experiments.ts';
@@ -75,12 +77,48 @@ export function writeTimes(folder: string, times: TalkTimes): void {
 
 /**
  * The times of the latest talk, if there has been one.
- * @throws UserError if its file is another thing
+ * @throws UserError if a file is another thing
  */
 export function latestTimes(folder: string): TalkTimes | undefined {
   if (!existsSync(talks(folder))) return undefined;
-  const latest = readdirSync(talks(folder)).filter((name) => name.endsWith('.json')).sort().at(-1);
-  return latest === undefined ? undefined : readJson(join(talks(folder), latest), talkTimes);
+  const names = readdirSync(talks(folder)).filter((name) => name.endsWith('.json')).sort().reverse();
+  for (const name of names) {
+    const times = readJson(join(talks(folder), name), talkTimes);
+    if (wasGiven(times)) return times;
+  }
+  return undefined;
+}
+
+const session = z.object({
+  token: z.string(),
+  clock: z.object({
+    startedAt: z.number(), slide: z.number(), since: z.number(), spent: z.array(z.number().nullable()),
+  }).optional(),
+});
+
+const sessionFile = (folder: string) => join(folder, 'session.json');
+/** A talk that was cut short goes on within this time, in milliseconds. */
+const cutShort = 3_600_000;
+
+/** Writes the session of a talk, for its own eyes: who has its key may run programs. */
+export function writeSession(folder: string, kept: Session): void {
+  writeFileAtomic(sessionFile(folder), JSON.stringify(kept), 0o600);
+}
+
+/**
+ * The session of a talk that was cut short a while ago.
+ * @throws UserError if its file is another thing
+ */
+export function interruptedSession(folder: string): Session | undefined {
+  const file = sessionFile(folder);
+  if (!existsSync(file) || Date.now() - statSync(file).mtimeMs > cutShort) return undefined;
+  const { token, clock } = readJson(file, session);
+  return { token, clock: clock && { ...clock, spent: clock.spent.map((time) => time ?? 0) } };
+}
+
+/** A talk that comes to its end leaves none. */
+export function removeSession(folder: string): void {
+  rmSync(sessionFile(folder), { force: true });
 }
 
 /** What each slide took, beside its share: a table for the terminal. */

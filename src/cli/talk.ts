@@ -6,7 +6,10 @@ import { lookOptions } from './look.ts';
 import { explain, runCommand } from './main.ts';
 import { helpText, integer, option, optional, parseOptions, positive, text, toggle } from './options.ts';
 import type { Kind } from './options.ts';
-import { experimentCommand, latestTimes, limitsOf, readRehearsal, timesTable, writeTimes } from './rehearsal.ts';
+import {
+  experimentCommand, interruptedSession, latestTimes, limitsOf, readRehearsal, removeSession, timesTable, writeSession,
+  writeTimes,
+} from './rehearsal.ts';
 import { createScreen } from './screen.ts';
 
 const command = 'npm run talk';
@@ -46,6 +49,8 @@ texto, el tema, el código o las medidas. Quien no abra la dirección con su cla
     replaySpeed: flags.replay ? flags.speed : undefined,
     limits: (id, record) => limitsOf(id as ExperimentId, record, rehearsed, flags.budget),
     before: latestTimes(output),
+    session: interruptedSession(output),
+    keep: (session) => writeSession(output, session),
     timed(times, stopped) {
       writeTimes(output, times);
       if (stopped) createScreen().table(timesTable(times));
@@ -53,7 +58,13 @@ texto, el tema, el código o las medidas. Quien no abra la dirección con su cla
     failed: (error) => process.stderr.write(`${explain(error)}\n`),
   });
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => void talk.close().then(() => process.exit()));
+    process.once(signal, () => void talk.close().then(() => {
+      removeSession(output);
+      process.exit();
+    }));
   }
-  process.stdout.write(`${talk.url}\nTeclas: «e» ejecuta o detiene, «c» muestra el código, «p» abre la vista del presentador. Ctrl-C termina.\n`);
+  process.stdout.write(`${talk.url}
+Teclas: «e» ejecuta o detiene, «c» muestra el código, «g» pasa a más gráficas, «m» abre el planificador, «p» abre la vista
+del presentador y ahí «t» pone el reloj en marcha. Ctrl-C termina.
+`);
 });

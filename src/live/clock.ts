@@ -23,6 +23,14 @@ export function spentOn({ slide: shown, since, spent }: Clock, slide: number, no
   return (spent[slide] ?? 0) + (slide === shown ? now - since : 0);
 }
 
+/** How long a clock that was stopped can be set going again where it stood, in milliseconds: a key is soon pressed. */
+const forgiven = 10_000;
+
+/** A clock that starts now, or goes on with one that was stopped by mistake, as if it never had been. */
+export function restart(stopped: Clock | undefined, slide: number, now: number): Clock {
+  return stopped && now - stopped.since <= forgiven ? turn(stopped, slide, now) : startClock(slide, now);
+}
+
 /** What each slide of a talk took: to be read before the next one. */
 export interface TalkTimes {
   /** ISO 8601. */
@@ -30,6 +38,9 @@ export interface TalkTimes {
   /** With each one's share of the talk; in seconds. */
   readonly slides: readonly { readonly title: string; readonly share: number; readonly seconds: number }[];
 }
+
+/** Whether it was a talk, and not a clock that was started and stopped. */
+export const wasGiven = ({ slides }: TalkTimes): boolean => slides.filter(({ seconds }) => seconds > 0).length > 1;
 
 export function timesOf(plans: readonly Plan[], clock: Clock, now: number): TalkTimes {
   const seconds = (slide: number) => Math.round(spentOn(clock, slide, now) / 100) / 10;

@@ -29,6 +29,7 @@ const asks = {
 export interface TalkServer {
   /** With the token of the session: whoever opens it may run, edit and stop. */
   readonly url: string;
+  readonly token: string;
   readonly close: () => Promise<void>;
 }
 
@@ -41,14 +42,17 @@ export interface ServerOptions {
   readonly host: string;
   /** 0 takes any free port. */
   readonly port: number;
+  /** The session's, if it goes on; else it gets a new one. */
+  readonly token?: string | undefined;
 }
 
 /**
  * Serves a talk: its page, its script, the stream of what happens, and what a window may ask for.
  * @throws UserError if the port is taken or the address is not of this machine
  */
-export async function serve({ talk, page, script, host, port }: ServerOptions): Promise<TalkServer> {
-  const token = randomBytes(18).toString('base64url');
+export async function serve(
+  { talk, page, script, host, port, token = randomBytes(18).toString('base64url') }: ServerOptions,
+): Promise<TalkServer> {
   let hosts: ReadonlySet<string> = new Set();
   const server = createServer((request, response) => {
     const refused = refusal({ method: request.method ?? '', headers: request.headers }, hosts, token);
@@ -69,6 +73,7 @@ export async function serve({ talk, page, script, host, port }: ServerOptions): 
   hosts = new Set(namesOf(host).map((name) => `${name}:${taken}`));
   return {
     url: `http://${[...hosts][0]}/?clave=${token}`,
+    token,
     close: () => new Promise((resolve) => {
       server.close(() => resolve());
       server.closeAllConnections();

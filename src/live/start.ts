@@ -6,7 +6,7 @@ import type { RunRecord } from '../runs/schema.ts';
 import { runsFolder, saveRun } from '../runs/store.ts';
 import { bundle } from './bundle.ts';
 import { timesOf } from './clock.ts';
-import type { TalkTimes } from './clock.ts';
+import type { Clock, TalkTimes } from './clock.ts';
 import { PageMaker } from './page.ts';
 import { latestRuns } from './runs.ts';
 import type { Limits } from './runner.ts';
@@ -15,6 +15,12 @@ import { removeEdited } from './source.ts';
 import { Talk } from './talk.ts';
 import { TypeChecker } from './types.ts';
 import { watchFolders, watchRuns } from './watch.ts';
+
+/** What a talk that was cut short needs to go on as it was: its windows keep their key, and the clock its time. */
+export interface Session {
+  readonly token: string;
+  readonly clock?: Clock | undefined;
+}
 
 export interface StartOptions {
   /** The deck, in Markdown. */
@@ -32,6 +38,10 @@ export interface StartOptions {
   readonly replaySpeed?: number | undefined;
   /** What each slide took the last time. */
   readonly before?: TalkTimes | undefined;
+  /** That of a talk that goes on. */
+  readonly session?: Session | undefined;
+  /** Told the session as it begins, and whenever it changes. */
+  readonly keep?: (session: Session) => void;
   /** Told what each slide has taken, at each turn and when the presenter's clock is stopped. */
   readonly timed?: (times: TalkTimes, stopped: boolean) => void;
   /** Told what keeps the deck from being drawn again. */
@@ -50,7 +60,7 @@ export interface StartedTalk {
  * @throws UserError if the deck cannot be drawn, or the port is taken
  */
 export async function startTalk(
-  { deck, look, host, port, output, command, limits, replaySpeed, before, timed, failed }: StartOptions,
+  { deck, look, host, port, output, command, limits, replaySpeed, before, session, keep, timed, failed }: StartOptions,
 ): Promise<StartedTalk> {
   const programs = [...new Set(Object.values(experiments).map(({ file }) => dirname(file)))];
   programs.forEach(removeEdited);
@@ -66,6 +76,7 @@ export async function startTalk(
       if (header) saveRun(join(output, id, 'run.json'), recordOf(header, events));
     },
     before,
+    clock: session?.clock,
     timed(clock, stopped) {
       const times = timesOf(page.plans, clock, clock.since);
       timed?.(times, stopped);
@@ -73,9 +84,16 @@ export async function startTalk(
     },
   });
 
-  const server = await serve({ talk, page: () => page, script, host, port }).catch(async (error: unknown) => {
+  const serving = serve({ talk, page: () => page, script, host, port, token: session?.token });
+  const server = await serving.catch(async (error: unknown) => {
     await talk.close();
     throw error;
+  });
+
+  const kept = () => keep?.({ token: server.token, clock: talk.state.clock });
+  kept();
+  talk.subscribe(({ type }) => {
+    if (type === 'clock') kept();
   });
 
   let drawing = Promise.resolve();

@@ -5,7 +5,7 @@ import type { RunnerOptions } from './runner.ts';
 import { readRegion, writeEdited } from './source.ts';
 import { apply } from './state.ts';
 import type { ExperimentView, Message, RunView, TalkState } from './state.ts';
-import { startClock, turn } from './clock.ts';
+import { restart, turn, wasGiven } from './clock.ts';
 import type { Clock, TalkTimes } from './clock.ts';
 import type { TypeChecker } from './types.ts';
 
@@ -16,6 +16,8 @@ export interface TalkOptions extends Omit<RunnerOptions, 'changed' | 'event'> {
   readonly finished: (id: string, run: RunView) => void;
   /** What each slide took the last time. */
   readonly before?: TalkTimes | undefined;
+  /** That of a talk that goes on. */
+  readonly clock?: Clock | undefined;
   /** Told the clock at each turn of a slide and when it is stopped. @returns what each slide has taken */
   readonly timed: (clock: Clock, stopped: boolean) => TalkTimes;
 }
@@ -25,11 +27,13 @@ export class Talk {
   state: TalkState;
   private readonly runner: Runner;
   private readonly listeners = new Set<(message: Message) => void>();
+  private stopped: Clock | undefined;
 
   constructor(private readonly options: TalkOptions) {
     this.state = {
       deck: 1,
       before: options.before,
+      clock: options.clock,
       experiments: Object.fromEntries(Object.entries(options.experiments).map(([id, experiment]) => {
         const original = readRegion(experiment);
         return [id, { open: false, page: 0, code: original, original, problems: [] }];
@@ -102,7 +106,7 @@ export class Talk {
 
   /** The presenter's clock runs from now, with this slide on show, or stands. */
   clock(runs: boolean, slide: number): void {
-    if (runs) this.publish({ type: 'clock', clock: startClock(slide, Date.now()), before: this.state.before });
+    if (runs) this.publish({ type: 'clock', clock: restart(this.stopped, slide, Date.now()), before: this.state.before });
     else this.stopClock();
   }
 
@@ -136,8 +140,11 @@ export class Talk {
   }
 
   private stopClock(): void {
-    const { clock } = this.state;
-    if (clock) this.publish({ type: 'clock', before: this.options.timed(turn(clock, clock.slide, Date.now()), true) });
+    const { clock, before } = this.state;
+    if (!clock) return;
+    this.stopped = turn(clock, clock.slide, Date.now());
+    const times = this.options.timed(this.stopped, true);
+    this.publish({ type: 'clock', before: wasGiven(times) ? times : before });
   }
 
   private view(id: string): ExperimentView {

@@ -1,7 +1,8 @@
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import {
-  latestTimes, limitsOf, longestSilence, readRehearsal, rehearsalRow, timesTable, writeRehearsal, writeTimes,
+  interruptedSession, latestTimes, limitsOf, longestSilence, readRehearsal, rehearsalRow, removeSession, timesTable,
+  writeRehearsal, writeSession, writeTimes,
 } from '../../src/cli/rehearsal.ts';
 import type { TimedEvent } from '../../src/runs/events.ts';
 import { record } from '../deck/record.ts';
@@ -47,6 +48,12 @@ describe('the times of a talk', () => {
     expect(latestTimes(at('talk'))).toEqual(times('2026-03-03T10:00:00.000Z', 80));
   });
 
+  it('are not those of a clock that was started and stopped', () => {
+    writeTimes(at('talk'), times('2026-03-04T10:00:00.000Z', 80));
+    writeTimes(at('talk'), { startedAt: '2026-03-05T10:00:00.000Z', slides: [{ title: 'Una', share: 90, seconds: 2 }] });
+    expect(latestTimes(at('talk'))).toEqual(times('2026-03-04T10:00:00.000Z', 80));
+  });
+
   it('are refused when they are something else', () => {
     mkdirSync(at('bad', 'talks'), { recursive: true });
     writeFileSync(at('bad', 'talks', 'x.json'), '{"slides": 3}');
@@ -59,6 +66,27 @@ describe('the times of a talk', () => {
       ['Una', '1:40', '1:30', '0:10 de más'], ['Otra', '1:00', '1:00', 'justo'], ['toda la charla', '2:40', '2:30', '0:10 de más'],
     ]);
     expect(timesTable(times('2026-03-02T10:00:00.000Z', 0))[1]).toEqual(['Una', '0:00', '1:30', 'sin enseñar']);
+  });
+});
+
+describe('the session of a talk', () => {
+  const clock = { startedAt: 1, slide: 2, since: 3, spent: [5, 0, 7] };
+
+  it('is kept for the eyes of its owner, and goes on if the talk was cut short a while ago', () => {
+    expect(interruptedSession(at('none'))).toBeUndefined();
+    writeSession(at('cut'), { token: 'x', clock: { ...clock, spent: Object.assign([], { 0: 5, 2: 7 }) } });
+    expect(statSync(at('cut', 'session.json')).mode & 0o777).toBe(0o600);
+    expect(interruptedSession(at('cut'))).toEqual({ token: 'x', clock });
+    const yesterday = Date.now() / 1000 - 86_400;
+    utimesSync(at('cut', 'session.json'), yesterday, yesterday);
+    expect(interruptedSession(at('cut'))).toBeUndefined();
+  });
+
+  it('goes with a talk that comes to its end', () => {
+    writeSession(at('ended'), { token: 'x' });
+    expect(interruptedSession(at('ended'))).toEqual({ token: 'x' });
+    removeSession(at('ended'));
+    expect(interruptedSession(at('ended'))).toBeUndefined();
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { spentOn, startClock, timesOf, turn } from '../../src/live/clock.ts';
+import { restart, spentOn, startClock, timesOf, turn, wasGiven } from '../../src/live/clock.ts';
 
 describe("the presenter's clock", () => {
   it('counts what each slide is on show, however often', () => {
@@ -9,6 +9,19 @@ describe("the presenter's clock", () => {
     clock = turn(clock, 2, 76_000);
     expect([0, 1, 2].map((slide) => spentOn(clock, slide, 80_000))).toEqual([65_000, 0, 14_000]);
     expect(clock).toMatchObject({ startedAt: 1000, slide: 2, since: 76_000 });
+  });
+
+  it('that was stopped by mistake goes on as if it never had been, if that is seen at once', () => {
+    const stopped = turn(startClock(3, 1000), 3, 61_000);
+    const again = restart(stopped, 3, 66_000);
+    expect([again.startedAt, spentOn(again, 3, 70_000)]).toEqual([1000, 69_000]);
+    expect(restart(stopped, 3, 90_000)).toEqual(startClock(3, 90_000));
+    expect(restart(undefined, 3, 90_000)).toEqual(startClock(3, 90_000));
+  });
+
+  it('leaves the times of a talk once two slides have been on show', () => {
+    const times = (...seconds: number[]) => ({ startedAt: '', slides: seconds.map((one) => ({ title: 'x', share: 1, seconds: one })) });
+    expect([times(2, 0, 0), times(0, 0, 0), times(2, 60, 0)].map(wasGiven)).toEqual([false, false, true]);
   });
 
   it('tells them beside their titles and shares, in seconds', () => {
