@@ -9,7 +9,7 @@ import type { TalkTimes } from '../../src/live/clock.ts';
 import { PageMaker } from '../../src/live/page.ts';
 import { withRecordings } from '../../src/live/recordings.ts';
 import { startTalk } from '../../src/live/start.ts';
-import type { StartedTalk, StartOptions } from '../../src/live/start.ts';
+import type { Session, StartedTalk, StartOptions } from '../../src/live/start.ts';
 import { saveRun } from '../../src/runs/store.ts';
 import { record } from '../deck/record.ts';
 import { writeSmallModel } from '../small-model.ts';
@@ -183,7 +183,7 @@ describe.skipIf(!executable)(`npm run talk in Chromium${why}`, () => {
     const original = await editor.innerText();
     await editor.click();
     await page.keyboard.press('Control+Home');
-    await page.keyboard.type("const saludo: number = 'hola';\nconsole.log(`dice ${saludo}`);\n");
+    await page.keyboard.type("const saludo: number = 'hola';\nfor (let i = 0; i < 1000; i++) console.log(`dice ${saludo} ${i}`);\n");
     await page.keyboard.press('ArrowRight');
     expect(page.url()).toMatch(/#2$/); // what is typed moves no slide
     await expect.poll(() => panel(page).locator('.vivo-problemas').innerText(), { timeout: 100_000 }).toMatch(
@@ -194,6 +194,7 @@ describe.skipIf(!executable)(`npm run talk in Chromium${why}`, () => {
     await expect.poll(() => lines(page), { timeout: 60_000 }).toContain('dice hola');
     expect(await label(page)).toContain('código editado');
     await finished(page);
+    await expect.poll(() => lines(page)).toContain('dice hola 999'); // all that it prints comes
     await expect.poll(() => readdirSync('demo').filter((name) => name.startsWith('.'))).toEqual([]);
     await panel(page).getByText('Restaurar').click();
     await expect.poll(() => editor.innerText()).toBe(original);
@@ -271,10 +272,21 @@ describe.skipIf(!executable)(`npm run talk in Chromium${why}`, () => {
     });
   });
 
+  it('asks for nothing, nor offers it, in a window without the key, and says why', async () => {
+    const guests = await browser.newContext({ viewport: { width: 1280, height: 720 } });
+    const guest = await guests.newPage();
+    await guest.goto(`${origin()}/#2`);
+    await panel(guest).waitFor(); // as the others see it
+    expect(await guest.getByRole('button', { name: /Ejecutar|Detener|Cierra el panel/ }).count()).toBe(0);
+    await guest.keyboard.press('e');
+    expect(await guest.locator('.vivo-aviso').textContent()).toContain('solo mira');
+    await guests.close();
+  });
+
   it("shows time and pace in the presenter's view alone", async () => {
     const presenter = await open(`${origin()}/?view=presenter#2`);
     const clock = presenter.locator('.vivo-reloj');
-    await expect.poll(() => clock.textContent()).toBe('⏵ 11:00 · esta, 10:00');
+    await expect.poll(() => clock.textContent()).toBe('parado · 11:00 · esta, 10:00');
     await presenter.keyboard.press('t');
     await expect.poll(() => clock.textContent()).toMatch(/^quedan 1[01]:\d\d · vas 0:\d\d por delante · esta, 0:0\d de 10:00$/);
     expect(await clock.getAttribute('data-ritmo')).toBe('ahead');
@@ -283,10 +295,35 @@ describe.skipIf(!executable)(`npm run talk in Chromium${why}`, () => {
     await expect.poll(() => timed.at(-1)?.slides[1]?.seconds).toBeGreaterThan(0); // each turn tells what the slide took
     await presenter.keyboard.press('ArrowRight');
     await presenter.keyboard.press('t');
-    await expect.poll(() => clock.textContent()).toMatch(/^⏵ 11:00 · esta, 10:00 \(la última vez, 0:\d\d\)$/);
+    await expect.poll(() => clock.textContent()).toMatch(/^parado · 11:00 · esta, 10:00 \(la última vez, 0:\d\d\)$/);
     expect(timed.at(-1)!.slides.map(({ title, share }) => [title, share])).toEqual([['Cuarta charla', 60], ['Demo', 600]]);
     expect(await page.locator('.vivo-reloj').count()).toBe(0);
     await presenter.close();
+  });
+
+  it('says so when the server is gone, and goes on with one that takes the session over', async () => {
+    let session: Session | undefined;
+    const first = await start({ keep: (kept) => { session = kept; } });
+    const port = Number(new URL(first.url).port);
+    const window = await open(first.url);
+    await window.keyboard.press('ArrowRight');
+    await first.talk.ready;
+    await window.keyboard.press('e');
+    await panel(window).and(window.locator('[data-estado="running"]')).waitFor();
+    first.talk.clock(true, 1);
+    const kept = session!;
+    expect(kept.clock).toBeDefined();
+    await first.close();
+    await expect.poll(() => window.locator('.vivo-aviso').textContent()).toContain('Sin conexión');
+    expect(await label(window)).toMatch(/^en vivo · (detenida|terminada)/);
+    const second = await start({ port, session: kept });
+    await expect.poll(() => window.locator('.vivo-aviso').isVisible()).toBe(false);
+    expect(second.talk.state.clock).toEqual(kept.clock);
+    await second.talk.ready;
+    await window.keyboard.press('e');
+    await panel(window).and(window.locator('[data-estado="running"]')).waitFor();
+    await window.close();
+    await second.close();
   });
 
   it('plays a recorded run back, with no process', async () => {

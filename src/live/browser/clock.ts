@@ -25,10 +25,10 @@ export class Clock {
     const toggle = () => actions.toggle(this.state.clock === undefined, currentSlide());
     this.face = button('vivo-reloj', '', 'Pone el reloj en marcha o a cero (t)', toggle);
     this.face.style.cssText = 'position:fixed;border:0;padding:0.2em;background:none;'
-      + 'font:700 22px/1.2 sans-serif;cursor:pointer;white-space:nowrap';
+      + 'font:700 22px/1.2 sans-serif;cursor:pointer';
     document.body.append(this.face);
-    document.addEventListener('keydown', ({ key, ctrlKey, altKey, metaKey }) => {
-      if (key === 't' && !ctrlKey && !altKey && !metaKey) toggle();
+    document.addEventListener('keydown', ({ key, repeat, ctrlKey, altKey, metaKey }) => {
+      if (key.toLowerCase() === 't' && !repeat && !ctrlKey && !altKey && !metaKey) toggle();
     });
     onSlide(() => {
       if (this.state.clock && this.state.clock.slide !== currentSlide()) actions.turned(currentSlide());
@@ -53,7 +53,7 @@ export class Clock {
     const last = before?.slides.find((one) => one.title === title);
     const own = clock(shares[slide] ?? 0) + (last && last.seconds > 0 ? ` (la última vez, ${clock(last.seconds)})` : '');
     if (!running) {
-      setText(this.face, `⏵ ${clock(total)} · esta, ${own}`);
+      setText(this.face, `parado · ${clock(total)} · esta, ${own}`);
       this.face.style.color = '#b9c0cc';
       return;
     }

@@ -13,6 +13,7 @@ export function button(className: string, label: string, title: string, press: (
   const made = element('button', className, label);
   made.type = 'button';
   made.title = title;
+  if (/^\P{L}+$/u.test(label)) made.setAttribute('aria-label', title); // a sign is no name
   made.addEventListener('click', () => {
     made.blur();
     press();
@@ -33,6 +34,16 @@ export function scrollable<Box extends HTMLElement>(box: Box, name: string): Box
 /** Sets a text where it is not so already. */
 export function setText(target: HTMLElement, text: string): void {
   if (target.textContent !== text) target.textContent = text;
+}
+
+/** A text with options of a command, none of which is torn: a line may end before one. */
+export function withOptions(text: string): (Node | string)[] {
+  return text.split(/(--[a-z-]+(?: [^\s:]+)?)/).map((part, i) => {
+    if (i % 2 === 0) return part;
+    const whole = element('span', '', part);
+    whole.style.whiteSpace = 'nowrap';
+    return whole;
+  });
 }
 
 /** Does something when nothing else is to be done. */

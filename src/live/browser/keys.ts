@@ -12,14 +12,15 @@ export function mountPanels(panels: readonly Panel[]): void {
 /** Keys on a slide with an experiment: «e» runs or stops it, «c» opens or closes its panel, «g» shows more charts. */
 export function bindKeys(panels: readonly Panel[]): void {
   document.addEventListener('keydown', (event) => {
-    if (isTyping(event)) return;
+    if (isTyping(event) || event.repeat) return; // held down, a key asks once
+    const key = event.key.toLowerCase();
     const id = slides()[currentSlide()]?.querySelector('section')?.dataset.experimento;
     const panel = panels.find((one) => one.id === id);
     if (!panel) return;
-    if (event.key === 'e') panel.toggleRun();
-    else if (event.key === 'c') panel.toggleOpen();
-    else if (event.key === 'g') panel.turnPage();
-    else if (event.key === 'Escape' && panel.isOpen) {
+    if (key === 'e') panel.toggleRun();
+    else if (key === 'c') panel.toggleOpen();
+    else if (key === 'g') panel.turnPage();
+    else if (key === 'escape' && panel.isOpen) {
       event.stopPropagation(); // Marp's player opens its overview at Escape
       panel.toggleOpen();
     }

@@ -12,6 +12,8 @@ export interface Actions {
   stop(): void;
   open(id: string, open: boolean): void;
   page(id: string, page: number): void;
+  /** Whether nothing is to be asked for here: then nothing offers it. */
+  readonly looksOnly?: boolean;
   /** Only where programs can be run. */
   edit?(id: string, code: string): void;
   /** Only in a page that carries what its experiment needs. */
@@ -62,7 +64,8 @@ export class Panel {
   ) {
     const { run, train, restore, more, close } = this.buttons;
     this.panel = element('aside', 'vivo',
-      element('header', '', element('strong', '', experiment.title), this.label, element('span', 'vivo-botones', restore, train, run, close)),
+      element('header', '', element('strong', '', experiment.title), this.label,
+        element('span', 'vivo-botones', ...actions.looksOnly ? [] : [restore, train, run, close])),
       element('div', 'vivo-codigo', element('p', 'vivo-fichero', experiment.file), code.dom, this.problems, this.lines, this.progress),
       element('div', 'vivo-salida', this.reason, this.figures, more));
     this.panel.setAttribute('aria-label', experiment.title);
@@ -74,7 +77,8 @@ export class Panel {
   /** Puts the panel on a slide: again, when the slide has been drawn again. */
   mount(section: Element): void {
     const focused = document.activeElement as HTMLElement | null;
-    section.append(...this.actions.train ? [this.buttons.trainThere] : [], this.buttons.show, this.panel);
+    const { trainThere, show } = this.buttons;
+    section.append(...this.actions.train ? [trainThere] : [], ...this.actions.looksOnly ? [] : [show], this.panel);
     this.lines.scrollTop = this.lines.scrollHeight; // moving an element takes its scroll and its focus away
     if (this.panel.contains(focused)) focused!.focus();
     whenIdle(() => this.rehearse());
@@ -140,6 +144,8 @@ export class Panel {
       this.lines.replaceChildren();
       this.written = { run: number, events: 0 };
     }
+    // First, for it takes room of the lines. Of a run that was stopped nothing is left to do.
+    setText(this.progress, this.view?.run?.state === 'stopped' ? '' : progressOf(events));
     const fresh = events.slice(this.written.events);
     this.written.events = events.length;
     for (const event of fresh) {
@@ -148,7 +154,6 @@ export class Panel {
     }
     while (this.lines.childElementCount > 200) this.lines.firstElementChild!.remove();
     if (fresh.length > 0) this.lines.scrollTop = this.lines.scrollHeight;
-    setText(this.progress, progressOf(events));
   }
 
   /** Each chart as soon as the figures that it needs have come. */

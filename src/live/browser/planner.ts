@@ -8,7 +8,7 @@ import {
 } from '../../distributed/words.ts';
 import type { PlanChoice } from '../../distributed/words.ts';
 import { formatNumber } from '../../format.ts';
-import { button, element, setText } from './dom.ts';
+import { button, element, setText, withOptions } from './dom.ts';
 import { isTyping } from './keys.ts';
 import { currentSlide, slides } from './slides.ts';
 
@@ -80,11 +80,13 @@ export class Planner {
     this.form.addEventListener('input', () => this.choose(this.chosen()));
     this.panel.addEventListener('keydown', (event) => {
       event.stopPropagation(); // arrows move sliders here, not slides
-      if (event.key === 'Escape') this.toggle();
+      if (!isShut(event)) return;
+      event.preventDefault(); // or a list takes the letter for the beginning of a name
+      this.toggle();
     });
     document.addEventListener('keydown', (event) => {
       if (isTyping(event) || !slides()[currentSlide()]?.contains(this.panel)) return;
-      if (event.key !== 'm' && (event.key !== 'Escape' || this.panel.hidden)) return;
+      if (!isShut(event) || (event.key === 'Escape' && this.panel.hidden)) return;
       event.preventDefault(); // or the list that gets the focus takes the letter for the beginning of a model's name
       event.stopImmediatePropagation(); // Marp's player opens its overview at Escape; a panel beneath would close
       this.toggle();
@@ -175,14 +177,14 @@ export class Planner {
       input.setAttribute('aria-valuetext', shown);
       setText(output, shown);
     }
-    setText(this.command, commandOf(this.choice));
+    this.command.replaceChildren(...withOptions(commandOf(this.choice)));
     const refused = refusal(options, size);
     this.panel.dataset.cabe = '';
     if (refused !== undefined) {
       this.chart.replaceChildren();
       this.advice.replaceChildren();
       for (const text of [this.outcome, this.traffic]) setText(text, '');
-      setText(this.verdict, refused);
+      this.verdict.replaceChildren(...withOptions(refused));
       return;
     }
     const capacity = capacityOf(this.choice);
@@ -194,12 +196,19 @@ export class Planner {
     this.panel.dataset.cabe = String(verdict.startsWith('Cabe'));
     this.chart.innerHTML = planChart(bars, capacity, `${titleOf(this.choice)}. ${verdict}`, 560);
     setText(this.verdict, `${verdict}${last ? ' Qué cambiar, por orden:' : ''}`);
-    this.advice.replaceChildren(...advice.map((one) => element('li', '',
-      button('', adviceOf(one), 'Cambia esto, y lo de antes', () => this.choose({ ...this.choice, options: one.options })))));
+    this.advice.replaceChildren(...advice.map((one) => {
+      const taken = button('', '', 'Cambia esto, y lo de antes', () => this.choose({ ...this.choice, options: one.options }));
+      taken.append(...withOptions(adviceOf(one)));
+      return element('li', '', taken);
+    }));
     setText(this.outcome, last ? outcomeOf(last, capacity) : verdict.startsWith('Cabe') ? '' : outcomeOf(planned, capacity));
     setText(this.traffic, trafficOf(planned));
   }
 }
+
+/** Keys that close it; «m» opens it too. Held down, a key asks once. */
+const isShut = ({ key, repeat, ctrlKey, altKey, metaKey }: KeyboardEvent): boolean =>
+  !repeat && !ctrlKey && !altKey && !metaKey && (key === 'Escape' || key.toLowerCase() === 'm');
 
 /** The index of the value that is nearest. */
 function nearest(values: readonly number[], value: number): number {

@@ -1,10 +1,11 @@
 import { experiments } from '../../runs/experiments.ts';
 import type { ExperimentId } from '../../runs/experiments.ts';
 import { apply } from '../state.ts';
-import type { Message, TalkState, Told } from '../state.ts';
+import type { ExperimentView, Message, TalkState, Told } from '../state.ts';
 import { Clock } from './clock.ts';
 import { Editor } from './editor.ts';
 import { bindKeys, mountPanels } from './keys.ts';
+import { Notice } from './notice.ts';
 import { Panel } from './panel.ts';
 import { Planner } from './planner.ts';
 import type { Actions } from './panel.ts';
@@ -30,15 +31,33 @@ function takeToken(): string {
   return localStorage.getItem('clave') ?? '';
 }
 
-async function ask(path: string, body: object = {}): Promise<void> {
-  await fetch(path, {
-    method: 'POST', headers: { 'content-type': 'application/json', 'x-clave': token }, body: JSON.stringify(body),
-  });
-}
+const looksOnly = 'Esta ventana solo mira: para manejar la charla, abre la dirección de «npm run talk».';
+const offline = 'Sin conexión con «npm run talk»: inícialo otra vez en su terminal.';
+/** Why the server does not do what it is asked, by its status. */
+const refusals: Readonly<Record<number, string>> = {
+  403: looksOnly, // its token is of an earlier session
+  409: 'Ya hay una ejecución en marcha: espera a que acabe, o detenla.',
+  413: 'El código pasa de 64 KiB: ni se guarda ni se ejecuta.',
+};
 
 function start(): void {
+  const notice = new Notice();
+  const ask = async (path: string, body: object = {}): Promise<void> => {
+    if (token === '') return notice.say(looksOnly);
+    const answer = await fetch(path, {
+      method: 'POST', headers: { 'content-type': 'application/json', 'x-clave': token }, body: JSON.stringify(body),
+    }).catch(() => undefined); // gone: the stream of events says it
+    if (answer && !answer.ok) notice.say(refusals[answer.status] ?? `El servidor no lo hace: ${answer.status}.`);
+  };
   const actions: Actions = {
+    looksOnly: token === '',
     run(id, code) {
+      const { experiments: all = {} } = state ?? {};
+      const other = Object.keys(all).find((one) => one !== id && isRunning(all[one]!));
+      if (other !== undefined && token !== '') {
+        const { title } = experiments[other as ExperimentId];
+        return notice.say(`Ya hay una ejecución en marcha, «${title}»: detenla en su diapositiva.`);
+      }
       performance.mark('pulsado');
       void ask('run', { id, code });
     },
@@ -58,7 +77,7 @@ function start(): void {
   planner.mount();
   bindKeys(panels);
   const clock = view === 'presenter' ? new Clock({
-    toggle: (runs, slide) => void ask('clock', { runs, slide }), turned: (slide) => void ask('slide', { slide }),
+    toggle: (runs, slide) => void ask('clock', { runs, slide }), turned: (slide) => { if (token !== '') void ask('slide', { slide }); },
   }) : undefined;
 
   let state: TalkState | undefined;
@@ -74,7 +93,19 @@ function start(): void {
     waiting = [];
     setTimeout(() => measure(painted)); // once this frame is on the screen
   };
-  new EventSource('events').addEventListener('message', ({ data }: MessageEvent<string>) => {
+  const stream = new EventSource('events');
+  stream.addEventListener('open', () => notice.clear());
+  stream.addEventListener('error', () => {
+    notice.say(offline, true);
+    for (const [id, view] of Object.entries(state?.experiments ?? {})) {
+      if (!isRunning(view)) continue;
+      const lost = { ...view, run: { ...view.run!, state: 'stopped', endedAt: Date.now() } as const };
+      state = apply(state!, { type: 'experiment', id, view: lost });
+      changed.add(id);
+    }
+    if (state) requestAnimationFrame(paint);
+  });
+  stream.addEventListener('message', ({ data }: MessageEvent<string>) => {
     const message = JSON.parse(data) as Message;
     const known = state;
     state = message.type === 'state' ? message.state : apply(state!, message);
@@ -92,6 +123,8 @@ function start(): void {
     }
   });
 }
+
+const isRunning = ({ run }: ExperimentView): boolean => run?.state === 'running';
 
 /** Latencies, in the browser's own timeline: from the key to the first event, and from each event to the screen. */
 function measure(painted: readonly Told[]): void {
