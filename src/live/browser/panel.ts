@@ -107,11 +107,12 @@ export class Panel {
     this.buttons.train.hidden = running || !this.actions.train;
     this.buttons.restore.hidden = view.code === view.original;
     this.code.show(view);
+    const shrinks = this.problems.childElementCount !== view.problems.length; // the room that is left for lines
     this.problems.replaceChildren(...view.problems.map(({ line, message }) => element('li', '', `línea ${line + 1}: ${message}`)));
     this.tick();
     setText(this.reason, run?.reason ?? '');
     this.reason.hidden = !run?.reason;
-    this.writeLines();
+    if (this.writeLines() || shrinks) this.lines.scrollTop = this.lines.scrollHeight;
     this.draw();
   }
 
@@ -138,7 +139,8 @@ export class Panel {
     setText(this.label, run ? runLabel(run, Date.now()) : '');
   }
 
-  private writeLines(): void {
+  /** @returns whether there are new ones */
+  private writeLines(): boolean {
     const { number = 0, events = [] } = this.view?.run ?? {};
     if (number !== this.written.run || events.length < this.written.events) {
       this.lines.replaceChildren();
@@ -153,7 +155,7 @@ export class Panel {
       if (line) this.lines.append(element('p', event.type === 'text' && event.heading ? 'vivo-titulo' : '', line));
     }
     while (this.lines.childElementCount > 200) this.lines.firstElementChild!.remove();
-    if (fresh.length > 0) this.lines.scrollTop = this.lines.scrollHeight;
+    return fresh.length > 0;
   }
 
   /** Each chart as soon as the figures that it needs have come. */
