@@ -16,9 +16,9 @@ export function memoryBar({ id, events }: Pick<RunRecord, 'id' | 'events'>, alt:
   const parts = [
     { name: 'base', bytes: base, color: palette.quiet },
     { name: 'adaptador', bytes: adapter, color: palette.learns },
-    { name: 'optimizador', bytes: optimizerResident, color: palette.green },
+    { name: 'optimizador', bytes: optimizerResident, color: palette.measured },
     { name: 'entradas de bloque', bytes: checkpoints, color: palette.pink },
-    { name: 'un bloque a la vez', bytes: Math.max(0, peakTensors - held), color: palette.measured },
+    { name: 'un bloque a la vez', bytes: Math.max(0, peakTensors - held), color: palette.green },
   ];
   const [width, columns, least] = [560, 3, 4];
   const total = parts.reduce((sum, { bytes }) => sum + bytes, 0);

@@ -1,6 +1,6 @@
 import { formatNumber } from '../format.ts';
 import { palette } from './palette.ts';
-import { parts } from './sharding.ts';
+import { states } from './states.ts';
 import { key, rect, svg, text } from './svg.ts';
 import { caption } from './table.ts';
 
@@ -18,10 +18,10 @@ const stages = ['DDP', 'ZeRO-1', 'ZeRO-2', 'ZeRO-3'];
 /** What each of four ranks holds of the states by stage, as in ZeRO's figure 1: of what is shared out, its own part. */
 export function partitionChart(alt: string): string {
   const [width, left, cell, apart, top, row] = [540, 90, 82, 12, 34, 38];
-  const total = (of: (part: Part) => number) => parts.reduce((sum, { key: part }) => sum + of(part), 0);
+  const total = (of: (part: Part) => number) => states.reduce((sum, { key: part }) => sum + of(part), 0);
   const scale = cell / total((part) => shares[part].whole);
   return svg(width, top + row * stages.length, alt,
-    ...parts.map(({ name, color }, i) => key(i * 140, 5, name, palette[color], 19)),
+    ...states.map(({ name, color }, i) => key(i * 140, 5, name, palette[color], 19)),
     ...stages.flatMap((name, stage) => {
       const y = top + row * stage;
       const held = (part: Part) => shares[part].whole / (stage >= shares[part].from ? ranks : 1);
@@ -31,7 +31,7 @@ export function partitionChart(alt: string): string {
           let x = left + rank * (cell + apart);
           return [
             rect(x, y + 3, cell, 24, { 'class': 'rejilla', 'fill': palette.line, 'fill-opacity': 0.35 }),
-            ...parts.map(({ key: part, color }) => {
+            ...states.map(({ key: part, color }) => {
               const own = stage >= shares[part].from ? rank * held(part) : 0; // where its part of it begins
               const drawn = rect(x + own * scale, y + 3, held(part) * scale, 24, { fill: palette[color] });
               x += shares[part].whole * scale;

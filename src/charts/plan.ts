@@ -1,5 +1,6 @@
 import { formatBytes } from '../format.ts';
 import { palette } from './palette.ts';
+import { states } from './states.ts';
 import { key, line, rect, svg, text } from './svg.ts';
 
 /** What a GPU holds under one plan, bytes. */
@@ -14,10 +15,8 @@ type PlanPart = 'weights' | 'gradients' | 'optimizer' | 'activations' | 'buffers
 
 /** In the order in which they are stacked. The allocator's and CUDA's are one to whoever looks. */
 const shown: readonly { name: string; color: keyof typeof palette; parts: readonly PlanPart[] }[] = [
-  { name: 'pesos', color: 'quiet', parts: ['weights'] },
-  { name: 'gradientes', color: 'learns', parts: ['gradients'] },
-  { name: 'optimizador', color: 'green', parts: ['optimizer'] },
-  { name: 'activaciones', color: 'measured', parts: ['activations'] },
+  ...states.map(({ key, name, color }) => ({ name, color, parts: [key] })),
+  { name: 'activaciones', color: 'green', parts: ['activations'] },
   { name: 'búferes', color: 'pink', parts: ['buffers'] },
   { name: 'asignador y CUDA', color: 'line', parts: ['fragmentation', 'context'] },
 ];

@@ -1,12 +1,13 @@
 import { z } from 'zod';
 import { formatBytes, formatNumber } from '../format.ts';
 import { palette } from './palette.ts';
+import { states } from './states.ts';
 import { key, line, rect, svg, text } from './svg.ts';
 import { caption, table } from './table.ts';
 
-const states = z.object({ weights: z.number(), gradients: z.number(), optimizer: z.number() });
+const heldStates = z.object({ weights: z.number(), gradients: z.number(), optimizer: z.number() });
 const scheme = z.object({
-  name: z.string(), ranks: z.number(), held: states, expectedHeld: z.number(),
+  name: z.string(), ranks: z.number(), held: heldStates, expectedHeld: z.number(),
   sent: z.number(), expectedSent: z.number(), psi: z.number(), lossDifference: z.number(),
 });
 const span = z.object({
@@ -21,15 +22,9 @@ export const sharding = z.object({
 type Sharding = z.infer<typeof sharding>;
 type Span = z.infer<typeof span>;
 
-/** A rank's states, by what they are. */
-export const parts = [
-  { key: 'weights', name: 'parámetros', color: 'green' },
-  { key: 'gradients', name: 'gradientes', color: 'learns' },
-  { key: 'optimizer', name: 'optimizador', color: 'measured' },
-] as const;
 const shown = ['DDP', 'ZeRO-1', 'ZeRO-2', 'ZeRO-3', 'tensor × datos', 'tubería × datos'];
 
-const total = (held: z.infer<typeof states>): number => held.weights + held.gradients + held.optimizer;
+const total = (held: z.infer<typeof heldStates>): number => held.weights + held.gradients + held.optimizer;
 
 /** What a rank of four holds between steps: measured, as stacked bars; by the formula, as a mark that each ends at. */
 export function statesChart({ schemes }: Sharding, alt: string): string {
@@ -37,7 +32,7 @@ export function statesChart({ schemes }: Sharding, alt: string): string {
   const [width, left, right, top, row] = [540, 142, 396, 36, 35];
   const scale = (right - left) / Math.max(...rows.map(({ held }) => total(held)));
   return svg(width, top + row * rows.length, alt,
-    ...parts.map(({ name, color }, i) => key(i * 134, 5, name, palette[color], 19)),
+    ...states.map(({ name, color }, i) => key(i * 134, 5, name, palette[color], 19)),
     text(width, 18, 'envía', { 'text-anchor': 'end', 'font-size': 19, 'fill': palette.quiet }),
     ...rows.flatMap(({ name, held, expectedHeld, psi }, i) => {
       const y = top + row * i;
@@ -48,7 +43,7 @@ export function statesChart({ schemes }: Sharding, alt: string): string {
         text(width, y + 20, name.includes('×') ? '' : `${formatNumber(psi, 1)} Ψ`, {
           'text-anchor': 'end', 'font-size': 20, 'fill': palette.quiet,
         }),
-        ...parts.map(({ key, color }) => {
+        ...states.map(({ key, color }) => {
           const drawn = rect(x, y + 3, held[key] * scale, 22, { 'fill': palette[color], 'stroke': palette.ground, 'stroke-width': 1 });
           x += held[key] * scale;
           return drawn;

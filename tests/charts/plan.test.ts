@@ -1,6 +1,8 @@
 import { parseHTML } from 'linkedom';
 import { describe, expect, it } from 'vitest';
+import { charts } from '../../src/charts/index.ts';
 import { planChart } from '../../src/charts/plan.ts';
+import { checkpointingRecord, record, shardingRecord } from '../deck/record.ts';
 
 const GiB = 2 ** 30;
 const parts = {
@@ -41,5 +43,15 @@ describe('the chart of plans', () => {
     const { document } = parseHTML(planChart([{ label: 'DDP', parts: bytes(1), pageable: 5 * GiB }], 8 * GiB, 'Un plan'));
     expect(document.querySelector('svg')!.textContent).toContain('12 GiB de 8 GiB');
     expect(document.querySelector('svg')!.textContent).not.toContain('no cabe');
+  });
+
+  it('paints what a step keeps, and calls it, as every other chart does', () => {
+    const keys = (html: string) => [...parseHTML(html).document.querySelectorAll('rect[width="14"][height="14"]')]
+      .map((square) => `${square.nextElementSibling!.textContent} ${square.getAttribute('fill')}`);
+    const kept = keys(planChart([{ label: 'DDP', parts: bytes(1), pageable: 0 }], GiB, 'Un plan')).slice(0, 3);
+    expect(kept).toEqual(['parámetros var(--quiet)', 'gradientes var(--learns)', 'optimizador var(--measured)']);
+    expect(keys(charts.sharding!.states!(shardingRecord(), ''))).toEqual(kept);
+    expect(keys(charts.checkpointing!.partition!(checkpointingRecord(), ''))).toEqual(kept);
+    expect(keys(charts.qlora!.memory!(record(), ''))).toContain(kept[2]);
   });
 });
