@@ -16,9 +16,12 @@ export function ranksMap({ r, ranks }: z.infer<typeof rankResults>, alt: string)
   const layers = [...new Set(ranks.map(({ layer }) => layer))];
   const most = Math.max(...ranks.map(({ rank }) => rank));
   const [left, top, width, height] = [72, 30, 378 / modules.length, 37];
-  const sorted = [...ranks].sort((a, b) => a.rank - b.rank);
-  const words = `LoRA da ${formatNumber(r)} a cada matriz; AdaLoRA, de ${formatNumber(sorted[0]!.rank, 1)} `
-    + `(${nameOf(sorted[0]!)}) a ${formatNumber(sorted.at(-1)!.rank, 1)} (${nameOf(sorted.at(-1)!)}).`;
+  const least = Math.min(...ranks.map(({ rank }) => rank));
+  const told = (rank: number) => {
+    const tied = ranks.filter((one) => figureOf(one.rank) === figureOf(rank));
+    return `${figureOf(rank)} (${tied.length > 1 ? `en ${tied.length} matrices` : nameOf(tied[0]!)})`;
+  };
+  const words = `LoRA da ${formatNumber(r)} a cada matriz; AdaLoRA, de ${told(least)} a ${told(most)}.`;
   return svg(left + modules.length * width, top + layers.length * height + 4, alt,
     ...modules.map((module, i) => text(left + (i + 0.5) * width - 3, 20, module.replace('_proj', ''),
       { 'font-size': 20, 'fill': palette.quiet })),
@@ -30,11 +33,13 @@ export function ranksMap({ r, ranks }: z.infer<typeof rankResults>, alt: string)
         // A bar and not only a shade: it is read without telling colours apart.
         line(x, y + height - 6, x + width - 6, y + height - 6, { stroke: palette.line }),
         rect(x, y + height - 10, (width - 6) * rank / most, 5, { fill: palette.learns }),
-        text(x + width / 2 - 3, y + 21, formatNumber(rank, 1), { 'font-size': 20 }),
+        text(x + width / 2 - 3, y + 21, figureOf(rank), { 'font-size': 20 }),
       ];
     }),
   ) + caption(words);
 }
+
+const figureOf = (rank: number): string => formatNumber(rank, 1, true);
 
 const nameOf = ({ layer, module }: { layer: number; module: string }): string =>
   `${module.replace('_proj', '')} de la capa ${layer + 1}`;

@@ -205,8 +205,14 @@ describe('AdaLoRA and IA3', () => {
 
   it('a cell a matrix, with the rank that it ends with; the least and the most are told', () => {
     const drawn = charts.adalora!.ranks!(adaloraRecord(), '');
-    expect(words(drawn, 'text')).toEqual(['q', 'down', 'capa 1', 'capa 2', '1,4', '3', '0,2', '2']);
-    expect(words(drawn, 'figcaption')).toEqual(['LoRA da 2 a cada matriz; AdaLoRA, de 0,2 (q de la capa 2) a 3 (down de la capa 1).']);
+    expect(words(drawn, 'text')).toEqual(['q', 'down', 'capa 1', 'capa 2', '1,4', '3,0', '0,2', '2,0']);
+    expect(words(drawn, 'figcaption')).toEqual(['LoRA da 2 a cada matriz; AdaLoRA, de 0,2 (q de la capa 2) a 3,0 (down de la capa 1).']);
+  });
+
+  it('of matrices that tie for the least or the most, says how many they are', () => {
+    const results = { r: 2, ranks: [0.8, 3, 0.8, 3, 0.8].map((rank, layer) => ({ layer, module: 'q_proj', rank })) };
+    expect(words(charts.adalora!.ranks!(adaloraRecord({ results }), ''), 'figcaption'))
+      .toEqual(['LoRA da 2 a cada matriz; AdaLoRA, de 0,8 (en 3 matrices) a 3,0 (en 2 matrices).']);
   });
 
   it('a dot a seed, and the mean with its spread', () => {
