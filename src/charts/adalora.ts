@@ -49,13 +49,15 @@ const way = z.object({
 });
 export const lossResults = z.object({ steps: z.number(), ways: z.array(way).min(1) });
 
-/** Held-out loss from each seed, a dot each and a line at the mean; and in words what it says of each claim. */
+/** Held-out loss from each seed, a dot each and a line at the mean, over its axis; and in words what it says of each claim. */
 export function lossesChart({ ways }: z.infer<typeof lossResults>, alt: string): string {
-  const [width, row] = [540, 54];
+  const [width, row] = [540, 50];
   const all = ways.flatMap(({ losses }) => losses.map(({ loss }) => loss));
   const [least, most] = [Math.min(...all), Math.max(...all)];
   const x = (loss: number) => 8 + (width - 16) * (most > least ? (loss - least) / (most - least) : 0.5);
-  return svg(width, row * ways.length, alt, ...ways.flatMap(({ title, parameters, losses }, i) => {
+  const below = row * ways.length + 14;
+  const axis = { 'font-size': 20, 'fill': palette.quiet };
+  return svg(width, below + 6, alt, ...ways.flatMap(({ title, parameters, losses }, i) => {
     const { mean, deviation } = summary(losses.map(({ loss }) => loss));
     const y = row * i + 38;
     return [
@@ -65,7 +67,10 @@ export function lossesChart({ ways }: z.infer<typeof lossResults>, alt: string):
       ...losses.map(({ loss }) => rect(x(loss) - 5, y - 5, 10, 10, { 'fill': palette.measured, 'rx': 5, 'fill-opacity': 0.75 })),
       line(x(mean), y - 9, x(mean), y + 9, { 'stroke': palette.text, 'stroke-width': 3 }),
     ];
-  })) + caption(verdict(ways));
+  }),
+  text(0, below, formatNumber(least, 3, true), { ...axis, 'text-anchor': 'start' }),
+  text(width / 2, below, 'pérdida de examen: menos es mejor', axis),
+  text(width, below, formatNumber(most, 3, true), { ...axis, 'text-anchor': 'end' })) + caption(verdict(ways));
 }
 
 type Ways = z.infer<typeof lossResults>['ways'];
@@ -84,7 +89,7 @@ function verdict(ways: Ways): string {
     const { mean, deviation, wins, count } = lead(title);
     if (count === 0) return [];
     const clear = count > 1 && Math.abs(mean) > 2 * deviation / Math.sqrt(count);
-    const outcome = !clear ? 'no se distingue de LoRA' : mean < 0 ? 'queda por debajo de LoRA' : 'queda por encima de LoRA';
+    const outcome = !clear ? 'no se distingue de LoRA' : mean < 0 ? 'queda mejor que LoRA' : 'queda peor que LoRA';
     return [`${title} ${outcome} (mejor en ${wins} de ${count})${clear && mean < 0 ? '' : claim}`];
   };
   return [

@@ -219,6 +219,7 @@ describe('AdaLoRA and IA3', () => {
     const drawn = charts.adalora!.losses!(adaloraRecord(), '');
     expect(parse(drawn).querySelectorAll('rect')).toHaveLength(9);
     expect(words(drawn, 'text').slice(0, 2)).toEqual(['AdaLoRA · 52\u202f308 parámetros', '0,253 ± 0,055']);
+    expect(words(drawn, 'text').slice(-3)).toEqual(['0,200', 'pérdida de examen: menos es mejor', '0,410']);
   });
 
   const verdict = (adalora: number[], ia3: number[], lora: number[]) => {
@@ -231,9 +232,9 @@ describe('AdaLoRA and IA3', () => {
   it('in words what came out, seed by seed, whatever the papers say', () => {
     expect(verdict([0.2, 0.31, 0.25], [0.33, 0.41, 0.37], [0.21, 0.3, 0.27])).toBe(
       'AdaLoRA no se distingue de LoRA (mejor en 2 de 3): aquí no se ve lo que mide el artículo. '
-      + 'IA3 queda por encima de LoRA (mejor en 0 de 3), con muchos menos parámetros.');
-    expect(verdict([0.1, 0.2], [], [0.31, 0.4])).toBe('AdaLoRA queda por debajo de LoRA (mejor en 2 de 2).');
-    expect(verdict([0.31, 0.4], [], [0.1, 0.2])).toContain('AdaLoRA queda por encima de LoRA (mejor en 0 de 2): aquí no');
+      + 'IA3 queda peor que LoRA (mejor en 0 de 3), con muchos menos parámetros.');
+    expect(verdict([0.1, 0.2], [], [0.31, 0.4])).toBe('AdaLoRA queda mejor que LoRA (mejor en 2 de 2).');
+    expect(verdict([0.31, 0.4], [], [0.1, 0.2])).toContain('AdaLoRA queda peor que LoRA (mejor en 0 de 2): aquí no');
   });
 
   it('of one seed, and of a run that has only begun, say nothing that is not known', () => {
