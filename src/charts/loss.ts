@@ -21,12 +21,12 @@ export function lossChart({ id, events }: Pick<RunRecord, 'id' | 'events'>, alt:
   const exam = (when: string, event: typeof held[number] | undefined) =>
     label(`examen, ${when}: ${formatNumber(event?.loss ?? 0, 2, true)}`, palette.measured);
   return drawPlot(alt, {
-    width: 500, height: 310, marginLeft: 44, marginBottom: 58, marginRight: 14, marginTop: 16,
+    width: 500, height: 320, marginLeft: 44, marginBottom: 58, marginRight: 14, marginTop: 34,
     x: {
       domain: [0, last],
       label: 'paso', labelAnchor: 'center', labelArrow: 'none', tickFormat: (n: number) => formatNumber(n), ticks: 5,
     },
-    y: { label: null, tickFormat: (loss: number) => formatNumber(loss, 2), grid: true, zero: true, ticks: 5 },
+    y: { label: 'pérdida', labelArrow: 'none', tickFormat: (loss: number) => formatNumber(loss, 2), grid: true, zero: true, ticks: 5 },
     marks: [
       Plot.dot(steps, { x: 'step', y: 'loss', r: 2, fill: palette.quiet, fillOpacity: 0.6 }),
       Plot.lineY(steps, Plot.windowY({ k: 9 }, { x: 'step', y: 'loss', stroke: palette.learns, strokeWidth: 3 })),

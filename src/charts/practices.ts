@@ -15,18 +15,21 @@ export const finderResults = z.object({
   }),
 });
 
+const lossAxis = {
+  label: 'pérdida', labelArrow: 'none', tickFormat: (loss: number) => formatNumber(loss, 2), grid: true, zero: true, ticks: 5,
+} as const;
 const steps = { labelAnchor: 'center', labelArrow: 'none', tickFormat: (n: number) => formatNumber(n) } as const;
 
 /** Loss while the learning rate climbs: each step a dot, its smoothed course as a line, the suggestion marked. */
 export function finderChart({ finder: { points, suggestion } }: z.infer<typeof finderResults>, alt: string): string {
   const chosen = points.find(({ learningRate }) => learningRate === suggestion) ?? points[0]!;
   return drawPlot(alt, {
-    width: 540, height: 320, marginLeft: 54, marginBottom: 58, marginRight: 20, marginTop: 20,
+    width: 540, height: 336, marginLeft: 54, marginBottom: 58, marginRight: 20, marginTop: 36,
     x: {
       ...steps, type: 'log', label: 'tasa de aprendizaje', ticks: 5,
       tickFormat: (rate: number) => formatSignificant(rate, 1),
     },
-    y: { label: null, tickFormat: (loss: number) => formatNumber(loss, 1), grid: true, zero: true, ticks: 5 },
+    y: { ...lossAxis, tickFormat: (loss: number) => formatNumber(loss, 1) },
     marks: [
       Plot.dot(points, { x: 'learningRate', y: 'loss', r: 3, fill: palette.quiet }),
       Plot.lineY(points, { x: 'learningRate', y: 'smoothLoss', stroke: palette.learns, strokeWidth: 3 }),
@@ -88,7 +91,7 @@ export function overfittingChart({ overfitting: o }: Overfitting, alt: string): 
   return drawPlot(alt, {
     width: 540, height: 270, marginLeft: 54, marginBottom: 58, marginRight: 122, marginTop: 34,
     x: { ...steps, label: 'paso', ticks: 5, domain: [0, o.plain.at(-1)!.step] },
-    y: { label: null, tickFormat: (loss: number) => formatNumber(loss, 2), grid: true, zero: true, ticks: 5 },
+    y: lossAxis,
     marks: [
       ...(o.stopped
         ? [Plot.ruleX([o.stopped.step], { stroke: palette.measured, strokeDasharray: '6 5', strokeWidth: 2 })]

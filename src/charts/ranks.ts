@@ -31,9 +31,9 @@ export function ranksChart({ ranks, full, truncated = [] }: Ranks, alt: string):
   const label = (point: object, text: string, fill: string, more: object = {}) =>
     Plot.text([point], { x: 'r', y: 'loss', text: () => text, fill, textAnchor: 'end', ...more });
   return drawPlot(alt, {
-    width: 560, height: 340, marginLeft: 54, marginBottom: 58, marginRight: 24, marginTop: 20,
+    width: 560, height: 340, marginLeft: 54, marginBottom: 58, marginRight: 24, marginTop: 38,
     x: { ...axis('rango r'), domain: [1, most], ticks: ranks.map(({ r }) => r) },
-    y: { label: null, tickFormat: (loss: number) => formatNumber(loss, 2), grid: true, zero: true, ticks: 5 },
+    y: { label: 'pérdida de examen', labelArrow: 'none', tickFormat: (loss: number) => formatNumber(loss, 2), grid: true, zero: true, ticks: 5 },
     marks: [
       ...(full ? [
         Plot.ruleY([full.loss], { stroke: palette.quiet, strokeWidth: 2, strokeDasharray: '6 5' }),
@@ -65,9 +65,12 @@ export function spectrumChart({ energy }: z.infer<typeof spectrumResults>, alt: 
     x: 'r', y, text: (point: typeof shown) => `${words}: ${formatPercent(point[y], 0)} con r = ${point.r}`, fill, ...more,
   });
   return drawPlot(alt, {
-    width: 560, height: 300, marginLeft: 66, marginBottom: 58, marginRight: 24, marginTop: 20,
+    width: 560, height: 318, marginLeft: 66, marginBottom: 58, marginRight: 24, marginTop: 38,
     x: { ...axis('rango r'), ticks: energy.map(({ r }) => r) },
-    y: { label: null, domain: [0, 1], tickFormat: (share: number) => formatPercent(share, 0), grid: true, ticks: 5 },
+    y: {
+      label: 'parte de ‖ΔW‖²', labelArrow: 'none', domain: [0, 1], tickFormat: (share: number) => formatPercent(share, 0),
+      grid: true, ticks: 5,
+    },
     marks: [
       ...line('random', palette.quiet), ...line('update', palette.measured),
       text('update', 'ΔW', palette.measured, { textAnchor: 'end', dx: -12, dy: -10 }),

@@ -41,6 +41,14 @@ describe('charts of comparisons', () => {
     expect(words(charts.practices!.overfitting!(readAll('practices')!, ''))).toMatch(/sin dropout.*dropout 0,3.*early stopping/s);
   });
 
+  it('name both their axes', () => {
+    expect(words(charts.lora!.ranks!(readAll('lora')!, ''))).toMatch(/pérdida de examen.*rango r/s);
+    expect(words(charts.lora!.spectrum!(readAll('lora')!, ''))).toMatch(/parte de ‖ΔW‖².*rango r/s);
+    expect(words(charts.practices!.finder!(readAll('practices')!, ''))).toMatch(/pérdida.*tasa de aprendizaje/s);
+    expect(words(charts.practices!.overfitting!(readAll('practices')!, ''))).toMatch(/pérdida.*paso/s);
+    expect(words(charts.qlora!.loss!(record(), ''))).toMatch(/pérdida.*paso/s);
+  });
+
   it('set off the least loss of a sweep, and of the modules', () => {
     const cells = [...parse(charts.practices!.sweep!(readAll('practices')!, '')).querySelectorAll('text[font-weight]')];
     expect(new Set(cells.map((cell) => cell.textContent))).toEqual(new Set(['0,420']));
