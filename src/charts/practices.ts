@@ -120,7 +120,7 @@ function outcome({ plain, dropped, bestLoss, stopped, patience }: Overfitting['o
   const last = plain.at(-1)!.loss;
   const end = dropped.at(-1)?.loss;
   const said = (loss: number) => formatNumber(loss, 3, true);
-  const stop = stopped ? '' : ` Con paciencia ${patience}, aquí no llega a parar.`;
+  const stop = stopped ? '' : ` Con paciencia ${patience}, el early stopping no llega a parar.`;
   if (end === undefined) return `Menor pérdida, ${said(bestLoss.loss)}; al final, ${said(last)}.${stop}`;
   const least = Math.min(...dropped.map(({ loss }) => loss));
   const words = least >= bestLoss.loss ? 'Aquí el dropout no ayuda.'

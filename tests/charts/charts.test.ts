@@ -82,7 +82,7 @@ describe('charts of comparisons', () => {
     const { overfitting } = read.results as { overfitting: object };
     const drawn = (stopped: object | null) => words(charts.practices!.overfitting!(
       { ...read, results: { overfitting: { ...overfitting, stopped } } } as typeof read, ''));
-    const never = 'Con paciencia 3, aquí no llega a parar.';
+    const never = 'Con paciencia 3, el early stopping no llega a parar.';
     expect(drawn(null)).toContain(never);
     expect(drawn({ step: 15, loss: 0.5, exactMatch: 0.2 })).not.toContain(never);
   });
