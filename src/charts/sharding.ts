@@ -53,7 +53,7 @@ export function statesChart({ schemes }: Sharding, alt: string): string {
     })) + caption(meaning);
 }
 
-const meaning = 'Cuatro hilos, para verlo: el trabajo lo hacen los motores. Marca: la fórmula, en fp32, 16 B por parámetro.';
+const meaning = 'Cuatro hilos hacen de GPU; en las de verdad, FSDP, DeepSpeed o Megatron. Marca: fórmula, fp32, 16 B/parámetro.';
 
 /** Every scheme's figures beside the formulas'. */
 export function schemesTable({ schemes }: Sharding, alt: string): string {
