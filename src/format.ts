@@ -13,17 +13,17 @@ export function formatSignificant(value: number, digits = 3): string {
   return spanish(value, { maximumSignificantDigits: digits });
 }
 
-/** A share from 0 to 1: 0.814 is «81,4 %». */
-export function formatPercent(share: number, decimals = 1): string {
-  return `${formatNumber(share * 100, decimals)} %`;
+/** A share from 0 to 1: 0.814 is «81,4 %»; with at most so many decimals, or exactly so many. */
+export function formatPercent(share: number, decimals = 1, exactly = false): string {
+  return `${formatNumber(share * 100, decimals, exactly)} %`;
 }
 
-/** «512 B», «1,5 KiB», «34,2 MiB», «1,25 GiB». */
-export function formatBytes(bytes: number): string {
+/** «512 B», «1,5 KiB», «34,2 MiB», «1,25 GiB»; exactly, «7,0 MiB» as well, to stand over «1,1 MiB» in a column. */
+export function formatBytes(bytes: number, exactly = false): string {
   if (bytes < 1024) return `${formatNumber(bytes)} B`;
-  if (bytes < 1024 ** 2) return `${formatNumber(bytes / 1024, 1)} KiB`;
-  if (bytes < 1024 ** 3) return `${formatNumber(bytes / 1024 ** 2, 1)} MiB`;
-  return `${formatNumber(bytes / 1024 ** 3, 2)} GiB`;
+  if (bytes < 1024 ** 2) return `${formatNumber(bytes / 1024, 1, exactly)} KiB`;
+  if (bytes < 1024 ** 3) return `${formatNumber(bytes / 1024 ** 2, 1, exactly)} MiB`;
+  return `${formatNumber(bytes / 1024 ** 3, 2, exactly)} GiB`;
 }
 
 /** «3,4 s», «45 s», «1 min 23 s», «2 h 5 min». */

@@ -32,6 +32,10 @@ describe('units', () => {
     [1.25 * 1024 ** 3, '1,25 GiB'],
   ])('%d bytes are %s', (bytes, expected) => expect(formatBytes(bytes)).toBe(expected));
 
+  it('bytes of a column have all as many decimals', () => {
+    expect([7, 1.1].map((MiB) => formatBytes(MiB * 1024 ** 2, true))).toEqual(['7,0 MiB', '1,1 MiB']);
+  });
+
   it.each([
     [0, '0 s'], [3.44, '3,4 s'], [9.97, '10 s'], [45, '45 s'], [59.6, '1 min 0 s'], [83, '1 min 23 s'], [3599.7, '1 h 0 min'],
     [7500, '2 h 5 min'],
@@ -39,6 +43,7 @@ describe('units', () => {
 
   it('a share is a percentage, with a space before the sign', () => {
     expect(formatPercent(0.814)).toBe('81,4 %');
+    expect(formatPercent(0.81, 1, true)).toBe('81,0 %');
     expect(formatPercent(1)).toBe('100 %');
   });
 

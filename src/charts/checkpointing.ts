@@ -40,7 +40,7 @@ export function depthChart({ layers }: z.infer<typeof depth>, alt: string): stri
       below = Math.min(y(peakBytes) + 6, below - apart);
       return [
         path(layers.map((at) => [x(at.layers), y(at[key].peakBytes)] as const), { 'fill': 'none', 'stroke': color, 'stroke-width': 3 }),
-        text(right + 14, below, `${name}: ${formatBytes(peakBytes)} · ${formatNumber(secondsPerStep, 2)} s`, {
+        text(right + 14, below, `${name}: ${formatBytes(peakBytes, true)} · ${formatNumber(secondsPerStep, 2, true)} s`, {
           'fill': color, 'text-anchor': 'start', 'font-size': 19,
         }),
       ];
@@ -51,14 +51,14 @@ export function depthChart({ layers }: z.infer<typeof depth>, alt: string): stri
 export const depthTable = ({ layers }: z.infer<typeof depth>, alt: string): string => table([
   ['capas', ...ways.map(({ name }) => name)],
   ...layers.map((at) => [formatNumber(at.layers), ...ways.map(({ key }) =>
-    `${formatBytes(at[key].peakBytes)} · ${formatNumber(at[key].secondsPerStep, 2, true)} s`)]),
+    `${formatBytes(at[key].peakBytes, true)} · ${formatNumber(at[key].secondsPerStep, 2, true)} s`)]),
 ], alt);
 
 /** What rounding takes from gradients. */
 export const precisionTable = ({ precision: rows }: z.infer<typeof precision>, alt: string): string => table([
   ['gradientes, redondeados', 'se quedan en 0', 'error relativo'],
   ...rows.map(({ format, lossScale, lost, error }) => [
-    lossScale === 1 ? format : `${format}, pérdida × ${formatNumber(lossScale)}`, formatPercent(lost, 2), formatPercent(error, 3),
+    lossScale === 1 ? format : `${format}, pérdida × ${formatNumber(lossScale)}`, formatPercent(lost, 2, true), formatPercent(error, 3, true),
   ]),
 ], alt);
 
@@ -68,6 +68,6 @@ type Accumulation = z.infer<typeof effectiveBatch>;
 export const effectiveBatchTable = ({ accumulation: rows }: Accumulation, alt: string): string => table([
   ['lote × acumulación', 'pico', 's/paso', 'pérdida'],
   ...rows.map(({ batchSize, micros, peakBytes, secondsPerStep, loss }) => [
-    `${batchSize} × ${micros}`, formatBytes(peakBytes), formatNumber(secondsPerStep, 2, true), formatNumber(loss, 6, true),
+    `${batchSize} × ${micros}`, formatBytes(peakBytes, true), formatNumber(secondsPerStep, 2, true), formatNumber(loss, 6, true),
   ]),
 ], alt);

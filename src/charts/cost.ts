@@ -36,8 +36,8 @@ export function costChart({ cost }: z.infer<typeof stepCost>, alt: string): stri
       line(left, base, left + plot, base, { 'stroke': palette.line, 'stroke-width': 2 }),
       curve(memory, palette.green),
       curve(time, palette.measured),
-      label(timeEnd + apart, `${formatNumber(last.seconds, 2)} s`, palette.measured),
-      label(memoryEnd - apart, formatBytes(last.peakResident), palette.green),
+      label(timeEnd + apart, `${formatNumber(last.seconds, 2, true)} s`, palette.measured),
+      label(memoryEnd - apart, formatBytes(last.peakResident, true), palette.green),
       tick(left, points[0]!, 'start'), tick(left + plot, last, 'end'),
       text(left + plot + 10, base + 20, grown[name], { 'font-size': 18, 'text-anchor': 'start' }),
     ].join('');

@@ -8,7 +8,7 @@ export const measuredCosts = z.object({ measured: z.array(cost.extend({ exactMat
 export const plannedCosts = z.object({ at7B: z.array(cost).min(1) });
 
 const cells = ({ title, parameters, optimizerBytes, checkpointBytes, peakBytes }: z.infer<typeof cost>) =>
-  [title, formatNumber(parameters), formatBytes(optimizerBytes), formatBytes(checkpointBytes), formatBytes(peakBytes)];
+  [title, formatNumber(parameters), ...[optimizerBytes, checkpointBytes, peakBytes].map((bytes) => formatBytes(bytes, true))];
 const head = ['parámetros', 'optimizador', 'checkpoint', 'pico'];
 
 /** What each way of fine-tuning took here, the highest peak first, and how well it answers after the same steps. */
@@ -22,7 +22,7 @@ export function measuredCostsTable({ measured }: z.infer<typeof measuredCosts>, 
 
 /** The same of a 7B, by the planner's formulas. */
 export function plannedCostsTable({ at7B }: z.infer<typeof plannedCosts>, alt: string): string {
-  const millions = (parameters: number) => `${formatNumber(parameters / 1e6, parameters < 1e7 ? 1 : 0)} M`;
+  const millions = (parameters: number) => `${formatNumber(parameters / 1e6, 1, true)} M`;
   return table([
     ['7B, calculado', ...head],
     ...at7B.map((one) => {

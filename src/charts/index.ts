@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { UserError } from '../errors.ts';
-import { formatBytes, formatNumber, formatPercent, formatSignificant } from '../format.ts';
+import { formatBytes, formatNumber, formatPercent } from '../format.ts';
 import type { RunRecord } from '../runs/schema.ts';
 import { lossesChart, lossResults, rankResults, ranksMap } from './adalora.ts';
 import { barsChart } from './bars.ts';
@@ -52,7 +52,7 @@ export const charts: Readonly<Record<string, Readonly<Record<string, Chart>>>> =
     memory: memoryBar,
     bytes: chart(bytes, ({ quantization: { linearBytesBefore, linearBytesAfter, bitsPerParameter } }, alt) => {
       const bar = (label: string, value: number, bits: string, color: 'learns' | 'quiet') =>
-        ({ label, value, text: `${formatBytes(value)} · ${bits} bits/parámetro`, color });
+        ({ label, value, text: `${formatBytes(value, true)} · ${bits} bits/parámetro`, color });
       return barsChart([
         bar('bf16', linearBytesBefore, '16', 'quiet'),
         bar('NF4 + DQ', linearBytesAfter, formatNumber(bitsPerParameter, 3, true), 'learns'),
@@ -60,9 +60,9 @@ export const charts: Readonly<Record<string, Readonly<Record<string, Chart>>>> =
     }),
     evaluation: chart(evaluation, ({ evaluation: { before, after } }, alt) => table([
       [`${before.count} preguntas de examen`, 'antes', 'después'],
-      ['acierto exacto', formatPercent(before.exactMatch), formatPercent(after.exactMatch)],
+      ['acierto exacto', formatPercent(before.exactMatch, 1, true), formatPercent(after.exactMatch, 1, true)],
       ['pérdida', formatNumber(before.loss, 3, true), formatNumber(after.loss, 3, true)],
-      ['perplejidad', formatSignificant(before.perplexity), formatSignificant(after.perplexity)],
+      ['perplejidad', formatNumber(before.perplexity, 2, true), formatNumber(after.perplexity, 2, true)],
     ], alt)),
     samples: chart(samples, ({ samples }, alt) => table([
       ['pregunta', 'antes', 'después'],
@@ -123,7 +123,7 @@ export const charts: Readonly<Record<string, Readonly<Record<string, Chart>>>> =
     accumulation: chart(effectiveBatch, effectiveBatchTable),
     peak: chart(checkpointing, (measured, alt) => {
       const bar = (label: string, { peakBytes, secondsPerStep }: z.infer<typeof step>, color: 'learns' | 'quiet') =>
-        ({ label, value: peakBytes, text: `${formatBytes(peakBytes)} · ${formatNumber(secondsPerStep, 2)} s/paso`, color });
+        ({ label, value: peakBytes, text: `${formatBytes(peakBytes, true)} · ${formatNumber(secondsPerStep, 2, true)} s/paso`, color });
       return barsChart([bar('sin recomputar', measured.without, 'quiet'), bar('recomputando', measured.with, 'learns')], alt);
     }),
   },

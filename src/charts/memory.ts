@@ -32,7 +32,7 @@ export function memoryBar({ id, events }: Pick<RunRecord, 'id' | 'events'>, alt:
     const [x, y] = [(i % columns) * (width / columns), 36 + Math.floor(i / columns) * 46];
     return [
       key(x, y + 2, name, color, 17),
-      text(x + 20, y + 35, formatBytes(bytes), { 'text-anchor': 'start', 'font-size': 17, 'fill': palette.quiet }),
+      text(x + 20, y + 35, formatBytes(bytes, true), { 'text-anchor': 'start', 'font-size': 17, 'fill': palette.quiet }),
     ];
   });
   return svg(width, 120, alt, ...bar, ...labels);

@@ -39,7 +39,7 @@ export function statesChart({ schemes }: Sharding, alt: string): string {
       let x = left;
       return [
         text(0, y + 20, name, { 'text-anchor': 'start', 'font-size': 20 }),
-        text(486, y + 20, formatBytes(total(held)), { 'text-anchor': 'end', 'font-size': 20 }),
+        text(486, y + 20, formatBytes(total(held), true), { 'text-anchor': 'end', 'font-size': 20 }),
         text(width, y + 20, name.includes('×') ? '' : `${formatNumber(psi, 1)} Ψ`, {
           'text-anchor': 'end', 'font-size': 20, 'fill': palette.quiet,
         }),
@@ -60,8 +60,8 @@ export function schemesTable({ schemes }: Sharding, alt: string): string {
   return table([
     ['reparto', 'rangos', 'estados', 'fórmula', 'envía', 'fórmula', 'pérdida'],
     ...schemes.map(({ name, ranks, held, expectedHeld, sent, expectedSent, lossDifference }) => [
-      name, formatNumber(ranks), formatBytes(total(held)), formatBytes(expectedHeld),
-      ranks === 1 ? '—' : formatBytes(sent), ranks === 1 ? '—' : formatBytes(expectedSent), difference(lossDifference),
+      name, formatNumber(ranks), formatBytes(total(held), true), formatBytes(expectedHeld, true),
+      ranks === 1 ? '—' : formatBytes(sent, true), ranks === 1 ? '—' : formatBytes(expectedSent, true), difference(lossDifference),
     ]),
   ], alt);
 }

@@ -5,7 +5,7 @@ import type { MarkdownIt, Token } from './markdown.ts';
 import type { ReadRun } from './provenance.ts';
 
 const formats: Record<string, (value: number) => string> = {
-  porcentaje: (value) => formatPercent(value),
+  porcentaje: (value) => formatPercent(value, 1, true),
   bytes: formatBytes,
   tiempo: formatDuration,
   entero: (value) => formatNumber(value),

@@ -100,14 +100,14 @@ describe('tables', () => {
       ['364 preguntas de examen', 'antes', 'después'],
       ['acierto exacto', '1,4 %', '82,1 %'],
       ['pérdida', '2,403', '0,244'],
-      ['perplejidad', '11,1', '1,28'],
+      ['perplejidad', '11,06', '1,28'],
     ]);
   });
 
   it('put every scheme’s figures beside the formula’s', () => {
     const told = rows(charts.sharding!.schemes!(shardingRecord(), ''));
-    expect(told[1]).toEqual(['un rango', '1', '56 MiB', '56 MiB', '—', '—', 'igual']);
-    expect(told[5]).toEqual(['ZeRO-3', '4', '14 MiB', '14 MiB', '21 MiB', '21 MiB', '±1e-7']);
+    expect(told[1]).toEqual(['un rango', '1', '56,0 MiB', '56,0 MiB', '—', '—', 'igual']);
+    expect(told[5]).toEqual(['ZeRO-3', '4', '14,0 MiB', '14,0 MiB', '21,0 MiB', '21,0 MiB', '±1e-7']);
   });
 
   it('set off the least of each column, whichever format it is', () => {
@@ -146,7 +146,7 @@ describe('bars', () => {
   it('say peak and time, with and without recomputing', () => {
     const drawn = parse(charts.checkpointing!.peak!(checkpointingRecord(), ''));
     expect([...drawn.querySelectorAll('text')].map((one) => one.textContent))
-      .toEqual(['sin recomputar', '120 MiB · 0,93 s/paso', 'recomputando', '30 MiB · 1,21 s/paso']);
+      .toEqual(['sin recomputar', '120,0 MiB · 0,93 s/paso', 'recomputando', '30,0 MiB · 1,21 s/paso']);
   });
 });
 
@@ -201,7 +201,7 @@ describe('the memory', () => {
   it('is one bar in parts, the last what is over, each with its bytes', () => {
     const bar = parse(charts.qlora!.memory!(record(), ''));
     const words = [...bar.querySelectorAll('text')].map(({ textContent }) => textContent);
-    expect(words).toEqual(['base', '5,3 MiB', 'adaptador', '1,1 MiB', 'optimizador', '1 MiB', 'entradas de bloque', '1,8 MiB',
+    expect(words).toEqual(['base', '5,3 MiB', 'adaptador', '1,1 MiB', 'optimizador', '1,0 MiB', 'entradas de bloque', '1,8 MiB',
       'un bloque a la vez', '76,8 MiB']);
     expect(() => charts.qlora!.memory!(record({ events: [] }), 'Memoria')).toThrow('no dice su memoria, que pide «Memoria»');
   });
@@ -271,7 +271,7 @@ describe('the sharding', () => {
     [1, 0.625, 0.4375, 0.25].forEach((share, i) => expect(widths[i]! / widths[0]!).toBeCloseTo(share, 2));
     const marks = [...document.querySelectorAll('line')].map((line) => Number(line.getAttribute('x1')));
     marks.slice(0, 4).forEach((mark, i) => expect(mark).toBeCloseTo(ends[i]!, 0));
-    expect(document.documentElement.textContent).toContain('ZeRO-314 MiB3 Ψ');
+    expect(document.documentElement.textContent).toContain('ZeRO-314,0 MiB3 Ψ');
   });
 
   it('draws each stage’s passes when they were, and tells the bubble', () => {
@@ -305,7 +305,7 @@ describe('the cost of a step', () => {
     expect(curves).toHaveLength(8);
     expect(curves.slice(0, 2)).toEqual(['M17.5 52L140 10', 'M17.5 59L140 10']); // memory, time: the most of both
     expect(curves.at(-1)).toBe('M848.75 52L980 52'); // a rank that costs no time: a fourth of the longest's
-    expect(document.documentElement.textContent).toMatch(/8 s1 GiB64512tokens.*4 s512 MiB520capas/);
+    expect(document.documentElement.textContent).toMatch(/8,00 s1,00 GiB64512tokens.*4,00 s512,0 MiB520capas/);
   });
 });
 
@@ -314,14 +314,14 @@ describe('the rest of slide 8', () => {
     const { document } = parseHTML(charts.checkpointing!.layers!(checkpointingRecord(), ''));
     const whole = document.querySelector('path[stroke="var(--quiet)"]')!;
     expect(whole.getAttribute('d')).toBe('M54.5 81.5L200 14'); // four times as deep, four times as much
-    expect(document.documentElement.textContent).toContain('guardándolo todo: 256 MiB · 0,5 s');
+    expect(document.documentElement.textContent).toContain('guardándolo todo: 256,0 MiB · 0,50 s');
   });
 
   it('tells peak and time at each depth, by what is kept', () => {
     const rows = [...parseHTML(charts.checkpointing!.depths!(checkpointingRecord(), '')).document.querySelectorAll('tr')]
       .map((row) => row.textContent.replaceAll(/\s+/g, ' ').trim());
     expect(rows[0]).toMatch(/capas.*guardándolo todo.*cada √n capas.*cada bloque/);
-    expect(rows.at(-1)).toMatch(/^16.*256 MiB · 0,50 s/);
+    expect(rows.at(-1)).toMatch(/^16.*256,0 MiB · 0,50 s/);
   });
 
   it('shares out among four ranks what each stage of ZeRO does, so that they hold all of it between them', () => {
@@ -337,7 +337,7 @@ describe('the rest of slide 8', () => {
 
   it('tells what rounding takes, and that the batch in parts has the same loss', () => {
     expect(rows(charts.checkpointing!.precision!(checkpointingRecord(), ''))[2])
-      .toEqual(['fp16, pérdida × 65\u202f536', '0 %', '0,02 %']);
-    expect(rows(charts.checkpointing!.accumulation!(checkpointingRecord(), ''))[1]).toEqual(['4 × 2', '32 MiB', '0,40', '0,893400']);
+      .toEqual(['fp16, pérdida × 65\u202f536', '0,00 %', '0,020 %']);
+    expect(rows(charts.checkpointing!.accumulation!(checkpointingRecord(), ''))[1]).toEqual(['4 × 2', '32,0 MiB', '0,40', '0,893400']);
   });
 });

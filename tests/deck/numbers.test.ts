@@ -7,6 +7,7 @@ const text = (markdown: string) => render(markdown).html[0]!;
 describe('numbers', () => {
   it.each([
     ['{{qlora.evaluation.after.exactMatch | porcentaje}}', '82,1\u00a0%'],
+    ['{{qlora.training.steps | porcentaje}}', '12\u202f500,0\u00a0%'],
     ['{{qlora.parameters.trainable | entero}}', '278\u202f528'],
     ['{{ qlora.quantization.linearBytesAfter|bytes }}', '1,3\u00a0MiB'],
     ['{{qlora.training.seconds | tiempo}}', '1\u00a0min\u00a023\u00a0s'],
