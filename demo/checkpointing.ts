@@ -141,7 +141,8 @@ async function further(
   const precision = ([['bf16', 1], ['fp16', 1], ['fp16', 2 ** 16]] as const).map(([format, lossScale]) =>
     ({ format, lossScale, ...rounded(gradients, format, lossScale) }));
   for (const { format, lossScale, lost } of precision) {
-    show(`gradientes en ${format}${lossScale > 1 ? ` con la pérdida × ${lossScale}` : ''}: se pierde un ${formatPercent(lost, 3)}`);
+    const scaled = lossScale > 1 ? ` con la pérdida × ${formatNumber(lossScale)}` : '';
+    show(`gradientes en ${format}${scaled}: se pierde un ${formatPercent(lost, 2, true)}`);
   }
 
   const model = addLora(base, { dropout: 0 });

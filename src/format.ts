@@ -18,6 +18,11 @@ export function formatPercent(share: number, decimals = 1, exactly = false): str
   return `${formatNumber(share * 100, decimals, exactly)} %`;
 }
 
+/** How far a figure is from the one that it should be: «igual», «±2e-7». */
+export function formatDifference(difference: number): string {
+  return difference === 0 ? 'igual' : `±${difference.toExponential(0)}`;
+}
+
 /** «512 B», «1,5 KiB», «34,2 MiB», «1,25 GiB»; exactly, «7,0 MiB» as well, to stand over «1,1 MiB» in a column. */
 export function formatBytes(bytes: number, exactly = false): string {
   if (bytes < 1024) return `${formatNumber(bytes)} B`;

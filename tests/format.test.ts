@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
-  formatBytes, formatCount, formatDuration, formatNumber, formatPercent, formatSignificant,
+  formatBytes, formatCount, formatDifference, formatDuration, formatNumber, formatPercent, formatSignificant,
 } from '../src/format.ts';
 
 const thin = '\u202f';
@@ -31,6 +31,10 @@ describe('units', () => {
     [0, '0 B'], [1023, '1023 B'], [1024, '1 KiB'], [1536, '1,5 KiB'], [34.25 * 1024 ** 2, '34,3 MiB'],
     [1.25 * 1024 ** 3, '1,25 GiB'],
   ])('%d bytes are %s', (bytes, expected) => expect(formatBytes(bytes)).toBe(expected));
+
+  it('a difference is its size, or none', () => {
+    expect([0, 1.6e-7].map(formatDifference)).toEqual(['igual', '±2e-7']);
+  });
 
   it('bytes of a column have all as many decimals', () => {
     expect([7, 1.1].map((MiB) => formatBytes(MiB * 1024 ** 2, true))).toEqual(['7,0 MiB', '1,1 MiB']);

@@ -1,6 +1,6 @@
 import * as Plot from '@observablehq/plot';
 import { z } from 'zod';
-import { formatNumber, formatPercent, formatSignificant } from '../format.ts';
+import { formatDifference, formatNumber, formatPercent, formatSignificant } from '../format.ts';
 import { palette } from './palette.ts';
 import { drawPlot } from './plot.ts';
 import { rect, svg, text } from './svg.ts';
@@ -166,11 +166,11 @@ export const accumulationResults = z.object({
   accumulation: z.object({ losses: z.array(z.number()).min(1), largestDifference: z.number() }),
 });
 
-/** One batch of eight, and two of four accumulated. */
+/** One batch of eight, and two of four accumulated: batch × accumulation, as on slide 8. */
 export function accumulationTable({ accumulation }: z.infer<typeof accumulationResults>, alt: string): string {
   const { losses, largestDifference } = accumulation;
   return table([
     ['paso', ...losses.map((_, i) => formatNumber(i + 1)), 'mayor diferencia'],
-    ['1 × 8 y 2 × 4', ...losses.map((loss) => formatNumber(loss, 4, true)), formatSignificant(largestDifference, 2)],
+    ['8 × 1 y 4 × 2', ...losses.map((loss) => formatNumber(loss, 4, true)), formatDifference(largestDifference)],
   ], alt);
 }

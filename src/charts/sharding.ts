@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { formatBytes, formatNumber } from '../format.ts';
+import { formatBytes, formatDifference, formatNumber } from '../format.ts';
 import { palette } from './palette.ts';
 import { states } from './states.ts';
 import { key, line, rect, svg, text } from './svg.ts';
@@ -61,14 +61,10 @@ export function schemesTable({ schemes }: Sharding, alt: string): string {
     ['reparto', 'rangos', 'estados', 'fórmula', 'envía', 'fórmula', 'pérdida'],
     ...schemes.map(({ name, ranks, held, expectedHeld, sent, expectedSent, lossDifference }) => [
       name, formatNumber(ranks), formatBytes(total(held), true), formatBytes(expectedHeld, true),
-      ranks === 1 ? '—' : formatBytes(sent, true), ranks === 1 ? '—' : formatBytes(expectedSent, true), difference(lossDifference),
+      ranks === 1 ? '—' : formatBytes(sent, true), ranks === 1 ? '—' : formatBytes(expectedSent, true), formatDifference(lossDifference),
     ]),
   ], alt);
 }
-
-/** «igual», «±2e-7» */
-const difference = (relative: number): string =>
-  (relative === 0 ? 'igual' : `±${relative.toExponential(0)}`);
 
 /** What the stages of a pipeline did in one step, and when: gaps are the bubble. */
 export const pipelineTimeline = ({ timelines }: Sharding, alt: string): string => lanes(

@@ -110,6 +110,12 @@ describe('tables', () => {
     expect(told[5]).toEqual(['ZeRO-3', '4', '14,0 MiB', '14,0 MiB', '21,0 MiB', '21,0 MiB', '±1e-7']);
   });
 
+  it('write a batch before how often it is accumulated, and how little the losses differ', () => {
+    expect(rows(charts.practices!.accumulation!(readAll('practices')!, ''))).toEqual([
+      ['paso', '1', '2', '3', 'mayor diferencia'], ['8 × 1 y 4 × 2', '1,1000', '0,9000', '0,7000', '±1e-7'],
+    ]);
+  });
+
   it('set off the least of each column, whichever format it is', () => {
     const best = [...parse(charts.quantization!.errors!(quantizationRecord(), '')).querySelectorAll('.mejor')];
     expect(best.map((cell) => `${cell.parentElement!.firstElementChild!.textContent} ${cell.textContent}`))
