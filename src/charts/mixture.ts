@@ -9,7 +9,7 @@ export const accuracies = z.object({
   questions: z.array(z.number()),
   matrix: z.array(z.object({ name: z.string(), matches: z.array(z.number()), all: z.number() })),
   forgetting: z.object({ sequential: z.number(), router: z.number() }),
-  cost: z.array(z.object({ name: z.string(), relative: z.number() })),
+  cost: z.array(z.object({ name: z.string(), milliseconds: z.number() })).min(1),
 });
 export const routing = z.object({
   families: z.array(z.string()),
@@ -40,10 +40,11 @@ export function matrixChart(
   // A paper's method that does worse here than a single adapter is not left without a word.
   const [adamix, alone] = [matrix.find(({ name }) => name === 'AdaMix'), matrix.filter(({ name }) => single(name) >= 0)];
   const falls = adamix && adamix.all < Math.max(...alone.map(({ all }) => all));
+  const [base, ...adapted] = cost;
   const points = (lost: number) => `${formatNumber(lost, 1, true)} puntos`;
   const words = `Acierto exacto en ${total} preguntas de examen. Olvido medio: uno tras otro, `
     + `${points(forgetting.sequential)}; router, ${points(forgetting.router)}. Coste por token, sobre la base: `
-    + `${cost.slice(1).map(({ name, relative }) => `${name}, ${formatNumber(relative, 2, true)}×`).join('; ')}.`
+    + `${adapted.map(({ name, milliseconds }) => `${name}, ${formatNumber(milliseconds / base!.milliseconds, 2, true)}×`).join('; ')}.`
     + (falls ? ' AdaMix no llega aquí al mejor adapter suelto.' : '');
   return svg(width, head + row * matrix.length, alt,
     ...[...families, 'todas'].map((family, j) =>
