@@ -49,7 +49,7 @@ const way = z.object({
 });
 export const lossResults = z.object({ steps: z.number(), ways: z.array(way).min(1) });
 
-/** Held-out loss from each seed, a dot each and a line at the mean, over its axis; and in words what it says of each claim. */
+/** Held-out loss from each seed, a dot each, and a line at the mean; and in words what it says of each claim. */
 export function lossesChart({ ways }: z.infer<typeof lossResults>, alt: string): string {
   const [width, row] = [540, 50];
   const all = ways.flatMap(({ losses }) => losses.map(({ loss }) => loss));

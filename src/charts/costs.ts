@@ -7,8 +7,10 @@ const cost = z.object({ title: z.string(), parameters: z.number(), ...bytes });
 export const measuredCosts = z.object({ measured: z.array(cost.extend({ exactMatch: z.number() })).min(1) });
 export const plannedCosts = z.object({ at7B: z.array(cost).min(1) });
 
-const cells = ({ title, parameters, optimizerBytes, checkpointBytes, peakBytes }: z.infer<typeof cost>) =>
-  [title, formatNumber(parameters), ...[optimizerBytes, checkpointBytes, peakBytes].map((bytes) => formatBytes(bytes, true))];
+const cells = ({ title, parameters, optimizerBytes, checkpointBytes, peakBytes }: z.infer<typeof cost>) => {
+  const sizes = [optimizerBytes, checkpointBytes, peakBytes].map((bytes) => formatBytes(bytes, true));
+  return [title, formatNumber(parameters), ...sizes];
+};
 const head = ['parámetros', 'optimizador', 'checkpoint', 'pico'];
 
 /** What each way of fine-tuning took here, the highest peak first, and how well it answers after the same steps. */

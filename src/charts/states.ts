@@ -1,4 +1,4 @@
-/** What a training step holds from one to the next, in the order in which it is stacked; the same colour wherever it is drawn. */
+/** What is held from one training step to the next, in the order in which it is stacked: everywhere in one colour. */
 export const states = [
   { key: 'weights', name: 'parámetros', color: 'quiet' },
   { key: 'gradients', name: 'gradientes', color: 'learns' },
