@@ -85,21 +85,22 @@ type Lanes = readonly [title: string, ranks: readonly (readonly Span[])[]];
 
 /** A lane for each rank, under the name of its scheme, all to one scale of time. */
 function lanes(entries: readonly Lanes[], alt: string): string {
-  const [width, lane, head] = [540, 34, 30];
+  const [width, head] = [540, 28];
   const spans = entries.flatMap(([, ranks]) => ranks.flat());
   const scale = width / Math.max(...spans.map(({ to }) => to));
   let y = 0;
   const rows = entries.flatMap(([title, ranks]) => {
     const start = y;
     const isNumbered = ranks.some((spans) => spans.some(({ micro }) => micro > 0));
-    y += head + lane * ranks.length + 12;
+    const lane = isNumbered ? 34 : 18; // as high as what is written in it
+    y += head + lane * ranks.length + 8;
     return [
-      text(0, start + 20, title, { 'text-anchor': 'start', 'font-size': 19 }),
+      text(0, start + 20, title, { 'text-anchor': 'start', 'font-size': 20 }),
       ...ranks.flatMap((spans, rank) => spans.toSorted(byDepth).flatMap(({ type, micro, from, to }) => {
         const [x, top, long] = [from * scale, start + head + lane * rank, Math.max((to - from) * scale, 1)];
         const isPass = isNumbered && (type === 'forward' || type === 'backward');
         return [
-          rect(x, top, long, lane - 6, {
+          rect(x, top, long, lane - (isNumbered ? 6 : 3), {
             fill: kinds[type].color, ...(type !== 'communicate' && { 'stroke': palette.ground, 'stroke-width': 1 }),
           }),
           ...(isPass && long >= 16
@@ -109,8 +110,8 @@ function lanes(entries: readonly Lanes[], alt: string): string {
     ];
   });
   const used = Object.entries(kinds).filter(([type]) => spans.some((span) => span.type === type));
-  const legend = used.map(([, { name, color }], i) => key(i * 130, y + 6, name, color));
-  return svg(width, y + 28, alt, ...rows, ...legend);
+  const legend = used.map(([, { name, color }], i) => key(i * 130, y + 6, name, color, 20));
+  return svg(width, y + 26, alt, ...rows, ...legend);
 }
 
 /** Collectives are drawn over what they are a part of. */
