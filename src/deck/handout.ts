@@ -23,6 +23,11 @@ export interface HandoutOptions extends Pick<DeckOptions, 'read' | 'notes'> {
  */
 export function handoutHtml(deck: string, { read = (id) => readRun(id), size, notes }: HandoutOptions = {}): string {
   const marp = withPlugins(new Marp({ ...marpOptions, script: false, printable: false }), { read, notes, look: { theme: 'claro', size } });
+  let title: string | undefined;
+  marp.customDirectives.global.title = (value) => { // which marp-cli knows, and marp-core does not
+    if (typeof value === 'string') title = value;
+    return {};
+  };
   const { html, css, comments } = marp.render(readMarkdown(deck), { htmlAsArray: true });
   const isStale = judge();
   const sheets = html.map((slide, i) => {
@@ -38,8 +43,8 @@ export function handoutHtml(deck: string, { read = (id) => readRun(id), size, no
       + part('medidas', experiment ? `Lo medido: ${experiment.title}` : '', figures)
       + part('origen', '', captions(runs, isStale)) + '</article>';
   });
-  const title = escapeHtml(parseHTML(`<html><body>${html[0] ?? ''}</body></html>`).document.querySelector('h1')?.textContent ?? '');
-  return `<!doctype html><html lang="es"><head><meta charset="utf-8"><title>${title}</title><style>${css}\n${style()}</style></head>`
+  title ??= parseHTML(`<html><body>${html[0] ?? ''}</body></html>`).document.querySelector('h1')?.textContent ?? '';
+  return `<!doctype html><html lang="es"><head><meta charset="utf-8"><title>${escapeHtml(title)} · apuntes</title><style>${css}\n${style()}</style></head>`
     + `<body>${sheets.join('\n')}</body></html>`;
 }
 

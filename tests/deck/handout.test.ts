@@ -47,6 +47,11 @@ describe('the handout', () => {
     expect(html).toContain('size: A4');
   });
 
+  it('is called as the deck, which its front matter or its first heading says, and what it is', () => {
+    expect(handout('---\ntitle: "Una & otra"\n---\n# Primera').html).toContain('<title>Una &amp; otra · apuntes</title>');
+    expect(handout('# Primera').html).toContain('<title>Primera · apuntes</title>');
+  });
+
   it('leaves notes out', () => {
     expect(handout('# Una\n\n^ **Notas:** Uno.', { notes: false }).sheets.map(parts)).toEqual([['marpit']]);
   });
