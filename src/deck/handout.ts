@@ -9,6 +9,7 @@ import { readRun } from '../runs/store.ts';
 import { marpOptions, withPlugins } from './engine.ts';
 import type { DeckOptions } from './engine.ts';
 import type { Look } from './look.ts';
+import type { MarkdownIt } from './markdown.ts';
 import { captions, judge } from './provenance.ts';
 import { readMarkdown } from './slides.ts';
 
@@ -23,6 +24,10 @@ export interface HandoutOptions extends Pick<DeckOptions, 'read' | 'notes'> {
  */
 export function handoutHtml(deck: string, { read = (id) => readRun(id), size, notes }: HandoutOptions = {}): string {
   const marp = withPlugins(new Marp({ ...marpOptions, script: false, printable: false }), { read, notes, look: { theme: 'claro', size } });
+  const written = new Map<string, string>(); // a note as Marp tells it, and with its code and emphasis
+  marp.use((md: MarkdownIt) => md.core.ruler.after('notes', 'written', ({ tokens }) => {
+    for (const { content, meta } of tokens) if (typeof meta?.html === 'string') written.set(content, meta.html);
+  }));
   let title: string | undefined;
   marp.customDirectives.global.title = (value) => { // which marp-cli knows, and marp-core does not
     if (typeof value === 'string') title = value;
@@ -39,7 +44,7 @@ export function handoutHtml(deck: string, { read = (id) => readRun(id), size, no
     const figures = experiment && record ? Object.entries(experiment.charts).map(([name, alt]) =>
       `<figure>${charts[id!]![name]!(record, alt)}<figcaption>${escapeHtml(alt)}.</figcaption></figure>`) : [];
     return `<article><div class="marpit">${slide}</div>`
-      + part('notas', 'Notas', comments[i]!.flatMap((note) => note.split(/\n{2,}/)).map((note) => `<p>${escapeHtml(note)}</p>`))
+      + part('notas', 'Notas', comments[i]!.flatMap((note) => written.get(note) ?? note.split(/\n{2,}/).map(escapeHtml)).map((note) => `<p>${note}</p>`))
       + part('medidas', experiment ? `Lo medido: ${experiment.title}` : '', figures)
       + part('origen', '', captions(runs, isStale)) + '</article>';
   });

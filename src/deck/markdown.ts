@@ -30,7 +30,11 @@ export interface MarkdownIt {
       after(anchor: string, name: string, rule: (state: State) => void): void;
     };
   };
-  readonly renderer: { readonly rules: Record<string, RenderRule | undefined> };
+  readonly renderer: {
+    readonly rules: Record<string, RenderRule | undefined>;
+    renderInline(tokens: readonly Token[], options: object, env: object): string;
+  };
+  readonly options: object;
 }
 
 /** What a reader sees of an inline token: its text without marks. */

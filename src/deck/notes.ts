@@ -3,7 +3,8 @@ import type { MarkdownIt, Token } from './markdown.ts';
 
 /**
  * Speaker notes: a paragraph `^ **Notas:** …` (Deckset's way, which any viewer shows as text) becomes a
- * presenter note. Before `marpit_collect`, which gathers the comments of each slide.
+ * presenter note. Before `marpit_collect`, which gathers the comments of each slide as text; `meta.html` has the note
+ * with its code and emphasis, for what can show them.
  */
 export function notes(md: MarkdownIt): void {
   md.core.ruler.before('marpit_collect', 'notes', (state) => {
@@ -13,6 +14,8 @@ export function notes(md: MarkdownIt): void {
       const note = new state.Token('marpit_comment', '', 0);
       note.hidden = true;
       note.content = textOf(inline).replace(/^\^ (Notas:\s*)?/, '');
+      const html = md.renderer.renderInline(inline.children ?? [], md.options, {});
+      note.meta = { html: html.replace(/^\^ (<strong>Notas:<\/strong>\s*)?/, '') };
       state.tokens.splice(i, 3, note);
     }
   });

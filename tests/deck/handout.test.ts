@@ -52,6 +52,12 @@ describe('the handout', () => {
     expect(handout('# Primera').html).toContain('<title>Primera · apuntes</title>');
   });
 
+  it('keeps the code and the emphasis of notes, and takes those of comments as they are', () => {
+    const [sheet] = handout('# Una\n\n^ **Notas:** Con `r=8` y *poco*, {{qlora.training.steps}}.\n\n<!-- a < *b* -->').sheets;
+    expect([...sheet!.querySelectorAll('.notas p')].map((note) => note.innerHTML))
+      .toEqual(['Con <code>r=8</code> y <em>poco</em>, 125.', 'a &lt; *b*']);
+  });
+
   it('leaves notes out', () => {
     expect(handout('# Una\n\n^ **Notas:** Uno.', { notes: false }).sheets.map(parts)).toEqual([['marpit']]);
   });
