@@ -4,6 +4,7 @@ import { CODEBOOKS, DYNAMIC_MAP } from '../quant/codebooks.ts';
 import { isBlockSize } from '../quant/quantize.ts';
 import type { DoubleQuantized, QuantizedTensor } from '../quant/quantize.ts';
 import { parseAs } from './files.ts';
+import { positiveInteger } from './issue.ts';
 import { float32Of } from './safetensors.ts';
 import type { TensorData, TensorSource } from './safetensors.ts';
 
@@ -14,15 +15,14 @@ import type { TensorData, TensorSource } from './safetensors.ts';
 const SATELLITES = ['.absmax', '.quant_map', '.nested_absmax', '.nested_quant_map'];
 const STATE = '.quant_state.bitsandbytes__';
 
-const count = z.int().positive();
 const stateSchema = z.object({
   quant_type: z.enum(['nf4', 'fp4']),
   blocksize: z.int().refine(isBlockSize, 'se esperaba una potencia de dos entre 32 y 4096'),
   /** The type that the weight had, and to which bitsandbytes casts it back. */
   dtype: z.enum(['bfloat16', 'float16', 'float32']),
-  shape: z.array(count).min(1),
+  shape: z.array(positiveInteger).min(1),
 });
-const nestedSchema = z.object({ nested_blocksize: count, nested_dtype: z.literal('float32'), nested_offset: z.number() });
+const nestedSchema = z.object({ nested_blocksize: positiveInteger, nested_dtype: z.literal('float32'), nested_offset: z.number() });
 
 export type OriginalDtype = z.infer<typeof stateSchema>['dtype'];
 

@@ -4,8 +4,9 @@ import {
   statSync, writeSync,
 } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { UserError } from '../errors.ts';
+import { expected, issueText } from './issue.ts';
 
 /**
  * Writes a file whole or not at all: beside its place first, flushed to the disk, then renamed.
@@ -101,14 +102,13 @@ export function readJson<T>(path: string, schema: z.ZodType<T>): T {
  * A value from outside, checked.
  *
  * @param subject what to call it in the sentence, such as «El archivo «config.json»»
- * @throws UserError naming the first field at fault, and what was expected of it
+ * @throws UserError naming the first field at fault, what it has, and what was expected of it
  */
 export function parseAs<T>(schema: z.ZodType<T>, value: unknown, subject: string): T {
-  const parsed = schema.safeParse(value, { error: z.locales.es().localeError });
+  const parsed = schema.safeParse(value, { error: expected });
   if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const field = issue !== undefined && issue.path.length > 0 ? ` en el campo «${issue.path.join('.')}»` : '';
-  throw new UserError(`${subject} no tiene la forma esperada${field}: ${issue?.message ?? 'contenido no válido'}.`);
+  const why = issueText(parsed.error.issues[0]!, value);
+  throw new UserError(`${subject} no tiene la forma esperada (${why}): corrígelo o usa otro.`);
 }
 
 /** SHA-256 of a file of any size, in hexadecimal. */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { parseAs } from '../checkpoint/files.ts';
+import { positiveInteger } from '../checkpoint/issue.ts';
 import { UserError } from '../errors.ts';
 
 /** The shape of a Llama-family decoder, in the names of the field. */
@@ -94,8 +95,6 @@ function qwenSlides(c: HuggingFaceConfig, layer: number): boolean {
   return c.layer_types ? c.layer_types[layer] === 'sliding_attention' : layer >= c.max_window_layers;
 }
 
-const size = z.number().int().positive();
-
 const rope = z.object({
   rope_type: z.string().nullish(),
   type: z.string().nullish(), // what rope_type was called first
@@ -106,7 +105,7 @@ const scaled = z.object({ factor: z.number().positive() });
 const llama3 = scaled.extend({
   low_freq_factor: z.number().positive(),
   high_freq_factor: z.number().positive(),
-  original_max_position_embeddings: size.nullish(),
+  original_max_position_embeddings: positiveInteger.nullish(),
 }).refine((c) => c.high_freq_factor > c.low_freq_factor, {
   path: ['high_freq_factor'], error: 'se esperaba un número mayor que low_freq_factor',
 });
@@ -114,21 +113,21 @@ const llama3 = scaled.extend({
 /** What is read of a Hugging Face `config.json`. */
 const huggingFaceConfig = z.object({
   model_type: z.string(),
-  vocab_size: size,
-  hidden_size: size,
-  intermediate_size: size,
-  num_hidden_layers: size.max(1000), // the largest models have some 130; every layer is listed
-  num_attention_heads: size,
-  num_key_value_heads: size.nullish(),
-  head_dim: size.nullish(),
-  max_position_embeddings: size.nullish(),
-  original_max_position_embeddings: size.nullish(),
+  vocab_size: positiveInteger,
+  hidden_size: positiveInteger,
+  intermediate_size: positiveInteger,
+  num_hidden_layers: positiveInteger.max(1000, 'se esperaban 1000 como mucho'), // the largest have some 130; every layer is listed
+  num_attention_heads: positiveInteger,
+  num_key_value_heads: positiveInteger.nullish(),
+  head_dim: positiveInteger.nullish(),
+  max_position_embeddings: positiveInteger.nullish(),
+  original_max_position_embeddings: positiveInteger.nullish(),
   rms_norm_eps: z.number().positive().default(1e-6),
   hidden_act: z.string().default('silu'),
   attention_bias: z.boolean().default(false),
   mlp_bias: z.boolean().default(false),
   tie_word_embeddings: z.boolean().default(false),
-  sliding_window: size.nullable().default(4096),
+  sliding_window: positiveInteger.nullable().default(4096),
   use_sliding_window: z.boolean().default(false),
   max_window_layers: z.number().int().nonnegative().default(28),
   layer_types: z.array(z.enum(['full_attention', 'sliding_attention'])).nullish(),

@@ -120,10 +120,10 @@ describe('readJson', () => {
   });
 
   it.each([
-    ['{"r": "16"}', '«r»'],
-    ['{}', '«r»'],
-    ['{"r": 1, "nested": {"name": 5}}', '«nested.name»'],
-    ['[]', 'se esperaba'],
+    ['{"r": "16"}', '(«r» es «16» y se esperaba un número): corrígelo'],
+    ['{}', '(falta «r» y se esperaba un número)'],
+    ['{"r": 1, "nested": {"name": 5}}', '(«nested.name» es 5 y se esperaba un texto)'],
+    ['[]', '(es una lista y se esperaba un objeto)'],
     ['{"r": ', 'JSON'],
     ['', 'JSON'],
   ])('refuses %s', (text, says) => {

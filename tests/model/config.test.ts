@@ -120,9 +120,10 @@ describe('a config.json is refused in one sentence that names the file', () => {
     ['layers of another kind', { layer_types: ['linear_attention'] }, 'layer_types'],
     ['kinds of more layers than there are', { layer_types: ['full_attention'] }, 'layer_types nombra 1'],
     ['heads that do not divide', { num_key_value_heads: 5 }, 'num_key_value_heads (5)'],
-    ['no layers', { num_hidden_layers: 0 }, 'num_hidden_layers'],
-    ['a size that is missing', { hidden_size: undefined }, 'hidden_size'],
-    ['a size that is no number', { vocab_size: '32000' }, 'vocab_size'],
+    ['no layers', { num_hidden_layers: 0 }, '«num_hidden_layers» es 0 y se esperaba un entero mayor que 0'],
+    ['too many layers', { num_hidden_layers: 1001 }, '«num_hidden_layers» es 1001 y se esperaban 1000 como mucho'],
+    ['a size that is missing', { hidden_size: undefined }, 'falta «hidden_size» y se esperaba un entero mayor que 0'],
+    ['a size that is no number', { vocab_size: '32000' }, '«vocab_size» es «32000» y se esperaba un entero'],
   ])('for %s', (_what, change, says) => {
     expect(userErrorOf(() => parseConfig({ ...tinyLlama, ...change }, file), file)).toContain(says);
   });

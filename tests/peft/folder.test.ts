@@ -132,8 +132,8 @@ describe('a folder that does not fit is refused, and the base stays without an a
 
   it.each([
     ['another method', { peft_type: 'VERA' }, '«VERA»'],
-    ['no rank', { r: undefined }, '«r»'],
-    ['a rank of 0', { r: 0 }, '«r»'],
+    ['no rank', { r: undefined }, 'falta «r»'],
+    ['a rank of 0', { r: 0 }, '«r» es 0 y se esperaba un entero mayor que 0'],
     ['an expression that names no layer', { target_modules: 'q_proj' }, 'target_modules: no elige ninguna capa'],
     ['an expression that names the head', { target_modules: '.*' }, '«model.embed_tokens» no puede llevar adaptador'],
     ['an expression that is none', { target_modules: '(q_proj' }, 'target_modules: la expresión regular «(q_proj» no es válida'],
@@ -143,7 +143,8 @@ describe('a folder that does not fit is refused, and the base stays without an a
     ['layers beside an expression', { target_modules: '.*q_proj', layers_to_transform: [0] }, 'layers_to_transform'],
     ['a module to save that is none', { modules_to_save: ['score'] }, 'modules_to_save: no existe el módulo «score»'],
     ['a rank of 0 in a pattern', { rank_pattern: { q_proj: 0 } }, '«rank_pattern.q_proj»'],
-    ['biases', { bias: 'all' }, '«bias»'],
+    ['a scale that is no number', { lora_alpha: 'x' }, '«lora_alpha» es «x» y se esperaba un número'],
+    ['biases', { bias: 'all' }, '«bias» es «all» y solo se admite «none»'],
     ['a bias of B', { lora_bias: true }, '«lora_bias»'],
     ['another layout', { fan_in_fan_out: true }, '«fan_in_fan_out»'],
     ['an initialization that changes the base', { init_lora_weights: 'pissa_niter_4' }, '«init_lora_weights»'],

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { readJson } from '../../checkpoint/files.ts';
+import { positiveInteger } from '../../checkpoint/issue.ts';
 import { UserError } from '../../errors.ts';
 import { AdaLora, adaLoraDefaults, initialRank } from '../adalora.ts';
 import { inFile, loraConfig, loraFields, off, targetsIn, unread } from './format.ts';
@@ -10,16 +11,16 @@ const share = z.number().gt(0).lt(1);
 
 const schema = z.object({
   ...loraFields,
-  init_r: z.int().positive().default(12),
-  target_r: z.int().positive().default(8),
+  init_r: positiveInteger.default(12),
+  target_r: positiveInteger.default(8),
   tinit: steps.default(0),
   tfinal: steps.default(0),
-  deltaT: z.int().positive().default(1),
+  deltaT: positiveInteger.default(1),
   beta1: share.default(adaLoraDefaults.beta1),
   beta2: share.default(adaLoraDefaults.beta2),
   orth_reg_weight: z.number().nonnegative().default(adaLoraDefaults.orthRegWeight),
-  lora_alpha: z.number().positive({ error: 'se esperaba un número mayor que 0' }),
-  total_step: z.int().positive({ error: 'se esperaba un entero de 1 o más' }),
+  lora_alpha: z.number().positive(),
+  total_step: positiveInteger,
   rank_pattern: z.record(z.string(), z.array(z.boolean())).nullish().transform((table) => table ?? {}),
   ...unread('r'), // LoRA's, which AdaLoRA inherits and does not use
 }).catchall(off);

@@ -1,15 +1,16 @@
 import { z } from 'zod';
 import { readJson } from '../../checkpoint/files.ts';
+import { positiveInteger } from '../../checkpoint/issue.ts';
 import { Lora, loraDefaults } from '../lora.ts';
 import { inFile, loraConfig, loraFields, off, targetsIn } from './format.ts';
 import type { PeftFormat } from './format.ts';
 
 const schema = z.object({
   ...loraFields,
-  r: z.number().int().positive(),
+  r: positiveInteger,
   use_rslora: z.boolean().nullish().transform(Boolean),
   use_dora: z.boolean().nullish().transform(Boolean),
-  rank_pattern: z.record(z.string(), z.number().int().positive()).nullish().transform((table) => table ?? {}),
+  rank_pattern: z.record(z.string(), positiveInteger).nullish().transform((table) => table ?? {}),
   alpha_pattern: z.record(z.string(), z.number()).nullish().transform((table) => table ?? {}),
 }).catchall(off);
 
