@@ -24,8 +24,9 @@ function readArray(path: string): unknown[] {
     throw new UserError(`«${path}» ocupa ${formatBytes(size)} y una lista JSON solo se lee hasta `
       + `${formatBytes(constants.MAX_STRING_LENGTH)}: pásala a JSON Lines, con un registro por línea.`);
   }
+  const text = decoderOf(path)(readFileSync(path));
   try {
-    return JSON.parse(withoutMark(readFileSync(path, 'utf8'))) as unknown[];
+    return JSON.parse(text) as unknown[];
   } catch {
     throw new UserError(`El archivo «${path}» no es JSON válido: ábrelo y corrígelo, o vuelve a descargarlo.`);
   }
@@ -47,19 +48,19 @@ function* readLines(path: string): Generator<unknown> {
 
 /** By pieces: the whole may be larger than a string can be. */
 function* linesOf(path: string): Generator<string> {
-  const decoder = new TextDecoder();
+  const decode = decoderOf(path);
   const file = openSync(path, 'r');
   let pending = '';
   try {
     for (const piece of piecesAt(file)) {
-      const lines = (pending + decoder.decode(piece, { stream: true })).split('\n');
+      const lines = (pending + decode(piece, { stream: true })).split('\n');
       pending = lines.pop()!;
       yield* lines;
     }
   } finally {
     closeSync(file);
   }
-  yield pending + decoder.decode();
+  yield pending + decode();
 }
 
 async function readParquet(path: string, columns: readonly string[]): Promise<unknown[]> {
@@ -91,4 +92,14 @@ function headOf(path: string): string {
   }
 }
 
-const withoutMark = (text: string) => text.replace(/^\uFEFF/, '');
+/** Of UTF-8, piece by piece, less a mark at the beginning. In another encoding, what is learnt would be garbled. */
+function decoderOf(path: string): TextDecoder['decode'] {
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  return (...piece) => {
+    try {
+      return decoder.decode(...piece);
+    } catch {
+      throw new UserError(`El texto de «${path}» no es UTF-8: ábrelo con la codificación que tenga y guárdalo como UTF-8.`);
+    }
+  };
+}

@@ -36,6 +36,20 @@ describe('JSON Lines', () => {
   });
 });
 
+it('text in another encoding than UTF-8 is refused, in whatever piece it stands', async () => {
+  const long = `${lines[0]}\n`.repeat(100_000);
+  for (const [name, contents] of [
+    ['latin1.json', Buffer.from(JSON.stringify(records), 'latin1')],
+    ['latin1.jsonl', Buffer.from(lines.join('\n'), 'latin1')],
+    ['long.jsonl', Buffer.concat([Buffer.from(long), Buffer.from(lines[0]!, 'latin1')])],
+    ['cut.jsonl', Buffer.from(`${lines[0]}\nñ`).subarray(0, -1)],
+    ['utf16.json', Buffer.from(`\uFEFF${JSON.stringify(records)}`, 'utf16le')],
+  ] as const) {
+    const file = write(name, contents);
+    expect(await userErrorFrom(read(file), file)).toMatch(/no es UTF-8: ábrelo .* y guárdalo como UTF-8/);
+  }
+});
+
 describe('Parquet', () => {
   const golden = 'tests/golden/parquet';
 
