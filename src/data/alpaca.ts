@@ -48,20 +48,32 @@ function listed(names: readonly string[]): string {
 }
 
 /**
- * A seeded split of a file that brings no held-out set: `heldOut` records to examine with, and up to
- * `examples` others to train on.
+ * A seeded split: records to examine with, and up to `examples` others to train on, none of which asks the same.
  *
  * @param file what to call it in the sentence
+ * @param heldOut how many to draw, or records of another file
  * @throws UserError if nothing would be left to train on
  */
 export function splitRecords(
   records: readonly AlpacaRecord[],
-  { file, examples, heldOut, seed }: { file: string; examples: number; heldOut: number; seed: number },
-): { train: AlpacaRecord[]; heldOut: AlpacaRecord[] } {
-  if (records.length <= heldOut) {
-    throw new UserError(`En «${file}» hay ${formatCount(records.length, 'registro')} y se apartan ${heldOut} para evaluar: `
-      + 'no queda ninguno con que entrenar; aparta menos o usa un archivo mayor.');
-  }
+  { file, examples, heldOut, seed }: {
+    file: string; examples: number; heldOut: number | readonly AlpacaRecord[]; seed: number;
+  },
+): { train: AlpacaRecord[]; heldOut: readonly AlpacaRecord[]; repeated: number } {
+  const isDrawn = typeof heldOut === 'number';
   const shuffled = Random.for(seed, 'records').shuffle(records);
-  return { train: shuffled.slice(heldOut, heldOut + examples), heldOut: shuffled.slice(0, heldOut) };
+  const [questions, others] = isDrawn ? [shuffled.slice(0, heldOut), shuffled.slice(heldOut)] : [heldOut, shuffled];
+  const asked = new Set(questions.map(questionOf));
+  const unasked = others.filter((record) => !asked.has(questionOf(record)));
+  if (unasked.length === 0) {
+    const why = isDrawn
+      ? `se apartan ${heldOut} para evaluar${others.length > 0 ? ', y los demás repiten sus preguntas' : ''}`
+      : 'todos repiten las preguntas con que se evalúa';
+    throw new UserError(`En «${file}» hay ${formatCount(records.length, 'registro')} y ${why}: no queda ninguno con que `
+      + 'entrenar; aparta menos o usa un archivo mayor.');
+  }
+  return { train: unasked.slice(0, examples), heldOut: questions, repeated: others.length - unasked.length };
 }
+
+/** What the model is asked: what was learnt by heart is no examination. */
+const questionOf = ({ instruction, input }: AlpacaRecord) => JSON.stringify([instruction, input]);

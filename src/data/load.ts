@@ -1,5 +1,4 @@
 import { UserError } from '../errors.ts';
-import { Random } from '../random.ts';
 import { readAlpaca, splitRecords } from './alpaca.ts';
 import type { AlpacaRecord } from './alpaca.ts';
 import { encodeRecords } from './batches.ts';
@@ -36,6 +35,8 @@ export interface InstructionData {
   readonly dropped: number;
   /** Records left out because their output is empty. */
   readonly unanswered: number;
+  /** Records not trained on because they ask the same as one of the questions. */
+  readonly repeated: number;
 }
 
 /**
@@ -57,14 +58,11 @@ export async function loadInstructions(modelDir: string, options: DataOptions): 
     return answered;
   };
   const records = await read(files);
-  const chosen = heldOutFiles === undefined
-    ? splitRecords(records, { file: files[0]!, examples, heldOut: heldOut ?? DRAWN_HELD_OUT, seed })
-    : {
-        train: Random.for(seed, 'records').shuffle(records).slice(0, examples),
-        heldOut: (await read(heldOutFiles)).slice(0, heldOut),
-      };
+  const chosen = splitRecords(records, {
+    file: files[0]!, examples, heldOut: heldOutFiles ? await read(heldOutFiles) : heldOut ?? DRAWN_HELD_OUT, seed,
+  });
   const train = encodeRecords(chosen.train, tokenizer, options);
-  const examination = encodeRecords(chosen.heldOut, tokenizer, options);
+  const examination = encodeRecords(chosen.heldOut.slice(0, heldOut), tokenizer, options);
   if (train.examples.length === 0) {
     throw new UserError(`Ningún registro de «${files[0]}» cabe en ${options.maxLength} tokens con su respuesta: sube --max-length.`);
   }
@@ -72,6 +70,6 @@ export async function loadInstructions(modelDir: string, options: DataOptions): 
   const apart = Math.min(options.validation ?? 0, Math.floor(train.examples.length / 5));
   return {
     tokenizer, train: train.examples.slice(apart), validation: train.examples.slice(0, apart),
-    heldOut: examination.examples, dropped, unanswered,
+    heldOut: examination.examples, dropped, unanswered, repeated: chosen.repeated,
   };
 }

@@ -56,11 +56,30 @@ describe('splitRecords', () => {
   const records = Array.from({ length: 20 }, (_, n) => ({ ...good, instruction: `Di ${n}.` }));
 
   it('sets some apart and trains on others, the same for the same seed', () => {
-    const { train, heldOut } = splitRecords(records, { file: 'datos.json', examples: 10, heldOut: 5, seed: 1 });
+    const split = (seed: number) => splitRecords(records, { file: 'datos.json', examples: 10, heldOut: 5, seed });
+    const { train, heldOut } = split(1);
     expect([train.length, heldOut.length]).toEqual([10, 5]);
     expect(new Set([...train, ...heldOut]).size).toBe(15);
-    expect(splitRecords(records, { file: 'datos.json', examples: 10, heldOut: 5, seed: 1 })).toEqual({ train, heldOut });
-    expect(splitRecords(records, { file: 'datos.json', examples: 10, heldOut: 5, seed: 2 })).not.toEqual({ train, heldOut });
+    expect(split(1)).toEqual({ train, heldOut, repeated: 0 });
+    expect(split(2)).not.toMatchObject({ train });
+  });
+
+  it('does not train on what is asked: a question that comes again is left out, whatever its answer', () => {
+    const twice = [...records, ...records.map((record) => ({ ...record, output: 'Otra.' }))];
+    const { train, heldOut, repeated } = splitRecords(twice, { file: 'datos.json', examples: 40, heldOut: 5, seed: 1 });
+    const asked = new Set(heldOut.map(({ instruction }) => instruction));
+    expect(train.filter(({ instruction }) => asked.has(instruction))).toEqual([]);
+    expect(repeated).toBe(2 * asked.size - 5);
+    expect(train.length + repeated).toBe(35);
+    // The same instruction with another input is another question.
+    const inputs = records.map((record, n) => ({ ...record, instruction: 'Suma.', input: `${n}` }));
+    expect(splitRecords(inputs, { file: 'datos.json', examples: 40, heldOut: 5, seed: 1 }).repeated).toBe(0);
+  });
+
+  it('refuses records that are all one question', () => {
+    const equal = records.map(() => good);
+    expect(() => splitRecords(equal, { file: 'datos.json', examples: 10, heldOut: 5, seed: 1 }))
+      .toThrow(/En «datos\.json» hay 20 registros .* apartan 5 .*, y los demás repiten sus preguntas: no queda ninguno/);
   });
 
   it('refuses to leave nothing to train on', () => {

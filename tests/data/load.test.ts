@@ -37,6 +37,28 @@ describe('loadInstructions', () => {
     expect([train.length, heldOut.length, unanswered]).toEqual([2, 1, 2]);
   });
 
+  it('leaves out and counts what asks the same as the questions, drawn or given', async () => {
+    const record = (n: number) => ({ instruction: `Di ${n}.`, output: 'Ya.' });
+    writeFileSync(at('twice.json'), JSON.stringify([record(1), record(2), record(3), record(1), record(2), record(3)]));
+    writeFileSync(at('one.json'), JSON.stringify([record(9), record(2)]));
+    const files = [at('twice.json')];
+    const drawn = await loadInstructions('assets/model', { ...options, files, heldOutFiles: undefined, heldOut: 1 });
+    expect([drawn.train.length, drawn.heldOut.length, drawn.repeated]).toEqual([4, 1, 1]);
+    // Whether all are asked or not, the training is the same.
+    for (const heldOut of [undefined, 1]) {
+      const given = await loadInstructions('assets/model', { ...options, files, heldOutFiles: [at('one.json')], heldOut });
+      expect([given.train.length, given.repeated]).toEqual([4, 2]);
+    }
+    await expect(loadInstructions('assets/model', { ...options, files, heldOutFiles: files }))
+      .rejects.toThrow(/«.*twice\.json» .* no queda ninguno con que entrenar/);
+  });
+
+  it('leaves out nothing of the embedded set', async () => {
+    expect((await loadInstructions('assets/model', { ...options, examples: 5000, heldOut: undefined }))).toMatchObject({
+      repeated: 0, train: { length: 3000 },
+    });
+  });
+
   it('refuses a set in which nothing is answered', async () => {
     writeFileSync(at('blank.json'), JSON.stringify([{ instruction: 'Di algo.', output: ' ' }]));
     expect(await userErrorFrom(loadInstructions('assets/model', { ...options, files: [at('blank.json')] }), at('blank.json')))
