@@ -3,7 +3,6 @@ import { loadModel } from '../model/load.ts';
 import { loadAdapter } from '../peft/folder.ts';
 import { useBackend } from '../tensor/backend.ts';
 import { evaluate } from '../train/evaluate.ts';
-import { UserError } from '../errors.ts';
 import { formatCount, formatNumber, formatPercent, formatSignificant } from '../format.ts';
 import { dataOptions, examinationOptions, withHeldOut } from './flags.ts';
 import { runCommand } from './main.ts';
@@ -32,8 +31,7 @@ Hace las preguntas reservadas a un modelo, con un adaptador de PEFT o sin él, v
   }
   const sources = await findSources(flags, createScreen({ json: flags.json }));
   await useBackend(flags.backend);
-  const data = await loadInstructions(sources.model.folder, dataOptions(flags, sources));
-  if (data.heldOut.length === 0) throw new UserError('--held-out: no hay ninguna pregunta que hacer; da un fichero que las tenga.');
+  const data = await loadInstructions(sources.model.folder, { ...dataOptions(flags, sources), examples: 0 });
   const model = loadModel(sources.model.folder, { loadIn4bit: flags.loadIn4bit });
   if (flags.adapter !== undefined) loadAdapter(model, flags.adapter);
   const figures = await evaluate(model, data.heldOut, data.tokenizer);

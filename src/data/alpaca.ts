@@ -49,6 +49,7 @@ function listed(names: readonly string[]): string {
 
 /**
  * A seeded split: records to examine with, and up to `examples` others to train on, none of which asks the same.
+ * Without training, `examples` is 0, and all may be for the examination.
  *
  * @param file what to call it in the sentence
  * @param heldOut how many to draw, or records of another file
@@ -65,12 +66,13 @@ export function splitRecords(
   const [questions, others] = isDrawn ? [shuffled.slice(0, heldOut), shuffled.slice(heldOut)] : [heldOut, shuffled];
   const asked = new Set(questions.map(questionOf));
   const unasked = others.filter((record) => !asked.has(questionOf(record)));
-  if (unasked.length === 0) {
+  if (unasked.length === 0 && examples > 0) {
     const why = isDrawn
       ? `se apartan ${heldOut} para evaluar${others.length > 0 ? ', y los demás repiten sus preguntas' : ''}`
       : 'todos repiten las preguntas con que se evalúa';
     throw new UserError(`En «${file}» hay ${formatCount(records.length, 'registro')} y ${why}: no queda ninguno con que `
-      + 'entrenar; aparta menos o usa un archivo mayor.');
+      + `entrenar; ${isDrawn ? 'aparta menos con --eval, o da otras preguntas con --held-out' : 'da otras con --held-out'} `
+      + 'o más registros con --data.');
   }
   return { train: unasked.slice(0, examples), heldOut: questions, repeated: others.length - unasked.length };
 }

@@ -13,7 +13,7 @@ export interface DataOptions {
   readonly files: readonly string[];
   /** Without them, the examination is drawn from `files` themselves. */
   readonly heldOutFiles?: readonly string[] | undefined;
-  /** The most records to train on. */
+  /** The most records to train on; 0 where there is no training. */
   readonly examples: number;
   /** How many of the training examples are set apart for validation, at most a fifth of them; none if not said. */
   readonly validation?: number | undefined;
@@ -63,8 +63,9 @@ export async function loadInstructions(modelDir: string, options: DataOptions): 
   });
   const train = encodeRecords(chosen.train, tokenizer, options);
   const examination = encodeRecords(chosen.heldOut.slice(0, heldOut), tokenizer, options);
-  if (train.examples.length === 0) {
-    throw new UserError(`Ningún registro de «${files[0]}» cabe en ${options.maxLength} tokens con su respuesta: sube --max-length.`);
+  const [needed, from] = examples > 0 ? [train, files] : [examination, heldOutFiles ?? files];
+  if (needed.examples.length === 0) {
+    throw new UserError(`Ningún registro de «${from[0]}» cabe en ${options.maxLength} tokens con su respuesta: sube --max-length.`);
   }
   const dropped = train.dropped + examination.dropped;
   const apart = Math.min(options.validation ?? 0, Math.floor(train.examples.length / 5));

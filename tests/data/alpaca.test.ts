@@ -76,6 +76,11 @@ describe('splitRecords', () => {
     expect(splitRecords(inputs, { file: 'datos.json', examples: 40, heldOut: 5, seed: 1 }).repeated).toBe(0);
   });
 
+  it('of which nothing is trained on may be all questions', () => {
+    const { train, heldOut } = splitRecords(records, { file: 'datos.json', examples: 0, heldOut: 50, seed: 1 });
+    expect([train.length, heldOut.length]).toEqual([0, 20]);
+  });
+
   it('refuses records that are all one question', () => {
     const equal = records.map(() => good);
     expect(() => splitRecords(equal, { file: 'datos.json', examples: 10, heldOut: 5, seed: 1 }))
@@ -83,6 +88,6 @@ describe('splitRecords', () => {
   });
 
   it('refuses to leave nothing to train on', () => {
-    expect(() => splitRecords(records, { file: 'datos.json', examples: 10, heldOut: 20, seed: 1 })).toThrow(/En «datos\.json» hay 20 registros .* no queda ninguno con que entrenar/);
+    expect(() => splitRecords(records, { file: 'datos.json', examples: 10, heldOut: 20, seed: 1 })).toThrow(/En «datos\.json» hay 20 registros .* no queda ninguno con que entrenar; .*--eval.*--held-out/);
   });
 });

@@ -53,6 +53,14 @@ describe('loadInstructions', () => {
       .rejects.toThrow(/«.*twice\.json» .* no queda ninguno con que entrenar/);
   });
 
+  it('asks all that there is where nothing is to be trained on', async () => {
+    writeFileSync(at('one.json'), JSON.stringify([{ instruction: 'Di uno.', output: 'Uno.' }]));
+    const asking = { ...options, files: [at('one.json')], heldOutFiles: undefined, heldOut: undefined, examples: 0 };
+    expect(await loadInstructions('assets/model', asking)).toMatchObject({ train: [], heldOut: [{}] });
+    await expect(loadInstructions('assets/model', { ...asking, maxLength: 20 }))
+      .rejects.toThrow(/Ningún registro de .*one\.json.* cabe en 20 tokens/);
+  });
+
   it('leaves out nothing of the embedded set', async () => {
     expect((await loadInstructions('assets/model', { ...options, examples: 5000, heldOut: undefined }))).toMatchObject({
       repeated: 0, train: { length: 3000 },
