@@ -41,6 +41,13 @@ export function openModel(folder: string): SavedModel {
   const isQuantized = isQuantizedConfig(checkpoint.config, file);
   const shapes = weightShapes({ ...config, tiedHead: false });
   const present = new Set(checkpoint.names());
+  const layers = Math.max(0, ...Array.from(present, layersUpTo));
+  if (layers > config.layers) {
+    throw new UserError(
+      `${file}: num_hidden_layers es ${config.layers} y los pesos tienen ${layers} capas; corrige el fichero, o vuelve a `
+      + 'descargar el modelo.',
+    );
+  }
   const load = (name: string) => {
     const saved = [name, name.replace(/^model\./, '')].find((candidate) => present.has(candidate));
     if (saved === undefined) {
@@ -58,6 +65,12 @@ export function openModel(folder: string): SavedModel {
   };
   const tiedHead = config.tiedHead && !(present.has(head) && differ(load(embedding), load(head)));
   return { config: { ...config, tiedHead }, isQuantized, load };
+}
+
+/** How many layers a model has that has this weight. */
+function layersUpTo(name: string): number {
+  const [, layer] = /^(?:model\.)?layers\.(\d+)\./.exec(name) ?? [];
+  return layer === undefined ? 0 : Number(layer) + 1;
 }
 
 const embedding = 'model.embed_tokens.weight';

@@ -176,6 +176,20 @@ describe('a model whose files do not agree is refused in one sentence', () => {
     expect(userErrorOf(() => loadModel(folder()), folder())).toContain(`«${query}»`);
   });
 
+  it('for layers that config.json does not count, in whole models and in decoders without a head', () => {
+    change((tensors) => { tensors[query.replace('.0.', '.10.')] = tensors[query]!; });
+    const says = `num_hidden_layers es ${smallConfig.layers} y los pesos tienen 11 capas`;
+    expect(userErrorOf(() => loadModel(folder()), folder())).toContain(says);
+    change((tensors) => Object.fromEntries(
+      Object.entries(tensors).map(([name, tensor]) => [name.replace(/^model\./, ''), tensor])));
+    expect(userErrorOf(() => loadModel(folder()), folder())).toContain(says);
+  });
+
+  it('but not for what a layer holds besides, as old exports have their rotary frequencies', () => {
+    change((tensors) => { tensors['model.layers.0.self_attn.rotary_emb.inv_freq'] = tensors['model.norm.weight']!; });
+    expect(loadModel(folder()).config.layers).toBe(smallConfig.layers);
+  });
+
   it('for a weight of another shape', () => {
     change((tensors) => { tensors[query] = { ...tensors[query]!, shape: [32, 128] }; });
     const message = userErrorOf(() => loadModel(folder()), folder());
