@@ -60,7 +60,7 @@ type TokenizerFile = z.infer<typeof fileSchema>;
 /**
  * The tokenizer of a Hugging Face folder: `tokenizer.json`, and the special tokens that `tokenizer_config.json` names,
  * or else `special_tokens_map.json`; the end tokens and the padding that `generation_config.json` adds, or else
- * `config.json`. Without a padding token, the end token pads.
+ * `config.json`. Of them `tokenizer.json` alone has to be there. Without a padding token, the end token pads.
  *
  * @throws UserError if a file is missing or malformed, or none names an end token
  */
@@ -68,8 +68,9 @@ export function loadTokenizer(folder: string): Tokenizer {
   const file = join(folder, 'tokenizer.json');
   const configFile = join(folder, 'tokenizer_config.json');
   const contents = readJson(file, fileSchema);
-  const config = readJson(configFile, configSchema);
-  const map = readIfThere(join(folder, 'special_tokens_map.json'), mapSchema);
+  const config = readIfThere(configFile, configSchema) ?? configSchema.parse({});
+  const mapFile = join(folder, 'special_tokens_map.json');
+  const map = readIfThere(mapFile, mapSchema);
   const generation = readIfThere(join(folder, 'generation_config.json'), generationSchema)
     ?? readIfThere(join(folder, 'config.json'), generationSchema);
   refuseRunaway(contents, file);
@@ -81,14 +82,15 @@ export function loadTokenizer(folder: string): Tokenizer {
     if (token === undefined) return undefined;
     const id = tokenizer.token_to_id(token);
     if (id === undefined) {
-      throw new UserError(`El campo «${field}» de «${configFile}» nombra «${token}», que no está en «${file}»: `
+      throw new UserError(`El campo «${field}» de «${config[field] ? configFile : mapFile}» nombra «${token}», que no está en «${file}»: `
         + 'los dos archivos deben ser del mismo modelo.');
     }
     return id;
   };
   const eosId = idOf('eos_token') ?? generation?.eos_token_id[0];
   if (eosId === undefined) {
-    throw new UserError(`A «${configFile}» le falta el campo «eos_token»: indica en él el token que cierra un texto.`);
+    throw new UserError(`En «${folder}» ningún archivo dice qué token cierra un texto: indícalo en tokenizer_config.json, `
+      + 'en el campo «eos_token».');
   }
   // The post-processor says whether texts begin with a special token; old files say it in their configuration.
   const named = config.add_bos_token ? idOf('bos_token') : undefined;

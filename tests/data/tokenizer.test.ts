@@ -80,9 +80,21 @@ describe('loadTokenizer', () => {
 
   it('refuses a folder without an end token, and one that names an unknown token', () => {
     writeConfig({});
-    expect(() => loadTokenizer(folder)).toThrow(/le falta el campo «eos_token»/);
+    expect(() => loadTokenizer(folder)).toThrow(/ningún archivo dice qué token cierra un texto: .* «eos_token»/);
     writeConfig({ eos_token: '<|fin|>' });
     expect(() => loadTokenizer(folder)).toThrow(/«eos_token».*«<\|fin\|>», que no está/);
+  });
+
+  it('needs no tokenizer_config.json where another file gives the end token', () => {
+    rmSync(join(folder, 'tokenizer_config.json'));
+    expect(() => loadTokenizer(folder)).toThrow(/En «.*» ningún archivo dice qué token cierra un texto/);
+    cpSync(join('assets/model', 'config.json'), join(folder, 'config.json'));
+    const without = loadTokenizer(folder);
+    expect(without).toMatchObject({ bosId: 0, eosId: 1, eosIds: [1], padId: 2, vocabSize: 4096, chat: undefined });
+    expect(without.encode('La capital de Perú es Lima.')).toEqual(tokenizer.encode('La capital de Perú es Lima.'));
+    rmSync(join(folder, 'config.json'));
+    writeFileSync(join(folder, 'special_tokens_map.json'), '{"eos_token": "</s>"}');
+    expect(loadTokenizer(folder)).toMatchObject({ bosId: 0, eosId: 1, padId: 1 });
   });
 
   it('is not held up by an id out of all measure, which no model has a row for', () => {
