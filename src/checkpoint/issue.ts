@@ -24,7 +24,7 @@ export function expected(issue: z.core.$ZodRawIssue): string {
     case 'invalid_type':
       return Object.hasOwn(typeNames, issue.expected) ? `se esperaba ${typeNames[issue.expected]}` : other;
     case 'invalid_value':
-      return `se esperaba ${issue.values.map((value) => shown(value)).join(' o ')}`;
+      return `se esperaba ${oneOf(issue.values.map(shown))}`;
     case 'too_small':
       if (issue.origin === 'string') return 'se esperaba un texto más largo';
       if (issue.origin === 'array') return `se esperaba una lista con ${issue.minimum} o más`;
@@ -51,6 +51,10 @@ function reached(issue: z.core.$ZodIssue): z.core.$ZodIssue {
   if (issue.code !== 'invalid_union') return issue;
   const inner = issue.errors.map(([first]) => first).find((first) => first !== undefined && first.path.length > 0);
   return inner === undefined ? issue : reached({ ...inner, path: [...issue.path, ...inner.path] });
+}
+
+function oneOf(names: readonly string[]): string {
+  return names.join(', ').replace(/, ([^,]*)$/, ' o $1');
 }
 
 function shown(value: unknown): string {

@@ -25,7 +25,7 @@ describe('what is the matter with a value names the field, what it has, and what
     ['a number not under', { r: z.number().lt(1) }, { r: 1 }, '«r» es 1 y se esperaba un número menor que 1'],
     ['a list too short', { r: z.array(z.number()).min(1) }, { r: [] }, '«r» es una lista y se esperaba una lista con 1 o más'],
     ['another constant', { r: z.literal('none') }, { r: 'all' }, '«r» es «all» y se esperaba «none»'],
-    ['another name', { r: z.enum(['nf4', 'fp4']) }, { r: 'x' }, '«r» es «x» y se esperaba «nf4» o «fp4»'],
+    ['another name', { r: z.enum(['nf4', 'fp4', 'int4']) }, { r: 'x' }, '«r» es «x» y se esperaba «nf4», «fp4» o «int4»'],
     ['none of two types', { r: z.union([z.string(), z.array(z.string())]) }, { r: 1 }, '«r» es 1 y se esperaba un texto o una lista'],
     ['one of two types, wrong inside', { r: z.union([z.string(), z.object({ c: z.string() })]) }, { r: { c: 1 } },
       '«r.c» es 1 y se esperaba un texto'],
