@@ -52,7 +52,10 @@ const generationSchema = z.object({
 });
 const tokenId = z.number().int().nonnegative();
 const fileSchema = z.looseObject({
-  model: z.looseObject({ vocab: z.union([z.record(z.string(), tokenId), z.array(z.unknown())]) }),
+  model: z.looseObject({
+    type: z.enum(['BPE', 'Unigram', 'WordPiece']).nullish(), // the library takes any other for one of them
+    vocab: z.union([z.record(z.string(), tokenId), z.array(z.unknown())]),
+  }),
   added_tokens: z.array(z.looseObject({ id: tokenId, content: z.string() })).default([]),
 });
 type TokenizerFile = z.infer<typeof fileSchema>;

@@ -106,6 +106,18 @@ describe('loadTokenizer', () => {
     expect(() => loadTokenizer(folder)).toThrow(/tokenizer\.json.*added_tokens\.2\.id/);
   });
 
+  it('refuses a type of model that it does not know; old files name none', () => {
+    const file = join(folder, 'tokenizer.json');
+    const contents = JSON.parse(readFileSync(file, 'utf8')) as { model: object };
+    const write = (type?: string) =>
+      writeFileSync(file, JSON.stringify({ ...contents, model: { ...contents.model, type } }));
+    write();
+    expect(loadTokenizer(folder).encode('La B.')).toEqual(tokenizer.encode('La B.'));
+    write('Foo');
+    expect(() => loadTokenizer(folder))
+      .toThrow(/tokenizer\.json.*«model\.type» es «Foo» y se esperaba «BPE», «Unigram» o «WordPiece»/);
+  });
+
   it('refuses a missing or malformed file', () => {
     writeFileSync(join(folder, 'tokenizer.json'), '{"model": {}}');
     expect(() => loadTokenizer(folder)).toThrow(/tokenizer\.json/);
