@@ -62,6 +62,8 @@ const entrySchema = z.object({
   shape: z.array(z.int().nonnegative()),
   data_offsets: z.tuple([z.int().nonnegative(), z.int().nonnegative()]),
 });
+/** Types of the format that nothing here reads. */
+const unreadSchema = z.object({ dtype: z.string().regex(/^(F[468](_\w+)?|C64)$/) });
 
 interface Placed extends TensorEntry {
   /** Where the bytes lie: from the beginning of the file when read, after the header when written. */
@@ -351,6 +353,11 @@ function readHeader(path: string): { metadata: Record<string, string>; tensors: 
         if (!parsed.success) throw broken(path, 'sus metadatos no son textos');
         metadata = parsed.data ?? {};
         continue;
+      }
+      const { dtype: other } = unreadSchema.safeParse(value).data ?? {};
+      if (other !== undefined) {
+        throw new UserError(`En «${path}», el tensor «${name}» es ${other}, que aquí no se lee; se leen `
+          + `${Object.keys(BYTES).join(', ')}: usa un modelo con los pesos en otro tipo.`);
       }
       const parsed = entrySchema.safeParse(value);
       if (!parsed.success) throw broken(path, `la entrada «${name}» no indica un tipo conocido, una forma y un lugar`);

@@ -208,6 +208,13 @@ describe('a damaged safetensors file is refused in one sentence', () => {
     expect(userErrorOf(() => readSafetensors(at('bad.safetensors')), at('bad.safetensors'))).toContain(says);
   });
 
+  it('with a tensor of a type that is not read here: the file is well, and its type is named', () => {
+    writeRaw(at('f8.safetensors'), { a: { dtype: 'F8_E4M3', shape: [2], data_offsets: [0, 2] } }, 2);
+    const message = userErrorOf(() => readSafetensors(at('f8.safetensors')), at('f8.safetensors'));
+    expect(message).toMatch(/«a» es F8_E4M3, que aquí no se lee.* F16, BF16.*: usa un modelo/);
+    expect(message).not.toContain('válido');
+  });
+
   it('whose header is not UTF-8', () => {
     writeRaw(at('bad.safetensors'), Buffer.from('{"a\xff":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}', 'latin1'), 0);
     expect(() => readSafetensors(at('bad.safetensors'))).toThrow(/UTF-8/);
