@@ -135,8 +135,14 @@ export function* piecesAt(file: number): Generator<Uint8Array> {
 export function readError(path: string, error: unknown): unknown {
   switch (codeOf(error)) {
     case 'ENOENT':
-    case 'ENOTDIR':
+    case 'ENOTDIR': {
+      let above = dirname(path);
+      while (!existsSync(above) && above !== dirname(above)) above = dirname(above);
+      if (existsSync(above) && !statSync(above).isDirectory()) {
+        return new UserError(`«${above}» es un archivo y se esperaba una carpeta: comprueba la ruta.`);
+      }
       return new UserError(`No existe el archivo «${path}»: comprueba la ruta.`);
+    }
     case 'EISDIR':
       return new UserError(`«${path}» es una carpeta y se esperaba un archivo: comprueba la ruta.`);
     case 'EACCES':

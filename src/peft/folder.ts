@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { readJson, writeFileAtomic } from '../checkpoint/files.ts';
@@ -59,6 +60,10 @@ const peftType = z.object({ peft_type: z.string() });
  */
 export function loadAdapter(base: LlamaModel, folder: string): PeftModel {
   const file = join(folder, configFile);
+  if (!existsSync(file) && existsSync(join(folder, 'adapter', configFile))) {
+    throw new UserError(
+      `En «${folder}» no hay ningún adaptador, y sí en «${join(folder, 'adapter')}»: indica esa carpeta.`);
+  }
   const { peft_type: type } = readJson(file, peftType);
   if (!(type in formats)) {
     throw new UserError(

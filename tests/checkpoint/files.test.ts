@@ -131,8 +131,13 @@ describe('readJson', () => {
     expect(userErrorOf(() => readJson(at('bad.json'), schema), at('bad.json'))).toContain(says);
   });
 
-  it('refuses a file that is missing, or is a folder', () => {
-    userErrorOf(() => readJson(at('none.json'), schema), at('none.json'));
+  it('refuses a file that is missing, or is a folder, or lies in what is none', () => {
+    expect(userErrorOf(() => readJson(at('none.json'), schema), at('none.json'))).toContain('No existe');
+    fs.writeFileSync(at('README.md'), '');
+    for (const below of [at('README.md', 'config.json'), at('README.md', 'adapter', 'config.json')]) {
+      expect(userErrorOf(() => readJson(below, schema), at('README.md')))
+        .toContain(`«${at('README.md')}» es un archivo y se esperaba una carpeta`);
+    }
     userErrorOf(() => readJson(at('.'), schema), at('.'));
   });
 });

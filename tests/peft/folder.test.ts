@@ -197,4 +197,11 @@ describe('a folder that does not fit is refused, and the base stays without an a
     expect(existsSync(at('absent'))).toBe(false);
     userErrorOf(() => loadAdapter(tinyBase(), at('absent')), at('absent', 'adapter_config.json'));
   });
+
+  it('a file, or the folder above that the demo wrote', () => {
+    expect(userErrorOf(() => loadAdapter(tinyBase(), weights()), weights())).toContain('se esperaba una carpeta');
+    saveAdapter(trained(), at('qlora', 'adapter'), { baseModel: 'base' });
+    expect(userErrorOf(() => loadAdapter(tinyBase(), at('qlora')), at('qlora')))
+      .toContain(`no hay ningún adaptador, y sí en «${at('qlora', 'adapter')}»: indica esa carpeta`);
+  });
 });
