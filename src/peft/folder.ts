@@ -75,7 +75,7 @@ export function loadAdapter(base: LlamaModel, folder: string): PeftModel {
   const read = new Set<string>();
   const adapter = formats[type as PeftType].open(base, file, (parameter, shape) => {
     read.add(prefix + parameter);
-    return readWeight(weights, prefix + parameter, shape);
+    return readWeight(weights, file, prefix + parameter, shape);
   }, (i) => loadLora(base, partOf(folder, i)));
   const unknown = weights.names().find((name) => !read.has(name));
   if (unknown !== undefined) {
@@ -97,12 +97,23 @@ function partOf(folder: string, index: number): string {
   return join(folder, 'adapters', String(index));
 }
 
-function readWeight(weights: SafetensorsFile, name: string, shape: readonly number[]): Float32Array {
+/** @param config the file that the shape follows from, with the base */
+function readWeight(
+  weights: SafetensorsFile, config: string, name: string, shape: readonly number[],
+): Float32Array {
   if (!weights.has(name)) {
     throw new UserError(`${weights.path}: falta el tensor «${name}»; el adaptador está incompleto o es de otro modelo.`);
   }
   const found = weights.entry(name).shape;
   if (found.join('×') !== shape.join('×')) {
+    // Of A (r, in) or B (out, r), what is not the rank is the base's.
+    const side = /\.lora_A(\.weight)?$/.test(name) ? 0 : /\.lora_B(\.weight)?$/.test(name) ? 1 : undefined;
+    if (side !== undefined && found.length === 2 && found[1 - side] === shape[1 - side]) {
+      throw new UserError(
+        `${config} dice rango ${shape[side]} y «${name}» tiene rango ${found[side]}; no son del mismo adaptador: corrige el `
+        + 'rango (r, o rank_pattern), o vuelve a guardarlo.',
+      );
+    }
     throw new UserError(
       `${weights.path}: «${name}» mide ${found.join('×')} y este modelo espera ${shape.join('×')}; `
       + 'usa la base con que se entrenó.',

@@ -158,9 +158,10 @@ describe('a folder that does not fit is refused, and the base stays without an a
     expect(refusal(config())).toContain(says);
   });
 
-  it('another rank than its tensors', () => {
+  it('another rank than its tensors: the base has nothing to do with it', () => {
     changeConfig({ r: 4 });
-    expect(refusal(weights())).toMatch(/mide .*2.* y este modelo espera .*4/);
+    expect(refusal(config())).toMatch(/dice rango 4 y .*q_proj\.lora_A.* tiene rango 2; .* mismo adaptador/);
+    expect(refusal(config())).not.toContain('base con que');
   });
 
   it('a tensor missing', () => {
