@@ -72,6 +72,7 @@ export function combineAdapters(
   const paths = targetPaths(base.config, { targetModules: 'all-linear' })
     .filter((path) => adapters.some(({ targets }) => targets.has(path)));
   const shapes = weightShapes(base.config);
+  checkRank(options.rank, paths.map((path) => Math.min(...shapes.get(`${path}.weight`)!)));
   const values = new Map<string, Float32Array>();
   for (const path of paths) {
     const parts = adapters.flatMap((lora, adapter): Part[] => {
@@ -116,6 +117,13 @@ function checkAdapters(adapters: readonly Lora[], combination: Combination): voi
       `--combine: «${combination}» pide adaptadores del mismo rango y estos tienen ${[...ranks].join(', ')}; elige cat o svd.`,
     );
   }
+}
+
+/** What is past the shorter side of every matrix would be zeros. */
+function checkRank(rank: number | undefined, sides: readonly number[]): void {
+  const largest = Math.max(...sides);
+  if (rank === undefined || rank <= largest) return;
+  throw new UserError(`--rank: ${rank} pasa de ${largest}, el mayor rango que puede tener una matriz adaptada; da otro menor.`);
 }
 
 function combineLayer(

@@ -87,7 +87,7 @@ describe('adapters made one', () => {
 
   it('by cat are the weighted sum of their updates, and by svd too where the rank allows it', () => {
     const adapters = [random({ r: 2 }, 1), random({ r: 1, useRslora: true, alpha: 3 }, 2)];
-    for (const [combination, rank] of [['cat', undefined], ['svd', 3], ['svd', 20]] as const) {
+    for (const [combination, rank] of [['cat', undefined], ['svd', 3], ['svd', 8]] as const) {
       const { adapter } = combineAdapters(tinyBase(), adapters, combination, { ...options, rank });
       expect(adapter.options.r).toBe(rank ?? 3);
       for (const path of adapter.targets) {
@@ -143,6 +143,7 @@ describe('adapters made one', () => {
     ['one', () => [random({}, 1)], 'cat', {}, '--adapter'],
     ['too few weights', () => [random({}, 1), random({}, 2)], 'cat', { weights: [1] }, '--weights'],
     ['a density of nothing', () => [random({}, 1), random({}, 2)], 'ties', { density: 0 }, '--density'],
+    ['a rank that no matrix has', () => [random({}, 1), random({}, 2)], 'svd', { rank: 9 }, '--rank: 9 pasa de 8'],
     ['DoRA', () => [random({}, 1), random({ useDora: true }, 2)], 'cat', {}, 'DoRA'],
     ['whole modules', () => [random({ modulesToSave: ['norm'] }, 1), random({}, 2)], 'cat', {}, 'modules_to_save'],
     ['unlike ranks on A and B', () => [random({ r: 1 }, 1), random({}, 2)], 'ties', {}, '--combine'],
