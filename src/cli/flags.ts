@@ -51,7 +51,8 @@ export const backendOption = optional(
 
 const base = {
   backend: backendOption,
-  quant: option('quant', 'TIPO', 'pesos de la base: nf4, fp4 o int4', choice('nf4', 'fp4', 'int4'), 'nf4'),
+  quant: optional('quant', 'TIPO', 'pesos de la base: nf4, fp4 o int4', choice('nf4', 'fp4', 'int4'),
+    'nf4; si ya está en 4 bits, los suyos'),
   doubleQuant: toggle('no-double-quant', 'no cuantiza las escalas por segunda vez', false),
 };
 

@@ -1,6 +1,7 @@
 import type { BaseSize } from '../model/load.ts';
 import type { Targets } from '../peft/targets.ts';
 import type { ParameterCount } from '../peft/trainable.ts';
+import type { QuantType } from '../quant/codebooks.ts';
 import type { TrainEvent } from '../runs/events.ts';
 import type { RunRecord } from '../runs/schema.ts';
 import type { DemoFlags } from './flags.ts';
@@ -9,7 +10,8 @@ type Event<Type extends TrainEvent['type']> = Extract<TrainEvent, { type: Type }
 
 /** What decides the figures of a run. */
 export function qloraParameters(
-  flags: Omit<DemoFlags, 'targetModules'> & Pick<Targets, 'targetModules'>, examples: number,
+  flags: Omit<DemoFlags, 'targetModules' | 'quant'> & Pick<Targets, 'targetModules'> & { readonly quant: QuantType },
+  examples: number,
 ): RunRecord['parameters'] {
   return {
     quant: flags.quant, doubleQuant: flags.doubleQuant,

@@ -1,8 +1,12 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { qlora } from '../../demo/qlora.ts';
+import type { ModelSource } from '../checkpoint/source.ts';
+import { UserError } from '../errors.ts';
 import { formatBytes, formatCount, formatNumber, formatPercent } from '../format.ts';
+import { heldQuantization } from '../model/load.ts';
 import { methods } from '../peft/methods.ts';
+import type { QuantType } from '../quant/codebooks.ts';
 import type { TrainEvent } from '../runs/events.ts';
 import type { Recorder } from '../runs/recorder.ts';
 import { mixedPrecision } from '../tensor/bfloat16.ts';
@@ -31,6 +35,7 @@ export async function runQlora(
     ...given,
     learningRate: given.learningRate ?? trainDefaults.learningRate,
     targetModules: given.targetModules ?? method.targetModules,
+    ...quantizationOf(given, sources.model),
   };
   const events: TrainEvent[] = [];
   const { peft, r, alpha, dropout, experts, adapters, targetModules, seed } = flags;
@@ -71,7 +76,7 @@ export async function runQlora(
         + `(${formatPercent(size.bytes / size.bytes16)}; embeddings y normas siguen anchas)`,
       );
       recorder.line(
-        `Matrices cuantizadas a ${flags.quant.toUpperCase()}${flags.doubleQuant ? ' con doble cuantización' : ''}: `
+        `Matrices cuantizadas a ${quantName(flags.quant, flags.doubleQuant)}: `
         + `${formatBytes(size.linearBytes16)} → ${formatBytes(size.linearBytes)}, `
         + `${formatNumber(size.bitsPerParameter, 3, true)} bits por parámetro`,
       );
@@ -110,3 +115,22 @@ export async function runQlora(
   if (finished) recorder.result(trainingResults(events));
   return finished;
 }
+
+/** How the base is put in 4 bits; one that comes in them stays as it is. @throws UserError if another way was asked for */
+function quantizationOf(
+  { quant, doubleQuant }: DemoFlags, { folder, name }: ModelSource,
+): { quant: QuantType; doubleQuant: boolean } {
+  const held = heldQuantization(folder);
+  if (!held) return { quant: quant ?? 'nf4', doubleQuant };
+  const words = `«${name}» ya está en ${quantName(held.quantType, held.doubleQuant)}`;
+  if (quant !== undefined && quant !== held.quantType) {
+    throw new UserError(`--quant ${quant}: ${words}; quítala, o da la base en 16 bits.`);
+  }
+  if (!doubleQuant && held.doubleQuant) {
+    throw new UserError(`--no-double-quant: ${words}; quítala, o da la base en 16 bits.`);
+  }
+  return { quant: held.quantType, doubleQuant: held.doubleQuant };
+}
+
+const quantName = (quant: QuantType, doubleQuant: boolean): string =>
+  `${quant.toUpperCase()}${doubleQuant ? ' con doble cuantización' : ''}`;

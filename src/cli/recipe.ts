@@ -67,7 +67,7 @@ Escribe el mismo ajuste que haría npm run demo como proyecto completo para otro
     base: flags.base ?? (pin ? name : resolve(folder)),
     targetModules: targetNames(config, flags.targetModules ?? 'all-linear', 'una receta las nombra sin número'),
     quantized: flags.method === 'qlora',
-    quantType: flags.quant,
+    quantType: flags.quant ?? 'nf4',
     learningRate: flags.learningRate ?? trainDefaults.learningRate,
     zero: Number(flags.zero) as 1 | 2 | 3,
   }, {

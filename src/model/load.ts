@@ -110,6 +110,17 @@ export function loadModel(folder: string, options: LoadOptions = {}): LlamaModel
   return new LlamaModel(model.config, weights);
 }
 
+/** How the matrices of a folder that bitsandbytes has put in 4 bits are held; undefined if they are wide. */
+export function heldQuantization(folder: string): Required<Omit<QuantizeOptions, 'blockSize'>> | undefined {
+  const { config, isQuantized, load } = openModel(folder);
+  if (!isQuantized) return undefined;
+  for (const name of weightShapes(config).keys()) {
+    const held = load(name);
+    if ('packed' in held) return { quantType: held.quantType, doubleQuant: 'codes' in held.absmax };
+  }
+  return undefined;
+}
+
 /**
  * A wide weight in 4 bits, read piece by piece: it is never wide as a whole.
  *

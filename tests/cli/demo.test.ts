@@ -3,6 +3,7 @@ import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from '
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readSafetensors } from '../../src/checkpoint/safetensors.ts';
+import { quantizeModel } from '../../src/model/quantize.ts';
 import { runEvent } from '../../src/runs/events.ts';
 import { readRun } from '../../src/runs/store.ts';
 import { testBackend } from '../backend.ts';
@@ -127,6 +128,16 @@ describe('npm run demo', () => {
     const resumed = await demo([...router, '--resume', '--output', at('router-again')]);
     expect(resumed.stderr).toBe('');
     expect(lossesOf(at('router-again'))).toEqual(lossesOf(at('router')));
+  });
+
+  it('takes a base that is in 4 bits as it is, and says so', limit, async () => {
+    for (const _ of quantizeModel(at('model'), at('fp4'), { quantType: 'fp4', doubleQuant: false, shardBytes: 1e9 }));
+    const { stdout, stderr } = await demo(['--model', at('fp4'), '--output', at('from-fp4')]);
+    expect(stderr).toBe('');
+    expect(stdout).toContain('Matrices cuantizadas a FP4: ');
+    expect(readRun('run', at('from-fp4'))!.parameters).toMatchObject({ quant: 'fp4', doubleQuant: false });
+    const other = await demo(['--model', at('fp4'), '--quant', 'nf4', '--output', at('from-fp4')]);
+    expect(other.stderr).toBe(`--quant nf4: «${at('fp4')}» ya está en FP4; quítala, o da la base en 16 bits.\n`);
   });
 
   it('ends in silence when nobody reads on', limit, async () => {

@@ -36,7 +36,7 @@ describe('the options of the demo', () => {
       template: 'es',
       maxLength: 256,
       backend: undefined,
-      quant: 'nf4',
+      quant: undefined,
       doubleQuant: true,
       r: 16,
       alpha: 16,
