@@ -14,7 +14,7 @@ import { trainDefaults } from '../train/train.ts';
 import { dataOptions } from './flags.ts';
 import type { DemoFlags } from './flags.ts';
 import { countResults, qloraParameters, sizeResults, trainingResults } from './qlora-record.ts';
-import { inputFiles, pinned, pinsOf } from './sources.ts';
+import { inputFiles, pinned, pinsOf, sumOf } from './sources.ts';
 import type { Sources } from './sources.ts';
 import { trainSpecialists } from './specialists.ts';
 
@@ -55,8 +55,8 @@ export async function runQlora(
       residentBytes: flags.optimizerBytes,
       checkpointFile: join(flags.output, 'checkpoint.safetensors'),
       inputs: {
-        ...adapter, peft, model: pinned(flags.model, sources.model), quant: flags.quant, doubleQuant: flags.doubleQuant,
-        data: pinned(flags.data, sources.data), heldOut: pinned(flags.heldOut, sources.heldOut),
+        ...adapter, adapters: adapters.map((folder) => `${folder} (${sumOf([join(folder, 'adapter_model.safetensors')])})`),
+        peft, ...pinned(flags, sources), quant: flags.quant, doubleQuant: flags.doubleQuant,
         eval: flags.evaluate, template: flags.template, maxLength: flags.maxLength, bf16: mixedPrecision(),
       },
       signal,
@@ -116,7 +116,7 @@ export async function runQlora(
   return finished;
 }
 
-/** How the base is put in 4 bits; one that comes in them stays as it is. @throws UserError if another way was asked for */
+/** How the base is put in 4 bits; one that comes in them stays so. @throws UserError if another way was asked for */
 function quantizationOf(
   { quant, doubleQuant }: DemoFlags, { folder, name }: ModelSource,
 ): { quant: QuantType; doubleQuant: boolean } {

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DownloadShow } from '../checkpoint/download.ts';
 import { openCheckpoint } from '../checkpoint/folder.ts';
@@ -6,6 +8,7 @@ import { findModel } from '../checkpoint/source.ts';
 import type { ModelSource } from '../checkpoint/source.ts';
 import { findData } from '../data/source.ts';
 import type { DataSource } from '../data/source.ts';
+import { hashOf } from '../runs/provenance.ts';
 import type { DemoFlags } from './flags.ts';
 
 /** The model and the data that the options ask for, on this disk. */
@@ -31,15 +34,32 @@ export function pinsOf({ model, data, heldOut }: Sources): Pin[] {
   return [model, data, heldOut].flatMap((source) => source?.pin ?? []);
 }
 
-/** What was asked for, and which version of it was downloaded: a run goes on from the same bytes only. */
-export function pinned(asked: string | undefined, source: { pin: Pin | undefined } | undefined): string | undefined {
-  return source?.pin === undefined ? asked : `${asked} (${source.pin.revision})`;
+/** What was asked for, and which bytes: a run goes on from the same ones only. */
+export function pinned(
+  { model, data, heldOut }: Pick<DemoFlags, 'model' | 'data' | 'heldOut'>, sources: Sources,
+): Record<'model' | 'data' | 'heldOut', string | undefined> {
+  const of = (asked: string, pin: Pin | undefined, files: readonly string[]) =>
+    `${asked} (${pin?.revision ?? sumOf(files)})`;
+  return {
+    model: of(model, sources.model.pin, modelFiles(sources.model)),
+    data: of(data, sources.data.pin, sources.data.files),
+    heldOut: heldOut && sources.heldOut && of(heldOut, sources.heldOut.pin, sources.heldOut.files),
+  };
 }
 
 /** The files of the person's own that a result depends on. */
 export function inputFiles({ model, data, heldOut }: Sources): string[] {
   return [
-    ...(model.pin ? [] : [...openCheckpoint(model.folder).fileList, join(model.folder, 'tokenizer.json')]),
+    ...(model.pin ? [] : modelFiles(model)),
     ...[data, heldOut].flatMap((source) => (source === undefined || source.pin ? [] : source.files)),
   ];
+}
+
+const modelFiles = ({ folder }: ModelSource): string[] =>
+  [...openCheckpoint(folder).fileList, join(folder, 'tokenizer.json')];
+
+/** A short sum of files, one that is missing being told elsewhere. */
+export function sumOf(files: readonly string[]): string {
+  const sums = files.filter((file) => existsSync(file)).map(hashOf);
+  return createHash('sha256').update(sums.join()).digest('hex').slice(0, 12);
 }

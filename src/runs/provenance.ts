@@ -27,14 +27,14 @@ export function provenance(
       platform: `${process.platform} ${process.arch}`,
       node: process.version,
     },
-    inputs: inputs.map((path) => ({ path: path.replaceAll('\\', '/'), sha256: sha256Of(path) })),
+    inputs: inputs.map((path) => ({ path: path.replaceAll('\\', '/'), sha256: hashOf(path) })),
     ...(sources.length > 0 && { sources: [...sources] }),
     code: codeOf(programOf(id)),
   };
 }
 
-/** A talk asks for the model's at each change of its deck. */
-const hashOf = keptPerFile(sha256Of);
+/** A talk asks for the model's at each change of its deck, and a run for what it goes on from and what it records. */
+export const hashOf = keptPerFile(sha256Of);
 
 /** What has changed since a run was recorded, in words; nothing, while it still holds. */
 export function staleness({ id, provenance: { inputs, code } }: RunRecord): string[] {

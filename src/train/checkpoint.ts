@@ -75,8 +75,8 @@ export function loadCheckpoint(
   const differences = difference(started, JSON.parse(fingerprint) as Record<string, unknown>);
   if (differences.length > 0) {
     throw new UserError(
-      `${file}: el punto de control es de una ejecución con otras opciones (${differences.join(', ')}); `
-      + 'repite aquellas o quita --resume para empezar de cero.',
+      `${file}: el punto de control es de una ejecución con otras opciones u otros archivos (${differences.join(', ')}); `
+      + 'vuelve a ellos o quita --resume para empezar de cero.',
     );
   }
   // All is read and measured before anything is put in its place.

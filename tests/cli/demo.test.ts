@@ -220,4 +220,14 @@ describe('a run that cannot go on says so in one sentence, exits with 1 and leav
     expect(message).toContain('--epochs: 2 → 3');
     expect(readFileSync(adapter).equals(before)).toBe(true);
   });
+
+  it('nothing to resume, of data that have changed under their name', limit, async () => {
+    const data = readFileSync(at('data.json'), 'utf8');
+    writeFileSync(at('changed.json'), data);
+    await demo(['--data', at('changed.json'), '--output', at('changed')]);
+    writeFileSync(at('changed.json'), data.replace('alto', 'bajo'));
+    const message = await refusal(['--data', at('changed.json'), '--resume'], at('changed'));
+    const name = `${at('changed.json')} \\([0-9a-f]{12}\\)`;
+    expect(message).toMatch(new RegExp(`\\(--data: ${name} → ${name}\\); vuelve a ellos`));
+  });
 });
