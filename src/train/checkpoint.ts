@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { z } from 'zod';
 import { readSafetensors, writeSafetensors } from '../checkpoint/safetensors.ts';
-import type { TensorData } from '../checkpoint/safetensors.ts';
+import type { SafetensorsFile, TensorData } from '../checkpoint/safetensors.ts';
 import { UserError } from '../errors.ts';
 import { settle } from '../model/weights.ts';
 import type { Trainable } from '../peft/trainable.ts';
@@ -57,20 +57,18 @@ export async function saveCheckpoint(
  * Puts parameters, optimizer and the method's own state back as they were.
  *
  * @returns the events emitted up to then.
- * @throws UserError when there is no checkpoint, or it belongs to another run.
+ * @throws UserError when there is no checkpoint, it is damaged, or it belongs to another run.
  */
 export function loadCheckpoint(
   file: string, { parameters, hooks }: Pick<Trainable, 'parameters' | 'hooks'>, optimizer: OptimizerState,
   fingerprint: string,
 ): TrainEvent[] {
-  if (!existsSync(file)) {
-    throw new UserError(`${file}: no hay ningún punto de control que reanudar; quita --resume para empezar de cero.`);
-  }
-  const saved = readSafetensors(file);
+  const refuse = (why: string) => new UserError(`${file}: ${why}; quita --resume para empezar de cero.`);
+  if (!existsSync(file)) throw refuse('no hay ningún punto de control que reanudar');
+  const saved = openSaved(file);
+  if (!saved) throw refuse('el punto de control está dañado o no se puede leer');
   const parsed = metadata.safeParse(saved.metadata);
-  if (!parsed.success) {
-    throw new UserError(`${file}: no es un punto de control de este programa; quita --resume para empezar de cero.`);
-  }
+  if (!parsed.success) throw refuse('no es un punto de control de este programa');
   const { step, fingerprint: started, events } = parsed.data;
   const differences = difference(started, JSON.parse(fingerprint) as Record<string, unknown>);
   if (differences.length > 0) {
@@ -81,15 +79,17 @@ export function loadCheckpoint(
   }
   // All is read and measured before anything is put in its place.
   const read = (name: string, dtype: StateArray['dtype'], length: number): FieldArray => {
+    if (!saved.has(name)) throw refuse(`falta el tensor «${name}»`);
     const entry = saved.entry(name);
     const values = entry.shape.reduce((product, side) => product * side, 1);
     if (values !== length || entry.dtype !== dtype) {
-      throw new UserError(
-        `${file}: el tensor «${name}» tiene ${values} valores ${entry.dtype} y se esperaban ${length} ${dtype}; `
-        + 'quita --resume para empezar de cero.',
-      );
+      throw refuse(
+        `el tensor «${name}» tiene ${values} valores ${entry.dtype} y se esperaban ${length} ${dtype}`);
     }
-    return dtype === 'F32' ? saved.float32(name) : saved.bytes(name);
+    if (dtype !== 'F32') return saved.bytes(name);
+    const numbers = saved.float32(name);
+    if (!numbers.every(Number.isFinite)) throw refuse(`el tensor «${name}» tiene valores que no son números`);
+    return numbers;
   };
   const state = new Map(optimizer.stateArrays.map(({ name, dtype, length }) =>
     [name, read(`optimizer.${name}`, dtype, length)]));
@@ -100,6 +100,16 @@ export function loadCheckpoint(
   methodState.forEach(([values, saved]) => values.set(saved));
   optimizer.importState(state, step);
   return events;
+}
+
+/** Undefined if it cannot be opened: what a model's file is refused with is no help here. */
+function openSaved(file: string): SafetensorsFile | undefined {
+  try {
+    return readSafetensors(file);
+  } catch (error) {
+    if (error instanceof UserError) return undefined;
+    throw error;
+  }
 }
 
 /** The options in which two fingerprints differ, as «--batch-size: 16 → 8». */
