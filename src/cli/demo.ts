@@ -13,7 +13,7 @@ import { gainsFrom16Bits, mixedPrecision, useMixedPrecision } from '../tensor/bf
 import { halfPrecision } from '../tensor/webgpu/tiles.ts';
 import { demoHelp, parseDemoFlags } from './flags.ts';
 import type { DemoFlags } from './flags.ts';
-import { commandLine, runCommand } from './main.ts';
+import { commandLine, interruption, runCommand } from './main.ts';
 import { runQlora } from './qlora-run.ts';
 import { createScreen } from './screen.ts';
 import type { Screen } from './screen.ts';
@@ -41,24 +41,17 @@ async function demo(flags: DemoFlags, screen: Screen, command: string): Promise<
   const backend = await useBackend(flags.backend);
   useMixedPrecision(flags.bfloat16 && gainsFrom16Bits(backend));
   const narrow = mixedPrecision() ? 'bfloat16' : halfPrecision() ? 'float16' : undefined;
+  const { signal, release } = interruption(() =>
+    screen.line('Interrumpido: termina el paso en curso y guarda… (otro Ctrl-C sale sin guardar)'));
   screen.line(
     `QLoRA sobre «${sources.model.name}», con el backend ${backend}${narrow ? `, en ${narrow} y float32` : ''}`);
-
-  const interruption = new AbortController();
-  const stop = () => {
-    screen.line('Interrumpido: termina el paso en curso y guarda… (otro Ctrl-C sale sin guardar)');
-    interruption.abort();
-  };
-  process.once('SIGINT', stop);
-  process.once('SIGTERM', stop);
   const recorder = new Recorder(
     { id: 'qlora', title: experiments.qlora.title, command, backend }, (event) => screen.show(event));
   let finished: boolean;
   try {
-    finished = await runQlora(flags, sources, qlora, recorder, interruption.signal);
+    finished = await runQlora(flags, sources, qlora, recorder, signal);
   } finally {
-    process.off('SIGINT', stop);
-    process.off('SIGTERM', stop);
+    release();
   }
   if (!finished) {
     throw new UserError(`Guardado en «${flags.output}». Para seguir donde quedó: repite la orden con --resume.`);

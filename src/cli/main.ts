@@ -1,15 +1,18 @@
 import { UserError } from '../errors.ts';
 
+/** What is done when whoever reads the output has gone, as `head` does after its lines, or a terminal. */
+let whenUnread = (): void => process.exit();
+
 /**
  * Runs a command. A mistake of the person at the keyboard is told in one sentence; anything else
- * is our mistake and shows its stack. Both exit with 1. When whoever reads the output has gone, as
- * `head` does after its lines, the command ends in silence.
+ * is our mistake and shows its stack. Both exit with 1. When nobody reads the output any more, the command ends in
+ * silence, unless it has something to save: see `interruption`.
  */
 export async function runCommand(command: () => Promise<void>): Promise<void> {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
-      process.exit();
+      if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
+      whenUnread();
     });
   }
   try {
@@ -18,6 +21,28 @@ export async function runCommand(command: () => Promise<void>): Promise<void> {
     process.stderr.write(`${explain(error)}\n`);
     process.exitCode = 1;
   }
+}
+
+/**
+ * For a command with something to save: its signal is aborted by Ctrl-C, by SIGTERM, when the terminal closes and when
+ * nobody reads the output any more. The second Ctrl-C ends the process; a terminal that closes may tell it twice.
+ *
+ * @param told hears it once
+ */
+export function interruption(told = (): void => {}): { readonly signal: AbortSignal; readonly release: () => void } {
+  const controller = new AbortController();
+  const stop = () => {
+    if (controller.signal.aborted) return;
+    controller.abort();
+    told();
+  };
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  for (const signal of signals) {
+    if (signal === 'SIGHUP') process.on(signal, stop);
+    else process.once(signal, stop);
+  }
+  whenUnread = stop;
+  return { signal: controller.signal, release: () => signals.forEach((signal) => process.off(signal, stop)) };
 }
 
 /** What to tell about an error: one Spanish sentence, or the stack of an unexpected one. */

@@ -10,7 +10,7 @@ import type { LlamaConfig } from '../model/config.ts';
 import { useBackend } from '../tensor/backend.ts';
 import { newModel, pretrain, pretrainDefaults } from '../train/pretrain.ts';
 import { backendOption, embeddedModel } from './flags.ts';
-import { runCommand } from './main.ts';
+import { interruption, runCommand } from './main.ts';
 import { helpText, integer, notNegative, option, optional, parseOptions, positive, text, toggle } from './options.ts';
 import { createScreen } from './screen.ts';
 
@@ -47,8 +47,7 @@ await runCommand(async () => {
   }
   await useBackend(flags.backend);
   const screen = createScreen();
-  const interruption = new AbortController();
-  process.once('SIGINT', () => interruption.abort());
+  const { signal } = interruption();
   const tokenizer = loadTokenizer(embeddedModel);
   checkTokenizer(tokenizer, embedded.vocabSize);
   const { seqLength } = pretrainDefaults;
@@ -77,12 +76,12 @@ await runCommand(async () => {
   const model = newModel(embedded, flags.seed);
   try {
     for await (const event of pretrain(model, rowsOf, {
-      ...pretrainDefaults, ...flags, seqLength, checkpointFile: join(flags.work, 'checkpoint.safetensors'), signal: interruption.signal,
+      ...pretrainDefaults, ...flags, seqLength, checkpointFile: join(flags.work, 'checkpoint.safetensors'), signal,
     })) screen.show(event);
   } finally {
     screen.close();
   }
-  if (interruption.signal.aborted) throw new UserError(`Guardado en «${flags.work}». Para seguir: repite la orden con --resume.`);
+  if (signal.aborted) throw new UserError(`Guardado en «${flags.work}». Para seguir: repite la orden con --resume.`);
 
   const tensors = Object.fromEntries(model.parameters.map(({ name, shape, values }) =>
     [name, { dtype: 'BF16' as const, shape: [...shape], data: toBfloat16(values) }]));

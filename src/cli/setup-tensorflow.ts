@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { setUp, undo } from '../native/setup.ts';
 import type { Installed, Source } from '../native/setup.ts';
 import { tensorflowFolder } from '../tensor/backend.ts';
-import { runCommand } from './main.ts';
+import { interruption, runCommand } from './main.ts';
 import { helpText, option, parseOptions, toggle } from './options.ts';
 import type { Kind } from './options.ts';
 import { createScreen } from './screen.ts';
@@ -38,10 +38,9 @@ Da al backend «tensorflow» su biblioteca nativa, que npm ci no trae: la descar
       screen.line(undo(folder) ? 'Quitada: sin más, se calcula con wasm.' : 'No había nada que quitar.');
       return;
     }
-    const interruption = new AbortController();
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interruption.abort());
+    const { signal } = interruption();
     const { from: source, cuda } = flags;
-    const { already, ...now } = await setUp({ source, cuda, folder, show: screen, signal: interruption.signal });
+    const { already, ...now } = await setUp({ source, cuda, folder, show: screen, signal });
     screen.line(`${already ? 'Ya estaba' : 'Listo'}: ${describe(now)}. Es el backend por defecto desde ahora; se quita con «${command} -- --undo».`);
     if (flags.cuda && now.device === 'CPU') {
       screen.line('TensorFlow no ve ninguna GPU y calculará en la CPU: «npm run doctor» dice qué falta.');

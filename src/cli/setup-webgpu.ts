@@ -1,7 +1,7 @@
 import { setUpDawn, undoDawn } from '../native/dawn.ts';
 import { dawnFolder } from '../tensor/webgpu/dawn.ts';
 import { adapterText } from './adapter.ts';
-import { runCommand } from './main.ts';
+import { interruption, runCommand } from './main.ts';
 import { helpText, optional, parseOptions, text, toggle } from './options.ts';
 import { createScreen } from './screen.ts';
 
@@ -30,10 +30,9 @@ plataforma (22 MB) y la comprueba. WEBGPU_ADAPTER, parte de un nombre, elige ent
       screen.line(undoDawn(folder) ? 'Quitado.' : 'No había nada que quitar.');
       return;
     }
-    const interruption = new AbortController();
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interruption.abort());
+    const { signal } = interruption();
     const { already, adapter } = await setUpDawn({
-      folder, from: flags.from, say: (line) => screen.line(line), signal: interruption.signal,
+      folder, from: flags.from, say: (line) => screen.line(line), signal,
     });
     screen.line(`${already ? 'Ya estaba' : 'Listo'}. ${adapter === null
       ? 'Pero Dawn no encuentra ninguna GPU: «npm run doctor» dice qué falta'

@@ -30,7 +30,7 @@ interface Outcome {
 
 interface Around {
   /** Hears each line of the output, and may interrupt the run or read no more of it. */
-  onLine?: (line: string, interrupt: () => void, hangUp: () => void) => void;
+  onLine?: (line: string, interrupt: (signal?: NodeJS.Signals) => void, hangUp: () => void) => void;
   /** Shell commands that set the scene. */
   shell?: string;
 }
@@ -48,7 +48,7 @@ function demo(args: string[], { onLine, shell }: Around = {}): Promise<Outcome> 
     outcome.stdout += String(bytes);
     const lines = (pending + String(bytes)).split('\n');
     pending = lines.pop()!;
-    for (const line of lines) onLine?.(line, () => child.kill('SIGINT'), () => child.stdout.destroy());
+    for (const line of lines) onLine?.(line, (signal = 'SIGINT') => child.kill(signal), () => child.stdout.destroy());
   });
   child.stderr.on('data', (bytes: Buffer) => (outcome.stderr += String(bytes)));
   return new Promise((done) => child.on('close', (code, signal) => done({ ...outcome, code, signal })));
@@ -140,12 +140,28 @@ describe('npm run demo', () => {
     expect(other.stderr).toBe(`--quant nf4: «${at('fp4')}» ya está en FP4; quítala, o da la base en 16 bits.\n`);
   });
 
-  it('ends in silence when nobody reads on', limit, async () => {
-    const { stderr, signal } = await demo(['--json', '--output', at('unread')], {
-      onLine: (_line, _interrupt, hangUp) => hangUp(),
+  it('saves as on Ctrl-C when the terminal closes, which may be told twice', limit, async () => {
+    const { code, stderr } = await demo([...whole, '--output', at('hung-up')], {
+      onLine: (line, interrupt) => {
+        if (!line.startsWith('  paso 1/')) return;
+        interrupt('SIGHUP');
+        interrupt('SIGHUP');
+      },
     });
-    expect(stderr).toBe('');
-    expect(signal).toBeNull();
+    expect(stderr).toContain('repite la orden con --resume');
+    expect(code).toBe(1);
+    expect(filesIn(at('hung-up'))).toEqual([...adapterFiles, 'checkpoint.safetensors']);
+  });
+
+  it('saves as on Ctrl-C when nobody reads on; with --replay it ends in silence', limit, async () => {
+    const unread = await demo([...whole, '--json', '--output', at('unread')], {
+      onLine: (line, _interrupt, hangUp) => void (line.includes('"type":"step"') && hangUp()),
+    });
+    expect(unread.stderr).toContain('repite la orden con --resume');
+    expect(unread.code).toBe(1);
+    expect(filesIn(at('unread'))).toEqual([...adapterFiles, 'checkpoint.safetensors']);
+    const replayed = await demo(['--replay', '--json', '--speed', '1000'], { onLine: (_line, _interrupt, hangUp) => hangUp() });
+    expect(replayed).toMatchObject({ code: 0, signal: null, stderr: '' });
   });
 
   it('with --replay tells the recorded run again, with no computing', limit, async () => {
