@@ -73,7 +73,10 @@ async function playBack({ speed }: DemoFlags, screen: Screen): Promise<void> {
   if (!record) throw new UserError('No hay ninguna ejecución grabada que reproducir: regístrala con npm run record.');
   const { header, events } = toldBy(record);
   screen.line(`${header.title}, ${recordedLabel(header)}`);
-  for await (const event of replay(events, speed)) screen.show(event);
+  for await (const event of replay(events, speed)) {
+    screen.show(event);
+    if (event.type === 'done') break; // what follows tells what was saved then
+  }
 }
 
 /** Asked before the training, not after it: whether the folder, or the nearest there is above it, can be written. */

@@ -172,6 +172,7 @@ describe('npm run demo', () => {
     const steps = readRun('qlora')!.events.filter(({ type }) => type === 'step').length;
     expect(stdout).toContain(`paso ${steps}/${steps}`);
     expect(stdout).toMatch(/\n +antes +después\n/);
+    expect(stdout).not.toContain('guardado en «'); // that was then
     expect(existsSync(at('replayed'))).toBe(false);
   });
 
