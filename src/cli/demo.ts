@@ -2,6 +2,7 @@ import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { qlora } from '../../demo/qlora.ts';
 import { UserError } from '../errors.ts';
+import { formatNumber } from '../format.ts';
 import { recordedLabel } from '../live/label.ts';
 import { replay } from '../live/replay.ts';
 import { experiments } from '../runs/experiments.ts';
@@ -11,13 +12,15 @@ import { readRun, runsFolder, saveRun, writeRun } from '../runs/store.ts';
 import { useBackend } from '../tensor/backend.ts';
 import { gainsFrom16Bits, mixedPrecision, useMixedPrecision } from '../tensor/bfloat16.ts';
 import { halfPrecision } from '../tensor/webgpu/tiles.ts';
+import { checkpointProgress, noCheckpoint } from '../train/checkpoint.ts';
 import { demoHelp, parseDemoFlags } from './flags.ts';
 import type { DemoFlags } from './flags.ts';
 import { commandLine, interruption, runCommand } from './main.ts';
-import { runQlora } from './qlora-run.ts';
+import { checkpointIn, runQlora } from './qlora-run.ts';
 import { createScreen } from './screen.ts';
 import type { Screen } from './screen.ts';
 import { findSources } from './sources.ts';
+import { specialistFolder } from './specialists.ts';
 
 /** `npm run demo`: the four steps of the last slide, told as they happen. */
 await runCommand(async () => {
@@ -37,6 +40,7 @@ await runCommand(async () => {
 
 async function demo(flags: DemoFlags, screen: Screen, command: string): Promise<void> {
   checkOutput(flags.output);
+  checkCheckpoint(flags, screen);
   const sources = await findSources(flags, screen);
   const backend = await useBackend(flags.backend);
   useMixedPrecision(flags.bfloat16 && gainsFrom16Bits(backend));
@@ -47,14 +51,10 @@ async function demo(flags: DemoFlags, screen: Screen, command: string): Promise<
     `QLoRA sobre «${sources.model.name}», con el backend ${backend}${narrow ? `, en ${narrow} y float32` : ''}`);
   const recorder = new Recorder(
     { id: 'qlora', title: experiments.qlora.title, command, backend }, (event) => screen.show(event));
-  let finished: boolean;
   try {
-    finished = await runQlora(flags, sources, qlora, recorder, signal);
+    await runQlora(flags, sources, qlora, recorder, signal);
   } finally {
     release();
-  }
-  if (!finished) {
-    throw new UserError(`Guardado en «${flags.output}». Para seguir donde quedó: repite la orden con --resume.`);
   }
 
   const { record } = recorder;
@@ -76,6 +76,21 @@ async function playBack({ speed }: DemoFlags, screen: Screen): Promise<void> {
   for await (const event of replay(events, speed)) {
     screen.show(event);
     if (event.type === 'done') break; // what follows tells what was saved then
+  }
+}
+
+/** Says what a run would take the place of; of one that is to go on, whether it has begun. @throws UserError if not */
+function checkCheckpoint({ output, resume }: DemoFlags, screen: Screen): void {
+  const file = checkpointIn(output);
+  if (resume) {
+    // A router's own adapters come before it.
+    if (![file, checkpointIn(specialistFolder(output, 0))].some((begun) => existsSync(begun))) throw noCheckpoint(file);
+    return;
+  }
+  const { step, steps } = checkpointProgress(file) ?? { step: 0, steps: 0 };
+  if (step < steps) {
+    screen.line(`Hay un punto de control en el paso ${formatNumber(step)} de «${output}»: --resume sigue desde ahí; `
+      + 'esta ejecución lo sustituye.');
   }
 }
 

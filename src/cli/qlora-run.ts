@@ -21,15 +21,17 @@ import { trainSpecialists } from './specialists.ts';
 /** Training examples set apart for early stopping to look at. */
 const VALIDATION = 64;
 
+export const checkpointIn = (output: string): string => join(output, 'checkpoint.safetensors');
+
 /**
  * The four steps of the last slide with the demo's options, told to a recorder.
  * @param sources the model and the data that the options ask for
  * @param program the demo's program, or an edited one
- * @returns whether it came to its end, and was not interrupted
+ * @throws UserError if it is interrupted, saying how to go on
  */
 export async function runQlora(
   given: DemoFlags, sources: Sources, program: typeof qlora, recorder: Recorder, signal?: AbortSignal,
-): Promise<boolean> {
+): Promise<void> {
   const method = methods[given.peft];
   const flags = {
     ...given,
@@ -43,6 +45,8 @@ export async function runQlora(
   const adapter = {
     r, alpha, dropout, initR, tinit, tfinal, deltaT, orthRegWeight, experts, adapters, targetModules, seed,
   };
+  const checkpointFile = checkpointIn(flags.output);
+  const replaces = !flags.resume && existsSync(checkpointFile);
   const options = {
     modelDir: sources.model.folder,
     baseModel: sources.model.name,
@@ -53,7 +57,7 @@ export async function runQlora(
     training: {
       ...flags,
       residentBytes: flags.optimizerBytes,
-      checkpointFile: join(flags.output, 'checkpoint.safetensors'),
+      checkpointFile,
       inputs: {
         ...adapter, adapters: adapters.map((folder) => `${folder} (${sumOf([join(folder, 'adapter_model.safetensors')])})`),
         peft, ...pinned(flags, sources), quant: flags.quant, doubleQuant: flags.doubleQuant,
@@ -64,9 +68,9 @@ export async function runQlora(
   };
   if (peft === 'router' && adapters.length === 0) {
     const specialists = await trainSpecialists(experts, options, program, recorder);
-    if (!specialists) return false;
+    if (!specialists) throw interrupted(flags.output);
     options.adapter.adapters = specialists;
-    options.training.resume &&= existsSync(options.training.checkpointFile); // it may have been stopped before its turn
+    options.training.resume &&= existsSync(checkpointFile); // it may have been stopped before its turn
   }
   recorder.heading('1/4 · Carga el modelo base en 4 bits');
   await program(options, {
@@ -111,9 +115,15 @@ export async function runQlora(
       recorder.line(`\nAdaptador guardado en «${folder}» (formato PEFT).`);
     },
   });
-  const finished = !events.some((event) => event.type === 'done' && event.stopped === 'interrupted');
-  if (finished) recorder.result(trainingResults(events));
-  return finished;
+  const done = events.findLast((event) => event.type === 'done')!;
+  if (done.stopped === 'interrupted') throw interrupted(flags.output, replaces && done.steps === 0);
+  recorder.result(trainingResults(events));
+}
+
+function interrupted(output: string, leavesOther = false): UserError {
+  return new UserError(leavesOther
+    ? `Interrumpido antes del primer paso: no se ha guardado nada, y en «${output}» queda lo que había.`
+    : `Guardado en «${output}». Para seguir donde quedó: repite la orden con --resume.`);
 }
 
 /** How the base is put in 4 bits; one that comes in them stays so. @throws UserError if another way was asked for */

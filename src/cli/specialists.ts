@@ -8,6 +8,9 @@ import { formatCount, formatDuration, formatNumber } from '../format.ts';
 import type { TrainEvent } from '../runs/events.ts';
 import type { Recorder } from '../runs/recorder.ts';
 
+/** Where the adapter lies that is trained as the i-th, counted from 0. */
+export const specialistFolder = (output: string, i: number): string => join(output, 'especialistas', String(i + 1));
+
 /**
  * Trains the LoRA adapters that a router chooses among, where none are given: the families of the embedded instructions
  * are dealt out to so many specialists, neighbours together, and each learns from its own alone, on its share of the
@@ -25,7 +28,7 @@ export async function trainSpecialists(
   const folders: string[] = [];
   for (let i = 0; i < count; i++) {
     const own = families.filter((_, j) => Math.floor(j * count / families.length) === i);
-    const outDir = join(options.outDir, 'especialistas', String(i + 1));
+    const outDir = specialistFolder(options.outDir, i);
     const checkpointFile = join(outDir, 'checkpoint.safetensors');
     const file = join(outDir, 'datos.json');
     mkdirSync(outDir, { recursive: true });

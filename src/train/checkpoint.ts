@@ -29,7 +29,8 @@ const metadata = z.object({
 });
 
 /**
- * Everything an interrupted run needs to go on to the same losses, in one safetensors file.
+ * Everything an interrupted run needs to go on to the same losses, in one safetensors file. A run that has made no step
+ * is not put over another.
  *
  * @param fingerprint a JSON object of all that decides the losses, by the name of its option
  */
@@ -40,6 +41,7 @@ export async function saveCheckpoint(
   fingerprint: string,
   events: readonly TrainEvent[],
 ): Promise<void> {
+  if (optimizer.steps === 0 && existsSync(file)) return;
   await settle(parameters);
   const state = await optimizer.exportState();
   const tensors: Record<string, TensorData> = {};
@@ -53,6 +55,18 @@ export async function saveCheckpoint(
   writeSafetensors(file, tensors, { step: String(optimizer.steps), fingerprint, events: JSON.stringify(events) });
 }
 
+/** How far the run of a checkpoint came, and of how many steps; undefined if there is none that can be read. */
+export function checkpointProgress(file: string): { step: number; steps: number } | undefined {
+  const saved = existsSync(file) ? metadata.safeParse(openSaved(file)?.metadata) : undefined;
+  const start = saved?.data?.events.find((event) => event.type === 'start');
+  return start && { step: saved!.data!.step, steps: start.steps };
+}
+
+/** What a run is refused with that cannot go on because it has not begun. */
+export function noCheckpoint(file: string): UserError {
+  return new UserError(`${file}: no hay ningún punto de control que reanudar; quita --resume para empezar de cero.`);
+}
+
 /**
  * Puts parameters, optimizer and the method's own state back as they were.
  *
@@ -64,7 +78,7 @@ export function loadCheckpoint(
   fingerprint: string,
 ): TrainEvent[] {
   const refuse = (why: string) => new UserError(`${file}: ${why}; quita --resume para empezar de cero.`);
-  if (!existsSync(file)) throw refuse('no hay ningún punto de control que reanudar');
+  if (!existsSync(file)) throw noCheckpoint(file);
   const saved = openSaved(file);
   if (!saved) throw refuse('el punto de control está dañado o no se puede leer');
   const parsed = metadata.safeParse(saved.metadata);

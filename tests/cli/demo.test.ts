@@ -164,6 +164,19 @@ describe('npm run demo', () => {
     expect(replayed).toMatchObject({ code: 0, signal: null, stderr: '' });
   });
 
+  it('says what it takes the place of; interrupted before its first step, it leaves that', limit, async () => {
+    const file = at('hung-up', 'checkpoint.safetensors');
+    const before = readFileSync(file);
+    const { code, stdout, stderr } = await demo(['--epochs', '1', '--output', at('hung-up')], {
+      onLine: (line, interrupt) => void (line.startsWith('2/4') && interrupt()),
+    });
+    expect(stdout).toMatch(new RegExp(`^Hay un punto de control en el paso \\d de «${at('hung-up')}»: --resume sigue`, 'm'));
+    expect(stderr).toBe(
+      `Interrumpido antes del primer paso: no se ha guardado nada, y en «${at('hung-up')}» queda lo que había.\n`);
+    expect(code).toBe(1);
+    expect(readFileSync(file).equals(before)).toBe(true);
+  });
+
   it('with --replay tells the recorded run again, with no computing', limit, async () => {
     const { code, stdout, stderr } = await demo(['--replay', '--speed', '1000', '--output', at('replayed')]);
     expect(stderr).toBe('');
@@ -228,6 +241,10 @@ describe('a run that cannot go on says so in one sentence, exits with 1 and leav
     writeFileSync(at('file'), 'kept');
     expect(await refusal([], at('file', 'run'))).toContain(`«${at('file')}» es un archivo`);
     expect(readFileSync(at('file'), 'utf8')).toBe('kept');
+  });
+
+  it('nothing to resume, before the model is looked for', limit, async () => {
+    expect(await refusal(['--resume', '--model', at('absent')], at('none'))).toContain('no hay ningún punto de control');
   });
 
   it('nothing to resume: an adapter that was there stays as it was', limit, async () => {

@@ -6,7 +6,7 @@ import { Random } from '../../src/random.ts';
 import type { TrainEvent } from '../../src/runs/events.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
 import { AdamW, adamwDefaults } from '../../src/train/adamw.ts';
-import { loadCheckpoint, saveCheckpoint } from '../../src/train/checkpoint.ts';
+import { checkpointProgress, loadCheckpoint, saveCheckpoint } from '../../src/train/checkpoint.ts';
 import { testBackend } from '../backend.ts';
 import { temporaryFolder, userErrorOf } from '../temporary.ts';
 
@@ -97,6 +97,21 @@ describe('a checkpoint', () => {
     const other = trainable([1, 1]);
     expect(userErrorOf(() => loadCheckpoint(file, other, new AdamW(other.parameters), fingerprint), file))
       .toContain('«method.masks» tiene 3 valores F32 y se esperaban 2 F32');
+  });
+
+  it('tells how far its run came, and of how many steps', async () => {
+    const start: TrainEvent = {
+      type: 'start', steps: 10, epochs: 1, examples: 10, batchSize: 1, accumulation: 1, effectiveBatch: 1, resumedAt: 0,
+    };
+    await saveCheckpoint(at('far.safetensors'), { parameters: [] }, new AdamW([]), fingerprint, [start]);
+    expect(checkpointProgress(at('far.safetensors'))).toEqual({ step: 0, steps: 10 });
+    expect(checkpointProgress(at('nowhere.safetensors'))).toBeUndefined();
+  });
+
+  it('without a step is not put over another', async () => {
+    await saved(at('kept.safetensors'));
+    await saveCheckpoint(at('kept.safetensors'), { parameters: [] }, new AdamW([]), fingerprint, []);
+    expect(load(at('kept.safetensors')).optimizer.steps).toBe(3);
   });
 
   it('is one safetensors file', async () => {
