@@ -1,5 +1,5 @@
-import { accessSync, constants, existsSync, statSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { qlora } from '../../demo/qlora.ts';
 import { UserError } from '../errors.ts';
 import { formatNumber } from '../format.ts';
@@ -16,6 +16,7 @@ import { checkpointProgress, noCheckpoint } from '../train/checkpoint.ts';
 import { demoHelp, parseDemoFlags } from './flags.ts';
 import type { DemoFlags } from './flags.ts';
 import { commandLine, interruption, runCommand } from './main.ts';
+import { checkOutput } from './output.ts';
 import { checkpointIn, runQlora } from './qlora-run.ts';
 import { createScreen } from './screen.ts';
 import type { Screen } from './screen.ts';
@@ -39,7 +40,7 @@ await runCommand(async () => {
 });
 
 async function demo(flags: DemoFlags, screen: Screen, command: string): Promise<void> {
-  checkOutput(flags.output);
+  checkOutput('--output', flags.output);
   checkCheckpoint(flags, screen);
   const sources = await findSources(flags, screen);
   const backend = await useBackend(flags.backend);
@@ -91,19 +92,5 @@ function checkCheckpoint({ output, resume }: DemoFlags, screen: Screen): void {
   if (step < steps) {
     screen.line(`Hay un punto de control en el paso ${formatNumber(step)} de «${output}»: --resume sigue desde ahí; `
       + 'esta ejecución lo sustituye.');
-  }
-}
-
-/** Asked before the training, not after it: whether the folder, or the nearest there is above it, can be written. */
-function checkOutput(folder: string): void {
-  let nearest = resolve(folder);
-  while (!existsSync(nearest)) nearest = dirname(nearest);
-  if (!statSync(nearest).isDirectory()) {
-    throw new UserError(`--output: «${nearest}» es un archivo y se esperaba una carpeta; elige otra.`);
-  }
-  try {
-    accessSync(nearest, constants.W_OK);
-  } catch {
-    throw new UserError(`--output: no hay permiso para escribir en «${nearest}»; elige otra carpeta.`);
   }
 }

@@ -12,6 +12,7 @@ import { newModel, pretrain, pretrainDefaults } from '../train/pretrain.ts';
 import { backendOption, embeddedModel } from './flags.ts';
 import { interruption, runCommand } from './main.ts';
 import { helpText, integer, notNegative, option, optional, parseOptions, positive, text, toggle } from './options.ts';
+import { checkOutput } from './output.ts';
 import { createScreen } from './screen.ts';
 
 /**
@@ -45,6 +46,8 @@ await runCommand(async () => {
     process.stdout.write(`${helpText('Uso: npm run pretrain -- [opciones]\n\nPreentrena el modelo embebido.', { Opciones: options })}\n`);
     return;
   }
+  checkOutput('--output', flags.output);
+  checkOutput('--work', flags.work);
   await useBackend(flags.backend);
   const screen = createScreen();
   const { signal } = interruption();

@@ -1,0 +1,22 @@
+import { accessSync, constants, existsSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { UserError } from '../errors.ts';
+
+/**
+ * Asked before the work, not after it: whether a folder, or the nearest there is above it, can be written.
+ *
+ * @param option where it was said, for the messages
+ * @throws UserError if not
+ */
+export function checkOutput(option: string, folder: string): void {
+  let nearest = resolve(folder);
+  while (!existsSync(nearest)) nearest = dirname(nearest);
+  if (!statSync(nearest).isDirectory()) {
+    throw new UserError(`${option}: «${nearest}» es un archivo y se esperaba una carpeta; elige otra.`);
+  }
+  try {
+    accessSync(nearest, constants.W_OK);
+  } catch {
+    throw new UserError(`${option}: no hay permiso para escribir en «${nearest}»; elige otra carpeta.`);
+  }
+}

@@ -1,0 +1,22 @@
+import { existsSync, writeFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { checkOutput } from '../../src/cli/output.ts';
+import { temporaryFolder, userErrorOf } from '../temporary.ts';
+
+const at = temporaryFolder();
+
+describe('a folder to be written', () => {
+  it('may be there, or have to be made: nothing is', () => {
+    checkOutput('--output', at());
+    checkOutput('--output', at('a', 'b'));
+    expect(existsSync(at('a'))).toBe(false);
+  });
+
+  it('is neither a file nor below one', () => {
+    writeFileSync(at('file'), '');
+    for (const folder of [at('file'), at('file', 'a')]) {
+      expect(userErrorOf(() => checkOutput('--work', folder), at('file')))
+        .toMatch(/^--work: .* es un archivo y se esperaba una carpeta/);
+    }
+  });
+});
