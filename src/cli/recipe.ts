@@ -13,6 +13,7 @@ import { trainDefaults } from '../train/train.ts';
 import { dataOptions, runOptions, withHeldOut } from './flags.ts';
 import { commandLine, runCommand } from './main.ts';
 import { choice, helpText, integer, option, optional, parseOptions, text, toggle } from './options.ts';
+import { checkOutput } from './output.ts';
 import { createScreen } from './screen.ts';
 import { findSources } from './sources.ts';
 
@@ -51,6 +52,7 @@ await runCommand(async () => {
 Escribe el mismo ajuste que haría npm run demo como proyecto completo para otro motor. No entrena.`,
     { Proyecto: project, Máquinas: machine, Ajuste: { ...run, ...help } }));
   }
+  checkOutput('--out', flags.out);
   if (existsSync(flags.out) && readdirSync(flags.out).length > 0) {
     throw new UserError(`--out: la carpeta «${flags.out}» no está vacía; elige otra o vacíala.`);
   }

@@ -34,6 +34,12 @@ describe('npm run recipe', () => {
     expect(again.stderr).toMatch(/^--out: la carpeta «[^\n]+» no está vacía[^\n]+\.\n$/);
   });
 
+  it('refuses to write into a file', limit, () => {
+    const { stderr, status } = run('recipe', '--out', 'README.md');
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^--out: «[^\n]+README\.md» es un archivo y se esperaba una carpeta[^\n]+\.\n$/);
+  });
+
   it('refuses modules of some layers and not of others: recipes name them without number', limit, () => {
     const { stderr, status } = run('recipe', '--out', at('none'), '--target-modules', String.raw`.*\.0\..*q_proj`);
     expect(status).toBe(1);
