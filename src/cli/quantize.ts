@@ -8,7 +8,7 @@ import { isBlockSize } from '../quant/quantize.ts';
 import { runCommand } from './main.ts';
 import { choice, helpText, integer, option, optional, parseOptions, size, text, toggle } from './options.ts';
 import type { Kind } from './options.ts';
-import { createScreen } from './screen.ts';
+import { createScreen, isTerminal } from './screen.ts';
 import { runWriting } from './writing.ts';
 
 const command = 'npm run quantize';
@@ -73,7 +73,7 @@ function summary(end: QuantizeProgress, seconds: number): string[] {
 
 /** On a terminal a bar, elsewhere a line for each tenth. */
 function showProgress(): { update(now: QuantizeProgress): void; close(): void } {
-  if (process.stdout.isTTY) {
+  if (isTerminal(process.stdout)) {
     const bar = new SingleBar({ format: '  {bar} {percentage} % · {read} de {all}', barsize: 30, clearOnComplete: true });
     return {
       update: ({ bytesRead, bytesToRead }) => {

@@ -38,6 +38,11 @@ export function createScreen(
   return json ? new JsonScreen(stream) : new TextScreen(stream);
 }
 
+/** Whether it obeys colours and the movements of a bar. */
+export function isTerminal(stream: NodeJS.WritableStream): boolean {
+  return 'isTTY' in stream && stream.isTTY === true && process.env.TERM !== 'dumb';
+}
+
 class JsonScreen implements Screen {
   constructor(private readonly stream: NodeJS.WritableStream) {}
 
@@ -63,7 +68,7 @@ class TextScreen implements Screen {
   private readonly answersBefore = new Map<string, string>();
 
   constructor(private readonly stream: NodeJS.WritableStream) {
-    this.isTerminal = 'isTTY' in stream && stream.isTTY === true;
+    this.isTerminal = isTerminal(stream);
     this.colors = pc.createColors(this.isTerminal && !process.env.NO_COLOR);
   }
 

@@ -1,5 +1,5 @@
 import { PassThrough } from 'node:stream';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createScreen } from '../../src/cli/screen.ts';
 import type { Screen } from '../../src/cli/screen.ts';
 import { runEvent } from '../../src/runs/events.ts';
@@ -30,7 +30,10 @@ const run: TrainEvent[] = [
   { type: 'done', steps: 25, seconds: 83, stopped: 'finished' },
 ];
 
-function shown(play: (screen: Screen) => void, options: { json?: boolean; isTTY?: boolean } = {}): string {
+function shown(
+  play: (screen: Screen) => void, options: { json?: boolean; isTTY?: boolean; term?: string } = {},
+): string {
+  vi.stubEnv('TERM', options.term ?? 'xterm');
   const stream = Object.assign(new PassThrough(), { isTTY: options.isTTY, columns: 120 });
   const screen = createScreen({ json: options.json, stream });
   play(screen);
@@ -43,6 +46,14 @@ const playRun = (screen: Screen) => {
   screen.show({ type: 'text', text: 'trainable params: 4,884,480 || all params: 139,399,488 || trainable%: 3.5039' });
   for (const event of run) screen.show(event);
 };
+
+afterEach(() => vi.unstubAllEnvs());
+
+describe('a terminal that obeys nothing', () => {
+  it('is none', () => {
+    expect(shown(playRun, { isTTY: true, term: 'dumb' })).toBe(shown(playRun));
+  });
+});
 
 describe('without a terminal', () => {
   const text = shown(playRun);
