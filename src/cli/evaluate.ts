@@ -31,7 +31,7 @@ Hace las preguntas reservadas a un modelo, con un adaptador de PEFT o sin él, v
   }
   const sources = await findSources(flags, createScreen({ json: flags.json }));
   await useBackend(flags.backend);
-  const data = await loadInstructions(sources.model.folder, { ...dataOptions(flags, sources), examples: 0 });
+  const data = await loadInstructions(sources.model.folder, dataOptions({ ...flags, examples: 0 }, sources));
   const model = loadModel(sources.model.folder, { loadIn4bit: flags.loadIn4bit });
   if (flags.adapter !== undefined) loadAdapter(model, flags.adapter);
   const figures = await evaluate(model, data.heldOut, data.tokenizer);

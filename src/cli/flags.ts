@@ -120,9 +120,14 @@ const output = {
   help: toggle('help', 'esta ayuda'),
 };
 
+const { examples: _examples, ...examination } = input;
+
 /** What decides a run, here or on another engine; and what decides its examination. */
 export const runOptions = { ...input, ...base, ...adapter, ...training, checkpointing: memory.checkpointing };
-export const examinationOptions = { ...input, backend: base.backend, seed: training.seed };
+export const examinationOptions = {
+  ...examination, backend: base.backend,
+  seed: { ...training.seed, help: 'semilla con que se apartan las preguntas de otro --data: la de su ajuste' },
+};
 
 const table = { ...runOptions, ...method, ...stopping, ...memory, ...precision, ...output };
 
@@ -150,7 +155,7 @@ export function withHeldOut<Flags extends Pick<DemoFlags, 'data' | 'heldOut'>>(f
  * @param sources where they were found; without it they are files of the person's own
  */
 export function dataOptions(
-  flags: Omit<Values<typeof examinationOptions>, 'backend'>, sources?: Pick<Sources, 'data' | 'heldOut'>,
+  flags: Pick<DemoFlags, keyof typeof input | 'seed'>, sources?: Pick<Sources, 'data' | 'heldOut'>,
 ): DataOptions {
   const { data, heldOut, examples, evaluate, template, maxLength, seed } = flags;
   const files = sources?.data.files ?? [data];

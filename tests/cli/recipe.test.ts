@@ -53,4 +53,10 @@ describe('npm run evaluate', () => {
     expect(stderr).toBe('');
     expect(JSON.parse(stdout)).toMatchObject({ count: 2, exactMatch: 0 });
   });
+
+  it('has only options that change what is asked, and tells of no training', limit, () => {
+    const { stdout } = run('evaluate', '--help');
+    expect(stdout).not.toMatch(/--examples|da las mismas/);
+    expect(stdout).toContain('--seed N ');
+  });
 });
