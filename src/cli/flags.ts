@@ -7,7 +7,7 @@ import { optimizerNames } from '../train/adamw.ts';
 import {
   choice, helpText, integer, notNegative, option, optional, parseOptions, positive, repeated, share, text, toggle,
 } from './options.ts';
-import type { Kind, Values } from './options.ts';
+import type { Idle, Kind, Values } from './options.ts';
 import type { Sources } from './sources.ts';
 
 const command = 'npm run demo';
@@ -134,12 +134,25 @@ const table = { ...runOptions, ...method, ...stopping, ...memory, ...precision, 
 /** Options of `npm run demo`. Sizes in bytes, shares from 0 to 1. */
 export type DemoFlags = Values<typeof table>;
 
+const givenAdapters = ({ peft, adapters }: DemoFlags) => peft === 'router' && adapters.length > 0 && 'con --adapter';
+
+const idle: readonly Idle<typeof table>[] = [
+  [['initR', 'tinit', 'tfinal', 'deltaT', 'orthRegWeight'], ({ peft }) => peft !== 'adalora' && 'sin --peft adalora'],
+  [['adapters'], ({ peft }) => peft !== 'router' && 'sin --peft router'],
+  [['experts'], ({ peft }) => peft !== 'adamix' && peft !== 'router' && 'sin --peft adamix o router'],
+  [['r', 'alpha', 'dropout'], ({ peft }) => peft === 'ia3' && 'con --peft ia3'],
+  [['r', 'alpha', 'dropout', 'targetModules', 'experts'], givenAdapters],
+  [['validateEvery'], ({ patience }) => patience === undefined && 'sin --patience'],
+  [['speed'], ({ replay }) => !replay && 'sin --replay'],
+  [['resume', 'record'], ({ replay }) => replay && 'con --replay'],
+];
+
 /**
  * Reads the command line of `npm run demo`.
  * @throws UserError naming the option, what was expected and what came
  */
 export function parseDemoFlags(argv: readonly string[]): DemoFlags {
-  const flags = withHeldOut(parseOptions(table, argv, command));
+  const flags = withHeldOut(parseOptions(table, argv, command, idle));
   const trainsOwn = flags.adapters.length === 0 && flags.data === embeddedData && flags.experts > 1;
   if (flags.peft === 'router' && flags.adapters.length < 2 && !trainsOwn) throw new UserError(tooFewAdapters);
   return flags;

@@ -13,7 +13,7 @@ import { runCommand } from './main.ts';
 import {
   choice, helpText, integer, numbers, option, optional, parseOptions, positive, repeated, size, text, toggle,
 } from './options.ts';
-import type { Values } from './options.ts';
+import type { Idle, Values } from './options.ts';
 import { createScreen } from './screen.ts';
 import { runWriting } from './writing.ts';
 
@@ -41,13 +41,24 @@ const help = { help: toggle('help', 'esta ayuda') };
 const table = { ...common, ...intoBase, ...together, ...help };
 type Flags = Values<typeof table>;
 
+const notOf = (modes: RegExp) => ({ combine }: Flags) =>
+  combine !== undefined && !modes.test(combine) && `con --combine ${combine}`;
+const idle: readonly Idle<typeof table>[] = [
+  [['weights', 'density', 'majoritySign', 'rank', 'seed'], ({ combine }) => combine === undefined && 'sin --combine'],
+  [['shardSize', 'quant', 'doubleQuant'], ({ combine }) => combine !== undefined && 'con --combine'],
+  [['density'], notOf(/ties|dare|prune/)],
+  [['majoritySign'], notOf(/ties/)],
+  [['rank'], notOf(/svd$/)],
+  [['seed'], notOf(/dare/)],
+];
+
 /** Larger models take minutes for the logits of one question: every weight is read and put in 4 bits for it. */
 const CHEAP_PARAMETERS = 500e6;
 const question = alpacaPrompt({ instruction: '¿Cuál es la capital de Perú?' });
 
 /** `npm run merge`: an adapter into its base, as a checkpoint of its own; or several adapters into one. */
 await runCommand(async () => {
-  const flags = parseOptions(table, process.argv.slice(2), command);
+  const flags = parseOptions(table, process.argv.slice(2), command, idle);
   if (flags.help) {
     say(helpText(`Uso: ${command} -- [opciones]
 
@@ -94,11 +105,6 @@ async function mergeIntoBase(flags: Flags): Promise<void> {
 
 async function combine(flags: Flags, combination: NonNullable<Flags['combine']>): Promise<void> {
   const { adapter: folders, output, majoritySign, rank, seed } = flags;
-  const refuse = (name: string, value: unknown, meant: boolean) => {
-    if (value !== undefined && !meant) throw new UserError(`--${name} no cambia nada con --combine ${combination}: quítala, o elige otro modo.`);
-  };
-  refuse('density', flags.density, /ties|dare|prune/.test(combination));
-  refuse('rank', rank, combination.endsWith('svd'));
   const { folder, name } = await findModel(flags.model, createScreen({ json: false }));
   await useBackend(flags.backend);
   const weights = flags.weights ?? folders.map(() => 1);

@@ -29,6 +29,11 @@ export type Values<Table extends OptionTable> = {
   [Field in keyof Table]: Table[Field] extends Option<infer T> ? T : never;
 };
 
+/** Options that may do nothing beside the others, and the words for when that is so, as «sin --combine». */
+export type Idle<Table extends OptionTable> = readonly [
+  fields: readonly (keyof Table)[], when: (values: Values<Table>) => string | false | undefined,
+];
+
 const numeric = z.string().trim().regex(/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i).transform(Number);
 
 export const text = (expected: string): Kind<string> => ({ schema: z.string().trim().min(1), expected });
@@ -104,10 +109,11 @@ export function toggle(name: string, help: string, given = true): Option<boolean
 /**
  * Reads a command line.
  * @param command how it is called, for the messages: `npm run demo`
+ * @param idle which options, given, would do nothing: such are refused
  * @throws UserError naming the option, what was expected and what came
  */
 export function parseOptions<Table extends OptionTable>(
-  table: Table, argv: readonly string[], command: string,
+  table: Table, argv: readonly string[], command: string, idle: readonly Idle<Table>[] = [],
 ): Values<Table> {
   const options = Object.fromEntries(Object.values(table).map(({ name, placeholder }) =>
     [name, { type: placeholder === undefined ? 'boolean' as const : 'string' as const }]));
@@ -130,12 +136,18 @@ export function parseOptions<Table extends OptionTable>(
     const before = given.get(known.name) as string[] | undefined;
     given.set(known.name, known.repeats ? [...before ?? [], token.value!] : token.value ?? true);
   }
-  const values = Object.entries(table).map(([field, { name, kind }]) => {
+  const entries = Object.entries(table).map(([field, { name, kind }]) => {
     const parsed = kind.schema.safeParse(given.get(name));
     if (parsed.success) return [field, parsed.data];
     throw new UserError(`La opción --${name} espera ${kind.expected}, y ha recibido «${String(given.get(name))}».`);
   });
-  return Object.fromEntries(values) as Values<Table>;
+  const values = Object.fromEntries(entries) as Values<Table>;
+  for (const [fields, when] of idle) {
+    const why = when(values);
+    const useless = why ? fields.map((field) => table[field]!.name).find((name) => given.has(name)) : undefined;
+    if (useless !== undefined) throw new UserError(`--${useless} no cambia nada ${String(why)}: quítala.`);
+  }
+  return values;
 }
 
 /** The help, by groups, its second column aligned. */

@@ -13,6 +13,7 @@ import { trainDefaults } from '../train/train.ts';
 import { dataOptions, runOptions, withHeldOut } from './flags.ts';
 import { commandLine, runCommand } from './main.ts';
 import { choice, helpText, integer, option, optional, parseOptions, text, toggle } from './options.ts';
+import type { Idle } from './options.ts';
 import { checkOutput } from './output.ts';
 import { createScreen } from './screen.ts';
 import { findSources } from './sources.ts';
@@ -40,11 +41,16 @@ const run = {
   peft: option('peft', 'TIPO', 'adaptador: lora, rslora o dora', choice('lora', 'rslora', 'dora'), 'lora'),
 };
 const help = { help: toggle('help', 'esta ayuda') };
+const table = { ...project, ...machine, ...run, ...help };
+const idle: readonly Idle<typeof table>[] = [
+  [['zero'], ({ engine }) => engine !== 'deepspeed' && 'sin --engine deepspeed'],
+  [['quant', 'doubleQuant'], ({ method }) => method === 'lora' && 'con --method lora'],
+];
 
 /** `npm run recipe`: the demo's run as a project for an engine that reaches past one machine. */
 await runCommand(async () => {
   const argv = process.argv.slice(2);
-  const flags = withHeldOut(parseOptions({ ...project, ...machine, ...run, ...help }, argv, command));
+  const flags = withHeldOut(parseOptions(table, argv, command, idle));
   const write = (line: string) => void process.stdout.write(`${line}\n`);
   if (flags.help) {
     return write(helpText(`Uso: ${command} -- [opciones]

@@ -119,6 +119,26 @@ describe('a mistake in an option', () => {
     expect(message).toMatch(/^[^\n]+\.$/);
   });
 
+  it.each([
+    [['--tinit', '3'], '--tinit no cambia nada sin --peft adalora'],
+    [['--adapter', 'a'], '--adapter no cambia nada sin --peft router'],
+    [['--experts', '2', '--peft', 'dora'], '--experts no cambia nada sin --peft adamix o router'],
+    [['--peft', 'ia3', '--r', '16'], '--r no cambia nada con --peft ia3'],
+    [['--peft', 'router', '--adapter', 'a', '--adapter', 'b', '--alpha', '8'], '--alpha no cambia nada con --adapter'],
+    [['--validate-every', '5'], '--validate-every no cambia nada sin --patience'],
+    [['--speed', '2'], '--speed no cambia nada sin --replay'],
+    [['--replay', '--record'], '--record no cambia nada con --replay'],
+  ])('%j: one that does nothing beside the others', (argv, says) => {
+    expect(messageOf(...argv)).toBe(`${says}: quítala.`);
+  });
+
+  it.each([
+    [['--peft', 'adalora', '--tinit', '3', '--r', '4']], [['--peft', 'adamix', '--experts', '2']],
+    [['--peft', 'router', '--r', '4']], [['--patience', '2', '--validate-every', '5']], [['--replay', '--speed', '2']],
+  ])('not %j', (argv) => {
+    parseDemoFlags(argv);
+  });
+
   it('an option that does not exist', () => {
     expect(messageOf('--ranks', '8')).toBe(
       'No existe la opción --ranks: mira las que hay con «npm run demo -- --help».');

@@ -55,6 +55,8 @@ describe('npm run merge', () => {
     [['--combine', 'svd', '--adapter', 'absent'], '--adapter'],
     [['--adapter', 'one', '--adapter', 'other'], '--combine'],
     [['--combine', 'svd', '--density', '0.5'], '--density'],
+    [['--weights', '1,2'], '--weights no cambia nada sin --combine'],
+    [['--combine', 'cat', '--seed', '1'], '--seed no cambia nada con --combine cat'],
     [['--adapter', 'absent', '--output', 'x'], 'adapter_config.json'],
     [['--model', 'absent', '--output', 'x'], '«absent»'],
     [['--shard-size', '5'], '--shard-size espera un tamaño en MB o GB'],

@@ -40,6 +40,12 @@ describe('npm run recipe', () => {
     expect(stderr).toMatch(/^--out: «[^\n]+README\.md» es un archivo y se esperaba una carpeta[^\n]+\.\n$/);
   });
 
+  it('refuses an option that the engine does not heed', limit, () => {
+    const { stderr, status } = run('recipe', '--engine', 'fsdp', '--zero', '2');
+    expect(status).toBe(1);
+    expect(stderr).toBe('--zero no cambia nada sin --engine deepspeed: quítala.\n');
+  });
+
   it('refuses modules of some layers and not of others: recipes name them without number', limit, () => {
     const { stderr, status } = run('recipe', '--out', at('none'), '--target-modules', String.raw`.*\.0\..*q_proj`);
     expect(status).toBe(1);
