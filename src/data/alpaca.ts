@@ -37,6 +37,10 @@ function checkRecord(value: unknown, subject: string): AlpacaRecord {
   const field = parsed.error.issues[0]?.path[0];
   if (field === undefined) throw new UserError(`${subject} no es un objeto: se esperaban ${form}.`);
   const present = Object.keys(value as object);
+  const { [field]: found } = value as Record<PropertyKey, unknown>;
+  if (typeof found === 'string') {
+    throw new UserError(`${subject} tiene vacío el campo «${String(field)}»: complétalo o quita el registro.`);
+  }
   throw new UserError(present.includes(String(field))
     ? `${subject} no tiene bien el campo «${String(field)}»: se esperaba un texto; complétalo o quita el registro.`
     : `${subject} no tiene el campo «${String(field)}» (tiene ${listed(present)}): se esperaban ${form}.`);

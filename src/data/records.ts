@@ -72,7 +72,10 @@ async function readParquet(path: string, columns: readonly string[]): Promise<un
     const wanted = present.filter((name) => columns.includes(name));
     return await parquetReadObjects({ file, metadata, columns: wanted.length > 0 ? wanted : present.slice(0, 1) });
   } catch (error) {
-    throw new UserError(`El archivo Parquet «${path}» no se puede leer (${(error as Error).message}): `
+    // The library's words, in English, where they name what it does not read.
+    const [, unsupported] = /unsupported (.*)/.exec((error as Error).message) ?? [];
+    const why = unsupported === undefined ? 'está cortado o dañado' : `no se admite «${unsupported}»`;
+    throw new UserError(`El archivo Parquet «${path}» no se puede leer (${why}): `
       + 'vuelve a descargarlo, o pásalo a JSON Lines.');
   }
 }

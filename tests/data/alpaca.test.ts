@@ -40,7 +40,7 @@ describe('readAlpaca', () => {
       /El registro 1 .*«instruction» \(tiene «question», «answer»\)/],
     ['no field at all', '[{}]', /El registro 1 .*«instruction» \(tiene ninguno\)/],
     ['an object that is no record', '{"data": [1]}', /El registro 1 .*«instruction» \(tiene «data»\)/],
-    ['an empty instruction', JSON.stringify([{ ...good, instruction: '' }]), /El registro 1 .* bien el campo «instruction»/],
+    ['an empty instruction', JSON.stringify([{ ...good, instruction: '' }]), /El registro 1 .* tiene vacío el campo «instruction»: complétalo o quita/],
     ['an input that is no text', JSON.stringify([{ ...good, input: 3 }]), /El registro 1 .* bien el campo «input»/],
     ['an output that is no text', JSON.stringify([{ ...good, output: null }]), /El registro 1 .* bien el campo «output»/],
   ])('refuses %s in a Spanish sentence', async (_, contents, message) => {

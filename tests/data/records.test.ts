@@ -74,6 +74,6 @@ describe('Parquet', () => {
   it.each([4, 200, 1000])('cut at %d bytes is refused', async (length) => {
     const file = write('cut.parquet', readFileSync(`${golden}/alpaca.parquet`));
     truncateSync(file, length);
-    expect(await userErrorFrom(read(file), file)).toMatch(/Parquet .* no se puede leer/);
+    expect(await userErrorFrom(read(file), file)).toMatch(/Parquet .* no se puede leer \(está cortado o dañado\)/);
   });
 });
