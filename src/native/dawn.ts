@@ -133,7 +133,8 @@ function checkIntegrity(tarball: string, { name, version, integrity }: DawnPacka
   if (createHash(algorithm).update(readFileSync(tarball)).digest('base64') === expected) return;
   throw new UserError(
     `${from === undefined ? 'Lo que ha dado npm' : `«${from}»`} no es ${name} ${version}: su huella ${algorithm} es otra; no se instala. `
-    + 'Repite la orden, o comprueba el registro con «npm config get registry».');
+    + (from === undefined ? 'Repite la orden, o comprueba el registro con «npm config get registry».'
+      : `Da con --from el ${name}-${version}.tgz de npmjs.com.`));
 }
 
 /** This platform's module and the licence; nothing else of what is for all of them. */

@@ -57,6 +57,11 @@ describe('setUpDawn', () => {
 
   it('says when the file is not there, and when npm does not give it', async () => {
     await userErrorFrom(setUpDawn(options('sha512-x', join(root, 'nowhere.tgz'))), '--from: «');
+    const other = join(root, 'README.md');
+    writeFileSync(other, '');
+    const message = await userErrorFrom(setUpDawn(options('sha512-x', other)), other);
+    expect(message).toContain('no es webgpu 9.9.9');
+    expect(message).toMatch(/Da con --from el webgpu-9\.9\.9\.tgz de npmjs\.com\.$/);
     const npm = join(root, 'npm.js');
     writeFileSync(npm, 'console.error("npm error 404 Not Found"); process.exit(1);');
     vi.stubEnv('npm_execpath', npm);
