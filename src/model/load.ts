@@ -112,10 +112,10 @@ export function loadModel(folder: string, options: LoadOptions = {}): LlamaModel
 
 /** How the matrices of a folder that bitsandbytes has put in 4 bits are held; undefined if they are wide. */
 export function heldQuantization(folder: string): Required<Omit<QuantizeOptions, 'blockSize'>> | undefined {
-  const { config, isQuantized, load } = openModel(folder);
-  if (!isQuantized) return undefined;
-  for (const name of weightShapes(config).keys()) {
-    const held = load(name);
+  const model = openModel(folder);
+  if (!model.isQuantized) return undefined;
+  for (const name of weightShapes(model.config).keys()) {
+    const held = model.load(name);
     if ('packed' in held) return { quantType: held.quantType, doubleQuant: 'codes' in held.absmax };
   }
   return undefined;
