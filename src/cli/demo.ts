@@ -15,6 +15,7 @@ import { halfPrecision } from '../tensor/webgpu/tiles.ts';
 import { checkpointProgress, noCheckpoint } from '../train/checkpoint.ts';
 import { demoHelp, parseDemoFlags } from './flags.ts';
 import type { DemoFlags } from './flags.ts';
+import { lockFolder } from './lock.ts';
 import { commandLine, interruption, runCommand } from './main.ts';
 import { checkOutput } from './output.ts';
 import { checkpointIn, runQlora } from './qlora-run.ts';
@@ -42,6 +43,7 @@ await runCommand(async () => {
 async function demo(flags: DemoFlags, screen: Screen, command: string): Promise<void> {
   checkOutput('--output', flags.output);
   checkCheckpoint(flags, screen);
+  lockFolder(flags.output);
   const sources = await findSources(flags, screen);
   const backend = await useBackend(flags.backend);
   useMixedPrecision(flags.bfloat16 && gainsFrom16Bits(backend));

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readSafetensors } from '../../src/checkpoint/safetensors.ts';
@@ -241,6 +241,13 @@ describe('a run that cannot go on says so in one sentence, exits with 1 and leav
     writeFileSync(at('file'), 'kept');
     expect(await refusal([], at('file', 'run'))).toContain(`«${at('file')}» es un archivo`);
     expect(readFileSync(at('file'), 'utf8')).toBe('kept');
+  });
+
+  it('an output that another run writes into', limit, async () => {
+    mkdirSync(at('taken'));
+    writeFileSync(at('taken', '.lock'), String(process.pid));
+    expect(await refusal([], at('taken'))).toContain(`escribe otra ejecución, el proceso ${process.pid};`);
+    expect(filesIn(at('taken'))).toEqual(['.lock']);
   });
 
   it('nothing to resume, before the model is looked for', limit, async () => {
