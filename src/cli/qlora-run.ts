@@ -104,6 +104,9 @@ export async function runQlora(
       if (data.unanswered > 0) {
         recorder.line(`Quedan fuera, con la respuesta vacía: ${formatCount(data.unanswered, 'registro')}.`);
       }
+      if (data.repeated > 0) {
+        recorder.line(`Quedan fuera del entrenamiento, por repetir una pregunta de examen: ${formatCount(data.repeated, 'registro')}.`);
+      }
       if (data.heldOut.length > 0) recorder.line('Pregunta primero a la base sin ajustar…');
     },
     event(event) {

@@ -3,6 +3,7 @@ import { saveRun } from '../runs/store.ts';
 import { backendOption } from './flags.ts';
 import { runCommand } from './main.ts';
 import { helpText, option, parseOptions, text, toggle } from './options.ts';
+import { checkOutput } from './output.ts';
 import { latestTimes, longestSilence, readRehearsal, rehearsalRow, timesTable, writeRehearsal } from './rehearsal.ts';
 import { createScreen } from './screen.ts';
 import { walk } from './walk.ts';
@@ -25,6 +26,7 @@ si la charla se ha dado alguna vez con el reloj del presentador en marcha, cuán
     { Opciones: options })}\n`);
     return;
   }
+  checkOutput('--output', flags.output);
   const screen = createScreen();
   const rows = [['experimento', 'tarda', 'tiempo', '']];
   try {
