@@ -21,7 +21,7 @@ export function lossChart({ id, events }: Pick<RunRecord, 'id' | 'events'>, alt:
   const exam = (when: string, event: typeof held[number] | undefined) =>
     label(`examen, ${when}: ${formatNumber(event?.loss ?? 0, 2, true)}`, palette.measured);
   return drawPlot(alt, {
-    width: 500, height: 320, marginLeft: 44, marginBottom: 58, marginRight: 14, marginTop: 34,
+    width: 500, height: 310, marginLeft: 44, marginBottom: 58, marginRight: 14, marginTop: 34,
     x: {
       domain: [0, last],
       label: 'paso', labelAnchor: 'center', labelArrow: 'none', tickFormat: (n: number) => formatNumber(n), ticks: 5,

@@ -76,7 +76,11 @@ export function writeFileSync(path: Path, bytes: Uint8Array): void {
   files.set(nameOf(path), { bytes: bytes.slice() });
 }
 
-export const statSync = (path: Path) => ({ size: fileAt(path).bytes.length });
+export function statSync(path: Path) {
+  const folder = isFolder(path);
+  return { size: folder ? 0 : fileAt(path).bytes.length, isDirectory: () => folder };
+}
+
 export const fstatSync = (file: number) => ({ size: open.get(file)!.file.bytes.length });
 export const mkdirSync = (): void => undefined;
 export const mkdtempSync = (prefix: string): string => `${prefix}${++lastFolder}`;
