@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { readJson, writeFileAtomic } from '../checkpoint/files.ts';
@@ -7,7 +7,6 @@ import { clock } from '../live/pace.ts';
 import { wasGiven } from '../live/clock.ts';
 import type { TalkTimes } from '../live/clock.ts';
 import type { Limits } from '../live/runner.ts';
-import type { Session } from '../live/start.ts';
 import type { TimedEvent } from '../runs/events.ts';
 import { experiments } from '../runs/experiments.ts';
 import type { ExperimentId } from '../runs/experiments.ts';
@@ -87,38 +86,6 @@ export function latestTimes(folder: string): TalkTimes | undefined {
     if (wasGiven(times)) return times;
   }
   return undefined;
-}
-
-const session = z.object({
-  token: z.string(),
-  clock: z.object({
-    startedAt: z.number(), slide: z.number(), since: z.number(), spent: z.array(z.number().nullable()),
-  }).optional(),
-});
-
-const sessionFile = (folder: string) => join(folder, 'session.json');
-/** A talk that was cut short goes on within this time, in milliseconds. */
-const cutShort = 3_600_000;
-
-/** Writes the session of a talk, for its own eyes: who has its key may run programs. */
-export function writeSession(folder: string, kept: Session): void {
-  writeFileAtomic(sessionFile(folder), JSON.stringify(kept), 0o600);
-}
-
-/**
- * The session of a talk that was cut short a while ago.
- * @throws UserError if its file is another thing
- */
-export function interruptedSession(folder: string): Session | undefined {
-  const file = sessionFile(folder);
-  if (!existsSync(file) || Date.now() - statSync(file).mtimeMs > cutShort) return undefined;
-  const { token, clock } = readJson(file, session);
-  return { token, clock: clock && { ...clock, spent: clock.spent.map((time) => time ?? 0) } };
-}
-
-/** A talk that comes to its end leaves none. */
-export function removeSession(folder: string): void {
-  rmSync(sessionFile(folder), { force: true });
 }
 
 /** What each slide took, beside its share: a table for the terminal. */

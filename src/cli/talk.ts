@@ -6,11 +6,9 @@ import { lookOptions } from './look.ts';
 import { explain, runCommand } from './main.ts';
 import { helpText, integer, option, optional, parseOptions, positive, text, toggle } from './options.ts';
 import type { Kind } from './options.ts';
-import {
-  experimentCommand, interruptedSession, latestTimes, limitsOf, readRehearsal, removeSession, timesTable, writeSession,
-  writeTimes,
-} from './rehearsal.ts';
+import { experimentCommand, latestTimes, limitsOf, readRehearsal, timesTable, writeTimes } from './rehearsal.ts';
 import { createScreen } from './screen.ts';
+import { interruptedSession, removeSession, writeSession } from './session.ts';
 
 const command = 'npm run talk';
 const port: Kind<number> = {

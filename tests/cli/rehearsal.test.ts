@@ -1,8 +1,7 @@
-import { existsSync, mkdirSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import {
-  interruptedSession, latestTimes, limitsOf, longestSilence, readRehearsal, rehearsalRow, removeSession, timesTable,
-  writeRehearsal, writeSession, writeTimes,
+  latestTimes, limitsOf, longestSilence, readRehearsal, rehearsalRow, timesTable, writeRehearsal, writeTimes,
 } from '../../src/cli/rehearsal.ts';
 import type { TimedEvent } from '../../src/runs/events.ts';
 import { record } from '../deck/record.ts';
@@ -66,27 +65,6 @@ describe('the times of a talk', () => {
       ['Una', '1:40', '1:30', '0:10 de más'], ['Otra', '1:00', '1:00', 'justo'], ['toda la charla', '2:40', '2:30', '0:10 de más'],
     ]);
     expect(timesTable(times('2026-03-02T10:00:00.000Z', 0))[1]).toEqual(['Una', '0:00', '1:30', 'sin enseñar']);
-  });
-});
-
-describe('the session of a talk', () => {
-  const clock = { startedAt: 1, slide: 2, since: 3, spent: [5, 0, 7] };
-
-  it('is kept for the eyes of its owner, and goes on if the talk was cut short a while ago', () => {
-    expect(interruptedSession(at('none'))).toBeUndefined();
-    writeSession(at('cut'), { token: 'x', clock: { ...clock, spent: Object.assign([], { 0: 5, 2: 7 }) } });
-    expect(statSync(at('cut', 'session.json')).mode & 0o777).toBe(0o600);
-    expect(interruptedSession(at('cut'))).toEqual({ token: 'x', clock });
-    const yesterday = Date.now() / 1000 - 86_400;
-    utimesSync(at('cut', 'session.json'), yesterday, yesterday);
-    expect(interruptedSession(at('cut'))).toBeUndefined();
-  });
-
-  it('goes with a talk that comes to its end', () => {
-    writeSession(at('ended'), { token: 'x' });
-    expect(interruptedSession(at('ended'))).toEqual({ token: 'x' });
-    removeSession(at('ended'));
-    expect(interruptedSession(at('ended'))).toBeUndefined();
   });
 });
 
