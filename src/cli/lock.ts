@@ -1,12 +1,13 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isAlive } from '../native/tools.ts';
 import { UserError } from '../errors.ts';
 
 /** Takes a folder for this process, to its end: of two runs into it one is lost. @throws UserError if it is taken */
 export function lockFolder(folder: string): void {
   const file = join(folder, '.lock');
   const other = existsSync(file) ? Number(readFileSync(file, 'utf8')) : process.pid;
-  if (other !== process.pid && isAlive(other)) {
+  if (other !== process.pid && isAlive(other)) { // one that was killed has left its file
     throw new UserError(`--output: en «${folder}» escribe otra ejecución, el proceso ${other}; espera a que acabe o elige `
       + `otra carpeta (si ese proceso es otra cosa, borra «${file}»).`);
   }
@@ -16,13 +17,4 @@ export function lockFolder(folder: string): void {
     rmSync(file, { force: true });
     if (existsSync(folder) && readdirSync(folder).length === 0) rmdirSync(folder);
   });
-}
-
-/** One that was killed has left its file. */
-function isAlive(pid: number): boolean {
-  try {
-    return pid > 0 && process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }

@@ -10,7 +10,7 @@ import { readJson, writeError } from '../checkpoint/files.ts';
 import { UserError } from '../errors.ts';
 import { formatBytes } from '../format.ts';
 import { bindingFile } from '../tensor/backend.ts';
-import { findCompiler, findNodeHeaders, findPython, required, run } from './tools.ts';
+import { findCompiler, findNodeHeaders, findPython, isAlive, required, run } from './tools.ts';
 import { fetchWheels, unpackWheel } from './wheel.ts';
 import type { Fetching } from './wheel.ts';
 import { cpuWheel, cudaFolder, cudaLibraries, cudaWheels } from './wheels.ts';
@@ -151,15 +151,6 @@ function beginStage(folder: string): string {
   cpSync(folder, stage, { recursive: true, filter: (path) => !native.has(path) });
   for (const part of ['deps/lib', 'lib']) mkdirSync(join(stage, part), { recursive: true });
   return stage;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }
 
 /** Puts the stage's native parts in the place of the package's: the binding leaves first and comes last. */
