@@ -2,6 +2,7 @@ import { clock, pace } from '../pace.ts';
 import type { TalkState } from '../state.ts';
 import { spentOn } from '../clock.ts';
 import { button, setText } from './dom.ts';
+import { keyOf } from './keys.ts';
 import { currentSlide, onSlide, slides } from './slides.ts';
 
 const colours = { 'ahead': '#56b4e9', 'on time': '#2fcf9f', 'behind': '#ff9d4d' };
@@ -27,8 +28,8 @@ export class Clock {
     this.face.style.cssText = 'position:fixed;border:0;padding:0.2em;background:none;'
       + 'font:700 22px/1.2 sans-serif;cursor:pointer';
     document.body.append(this.face);
-    document.addEventListener('keydown', ({ key, repeat, ctrlKey, altKey, metaKey }) => {
-      if (key.toLowerCase() === 't' && !repeat && !ctrlKey && !altKey && !metaKey) toggle();
+    document.addEventListener('keydown', (event) => {
+      if (keyOf(event) === 't') toggle();
     });
     onSlide(() => {
       if (this.state.clock && this.state.clock.slide !== currentSlide()) actions.turned(currentSlide());

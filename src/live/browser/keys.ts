@@ -12,8 +12,8 @@ export function mountPanels(panels: readonly Panel[]): void {
 /** Keys on a slide with an experiment: «e» runs or stops it, «c» opens or closes its panel, «g» shows more charts. */
 export function bindKeys(panels: readonly Panel[]): void {
   document.addEventListener('keydown', (event) => {
-    if (isTyping(event) || event.repeat) return; // held down, a key asks once
-    const key = event.key.toLowerCase();
+    if (isTyping(event)) return;
+    const key = keyOf(event);
     const id = slides()[currentSlide()]?.querySelector('section')?.dataset.experimento;
     const panel = panels.find((one) => one.id === id);
     if (!panel) return;
@@ -27,8 +27,13 @@ export function bindKeys(panels: readonly Panel[]): void {
   }, { capture: true });
 }
 
-/** Whether a key is for what is being written or chosen, or for the browser, and not for the slide. */
-export function isTyping({ target, ctrlKey, altKey, metaKey }: KeyboardEvent): boolean {
+/** The key, in small letters; none if it is for the browser, or held down: a key asks once. */
+export function keyOf({ key, repeat, ctrlKey, altKey, metaKey }: KeyboardEvent): string | undefined {
+  return repeat || ctrlKey || altKey || metaKey ? undefined : key.toLowerCase();
+}
+
+/** Whether a key is for what is being written or chosen, and not for the slide. */
+export function isTyping({ target }: KeyboardEvent): boolean {
   const element = target as HTMLElement;
-  return ctrlKey || altKey || metaKey || element.isContentEditable || element.closest('input, select, textarea') !== null;
+  return element.isContentEditable || element.closest('input, select, textarea') !== null;
 }

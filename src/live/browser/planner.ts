@@ -9,7 +9,7 @@ import {
 import type { PlanChoice } from '../../distributed/words.ts';
 import { formatNumber } from '../../format.ts';
 import { button, element, setText, withOptions } from './dom.ts';
-import { isTyping } from './keys.ts';
+import { isTyping, keyOf } from './keys.ts';
 import { currentSlide, slides } from './slides.ts';
 
 type OptionName = keyof PlanOptions;
@@ -80,13 +80,13 @@ export class Planner {
     this.form.addEventListener('input', () => this.choose(this.chosen()));
     this.panel.addEventListener('keydown', (event) => {
       event.stopPropagation(); // arrows move sliders here, not slides
-      if (!isShut(event)) return;
+      if (!shuts(event)) return;
       event.preventDefault(); // or a list takes the letter for the beginning of a name
       this.toggle();
     });
     document.addEventListener('keydown', (event) => {
       if (isTyping(event) || !slides()[currentSlide()]?.contains(this.panel)) return;
-      if (!isShut(event) || (event.key === 'Escape' && this.panel.hidden)) return;
+      if (!shuts(event) || (event.key === 'Escape' && this.panel.hidden)) return;
       event.preventDefault(); // or the list that gets the focus takes the letter for the beginning of a model's name
       event.stopImmediatePropagation(); // Marp's player opens its overview at Escape; a panel beneath would close
       this.toggle();
@@ -206,9 +206,8 @@ export class Planner {
   }
 }
 
-/** Keys that close it; «m» opens it too. Held down, a key asks once. */
-const isShut = ({ key, repeat, ctrlKey, altKey, metaKey }: KeyboardEvent): boolean =>
-  !repeat && !ctrlKey && !altKey && !metaKey && (key === 'Escape' || key.toLowerCase() === 'm');
+/** Keys that close it; «m» opens it too. */
+const shuts = (event: KeyboardEvent): boolean => ['m', 'escape'].includes(keyOf(event) ?? '');
 
 /** The index of the value that is nearest. */
 function nearest(values: readonly number[], value: number): number {
