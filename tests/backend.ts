@@ -1,5 +1,6 @@
-import { backendNames } from '../src/tensor/backend.ts';
+import { backendNames, hasTensorflow } from '../src/tensor/backend.ts';
 import type { BackendName } from '../src/tensor/backend.ts';
+import { hasDawn } from '../src/tensor/webgpu/dawn.ts';
 
 const asked = backendNames.find((name) => name === process.env['TEST_BACKEND']);
 
@@ -14,3 +15,7 @@ export function testBackend(own: BackendName): BackendName {
 export function testBackends(...own: BackendName[]): BackendName[] {
   return asked === undefined ? own : [asked];
 }
+
+/** What ends the titles of tests that need what is set up apart: the reporter tells it as the reason for skipping. */
+export const noLibrary = hasTensorflow() ? '' : ' [sin TensorFlow nativo: npm run setup:tensorflow]';
+export const noDawn = hasDawn() ? '' : ' [sin Dawn: npm run setup:webgpu]';

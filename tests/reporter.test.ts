@@ -6,12 +6,17 @@ describe('the closing lines of a test run', () => {
     expect(closingLines({ passed: 12, failed: 1, skipped: [] })).toEqual(['12 passed, 1 failed, 0 skipped']);
   });
 
-  it('name each skipped test and why', () => {
-    const skipped = [{ name: 'tests/deck.test.ts > ten slides', reason: 'sin Chromium' }];
+  it('count what was skipped of each file, and say why', () => {
+    const skipped = [
+      { file: 'tests/deck.test.ts', reason: 'sin Chromium' },
+      { file: 'tests/deck.test.ts', reason: 'sin Chromium' },
+      { file: 'tests/deck.test.ts', reason: 'sin red' },
+    ];
     expect(closingLines({ passed: 3, failed: 0, skipped })).toEqual([
       'Skipped, and why:',
-      '  - tests/deck.test.ts > ten slides: sin Chromium',
-      '3 passed, 0 failed, 1 skipped',
+      '    1 of tests/deck.test.ts: sin red',
+      '    2 of tests/deck.test.ts: sin Chromium',
+      '3 passed, 0 failed, 3 skipped',
     ]);
   });
 });

@@ -3,7 +3,7 @@ import type { Reporter, SerializedError, TestCase, TestModule } from 'vitest/nod
 export interface Tally {
   passed: number;
   failed: number;
-  skipped: { name: string; reason: string }[];
+  skipped: { file: string; reason: string }[];
 }
 
 /**
@@ -16,9 +16,14 @@ export function skipReason(fullName: string, note?: string): string {
   return brackets.at(-1)?.[1] ?? 'sin motivo declarado';
 }
 
-/** What was skipped and why, and then one plain line alone. */
+/** What was skipped and why, a line for each file and reason, and then one plain line alone. */
 export function closingLines({ passed, failed, skipped }: Tally): string[] {
-  const lines = skipped.map(({ name, reason }) => `  - ${name}: ${reason}`);
+  const counts = new Map<string, number>();
+  for (const { file, reason } of skipped) {
+    const what = `${file}: ${reason}`;
+    counts.set(what, (counts.get(what) ?? 0) + 1);
+  }
+  const lines = [...counts].map(([what, count]) => `  ${String(count).padStart(3)} of ${what}`).sort();
   if (lines.length > 0) lines.unshift('Skipped, and why:');
   return [...lines, `${passed} passed, ${failed} failed, ${skipped.length} skipped`];
 }
@@ -42,9 +47,6 @@ function count(test: TestCase, module: TestModule, tally: Tally): void {
   if (result.state === 'passed') tally.passed++;
   else if (result.state === 'failed') tally.failed++;
   else if (result.state === 'skipped') {
-    tally.skipped.push({
-      name: `${module.relativeModuleId} > ${test.fullName}`,
-      reason: skipReason(test.fullName, result.note),
-    });
+    tally.skipped.push({ file: module.relativeModuleId, reason: skipReason(test.fullName, result.note) });
   }
 }

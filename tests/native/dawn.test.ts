@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { setUpDawn, undoDawn } from '../../src/native/dawn.ts';
 import type { DawnOptions } from '../../src/native/dawn.ts';
 import { dawnFolder, dawnModule, dawnPlatform, hasDawn } from '../../src/tensor/webgpu/dawn.ts';
+import { noDawn } from '../backend.ts';
 import { temporaryFolder, userErrorFrom } from '../temporary.ts';
 
 const folder = temporaryFolder();
@@ -70,7 +71,7 @@ describe('setUpDawn', () => {
   });
 });
 
-describe.runIf(hasDawn())('setUpDawn, with Dawn itself', () => {
+describe.runIf(hasDawn())(`setUpDawn, with Dawn itself${noDawn}`, () => {
   it('takes what npm packs, keeps this platform alone, is done the second time, and can be undone', async () => {
     const { file, integrity } = pack((path) => cpSync(dawnModule(dawnFolder()), path));
     const npm = join(root, 'npm.js');

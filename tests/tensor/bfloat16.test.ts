@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { hasTensorflow, useBackend } from '../../src/tensor/backend.ts';
 import { bfloat16Bits, fromBits, instructionsOf, sharedMemory, toFloat32 } from '../../src/tensor/bfloat16.ts';
+import { noLibrary } from '../backend.ts';
 
 describe('bfloat16', () => {
   it.each([
@@ -18,7 +19,7 @@ describe('bfloat16', () => {
   });
 });
 
-describe.runIf(hasTensorflow())('numbers by their bits', () => {
+describe.runIf(hasTensorflow())(`numbers by their bits${noLibrary}`, () => {
   beforeAll(() => useBackend('tensorflow'));
 
   it('are a tensor that has their memory, and no copy of it', () => {

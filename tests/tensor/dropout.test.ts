@@ -3,7 +3,7 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { dropout } from '../../src/tensor/dropout.ts';
 import { hasTensorflow, useBackend } from '../../src/tensor/backend.ts';
 import { hasDropout, useDropout } from '../../src/tensor/native/dropout.ts';
-import { testBackend, testBackends } from '../backend.ts';
+import { noLibrary, testBackend, testBackends } from '../backend.ts';
 
 const rows = 101;
 const width = 37; // no whole number of vectors
@@ -48,7 +48,7 @@ it('drops the same on every backend', async () => {
 });
 
 // Native TensorFlow is there after `npm run setup:tensorflow` only, and an operation of ours with it.
-describe.runIf(hasTensorflow())('on native TensorFlow', () => {
+describe.runIf(hasTensorflow())(`on native TensorFlow${noLibrary}`, () => {
   beforeAll(() => useBackend('tensorflow'));
   afterEach(() => useDropout(undefined));
 

@@ -10,6 +10,7 @@ import { graphMode } from '../../src/tensor/graph.ts';
 import { NativeGraphs } from '../../src/tensor/native/graph.ts';
 import { isKeptPacked, PackedMatrix, useWidening } from '../../src/tensor/native-packed.ts';
 import { QuantizedMatrix } from '../../src/tensor/quantized.ts';
+import { noLibrary } from '../backend.ts';
 
 const random = new Random(5);
 const normal = (size: number) => Float32Array.from({ length: size }, () => random.normal());
@@ -29,7 +30,7 @@ function product(given: QuantizedTensor, x: Tensor2D, dy: Tensor2D): { y: Float3
 }
 
 // Native TensorFlow is there after `npm run setup:tensorflow` only. On a GPU its own operations make matrices wide.
-describe.runIf(hasTensorflow()).each(['ours', 'tensorflow'] as const)('a 4-bit matrix kept packed, made wide by %s', (widening) => {
+describe.runIf(hasTensorflow()).each(['ours', 'tensorflow'] as const)(`a 4-bit matrix kept packed, made wide by %s${noLibrary}`, (widening) => {
   beforeAll(() => useBackend('tensorflow'));
   beforeEach(() => useWidening(widening));
   afterEach(() => {

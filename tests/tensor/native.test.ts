@@ -2,8 +2,9 @@ import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { hasTensorflow, useBackend } from '../../src/tensor/backend.ts';
 import { passed } from '../../src/tensor/native.ts';
+import { noLibrary } from '../backend.ts';
 
-describe.runIf(hasTensorflow())('tensors whose values pass through the same memory', () => {
+describe.runIf(hasTensorflow())(`tensors whose values pass through the same memory${noLibrary}`, () => {
   beforeAll(() => useBackend('tensorflow'));
 
   it('keep their own, whatever passes after them', () => {

@@ -15,6 +15,7 @@ import { NativeGraphs } from '../../src/tensor/native/graph.ts';
 import { WebgpuGraphs } from '../../src/tensor/webgpu/graph.ts';
 import { adamwDefaults, AdamW } from '../../src/train/adamw.ts';
 import { lossAndGradients } from '../../src/train/gradients.ts';
+import { noLibrary } from '../backend.ts';
 import { hasAdapter, why } from '../tensor/webgpu/adapter.ts';
 import { tinyBase, tinyBatch, tinyConfig } from '../tiny.ts';
 
@@ -62,7 +63,7 @@ async function train(
 
 /** Native TensorFlow is there after `npm run setup:tensorflow` only, and WebGPU after `npm run setup:webgpu`. */
 const modes = [
-  { backend: 'tensorflow', there: hasTensorflow(), why: '', make: () => new NativeGraphs() },
+  { backend: 'tensorflow', there: hasTensorflow(), why: noLibrary, make: () => new NativeGraphs() },
   { backend: 'webgpu', there: hasAdapter, why, make: () => new WebgpuGraphs() },
 ] as const;
 
@@ -141,7 +142,7 @@ describe.each(modes.map((mode) => [`${mode.backend}${mode.why}`, mode] as const)
   });
 });
 
-describe.runIf(hasTensorflow())('blocks as graphs, on native TensorFlow alone', () => {
+describe.runIf(hasTensorflow())(`blocks as graphs, on native TensorFlow alone${noLibrary}`, () => {
   beforeAll(() => useBackend('tensorflow'));
 
   it('multiply in bfloat16 where that is asked for: the losses within 2%', async () => {

@@ -224,7 +224,7 @@ describe('ten steps of PyTorch and PEFT (tests/golden/training)', () => {
 
 describe('without gradient checkpointing', () => {
   // Blocks as graphs pad the batch, which shifts what dropout draws: tests/train/graphs.test.ts compares those.
-  it.skipIf(testBackend('wasm') === 'tensorflow')('the losses are the same, and no block input is kept', async () => {
+  it.skipIf(testBackend('wasm') === 'tensorflow')('the losses are the same, and no block input is kept [TensorFlow nativo calcula por grafos]', async () => {
     const [kept, recomputed] = [await run(model(), { checkpointing: false }), await run(model())];
     losses(kept).forEach((loss, i) => expect(losses(recomputed)[i]).toBeCloseTo(loss, 4));
     expect(only(kept, 'memory').at(-1)!.checkpoints).toBe(0);

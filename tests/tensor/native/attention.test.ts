@@ -8,6 +8,7 @@ import { NativeGraphs } from '../../../src/tensor/native/graph.ts';
 import { causalAttention, causalAttentionGradients } from '../../../src/tensor/native/attention.ts';
 import { hasOurs } from '../../../src/tensor/native.ts';
 import { attention } from '../../../src/tensor/ops.ts';
+import { noLibrary } from '../../backend.ts';
 import { difference } from '../../difference.ts';
 import { tinyConfig } from '../../tiny.ts';
 
@@ -78,7 +79,7 @@ function ours(shape: Shape, values: Four<Float32Array>): Float32Array[] {
 }
 
 // Native TensorFlow is there after `npm run setup:tensorflow` only, and has operations of ours unless it is Google's.
-describe.runIf(hasTensorflow())('causal attention by an operation of ours', () => {
+describe.runIf(hasTensorflow())(`causal attention by an operation of ours${noLibrary}`, () => {
   beforeAll(() => useBackend('tensorflow'));
 
   it('is in the binding', () => expect(hasOurs()).toBe(true));

@@ -12,6 +12,7 @@ import { packedLinear } from '../../../src/tensor/native/linear.ts';
 import { plusUpdate } from '../../../src/tensor/linear.ts';
 import type { Update } from '../../../src/tensor/linear.ts';
 import { QuantizedMatrix } from '../../../src/tensor/quantized.ts';
+import { noLibrary } from '../../backend.ts';
 
 const random = new Random(7);
 const normal = (...shape: [number, number]) =>
@@ -39,8 +40,10 @@ function thereAndBack(layer: Layer, given: readonly Tensor2D[], dy: Tensor2D): T
   ];
 }
 
+const noTiles = 'el procesador no tiene AMX';
+
 // The operations are there after `npm run setup:tensorflow`, on a processor with AMX.
-describe.runIf(hasTensorflow())('a linear layer from 4 bits with its update, by tiles of bfloat16', () => {
+describe.runIf(hasTensorflow())(`a linear layer from 4 bits with its update, by tiles of bfloat16${noLibrary}`, () => {
   beforeAll(() => useBackend('tensorflow'));
   afterEach(() => useMixedPrecision(false));
 
@@ -54,7 +57,7 @@ describe.runIf(hasTensorflow())('a linear layer from 4 bits with its update, by 
   ])('is what float32 gives to the precision of its factors, there and back: $rows × $input → $out, r = $r', (shape, context) => {
     const { rows, input, out, r, options } = shape;
     const packed = new PackedMatrix(quantized([out, input], options));
-    if (!packed.multiplies) context.skip();
+    if (!packed.multiplies) context.skip(noTiles);
     const wide: Layer = (x, update) => plusUpdate(tf.matMul(x, packed.wide(), false, true), update);
     const tiles: Layer = (x, update) => packedLinear(x, packed, update);
     const dy = normal(rows, out);
@@ -73,7 +76,7 @@ describe.runIf(hasTensorflow())('a linear layer from 4 bits with its update, by 
 
   it('sums in float32 what it multiplies: exact where the factors are', (context) => {
     const ones = new PackedMatrix(quantize(new Float32Array(64 * 2048).fill(1), [64, 2048]));
-    if (!ones.multiplies) context.skip();
+    if (!ones.multiplies) context.skip(noTiles);
     const sums = tf.tidy(() => ones.product(tf.ones([40, 2048]), true).dataSync());
     const one = tf.tidy(() => toFloat32(ones.wide('bfloat16')).dataSync()[0]!); // its scale is of 8 bits
     expect([...new Set(sums)]).toEqual([2048 * one]); // a sum in bfloat16 would stay at 256
@@ -84,7 +87,7 @@ describe.runIf(hasTensorflow())('a linear layer from 4 bits with its update, by 
     useMixedPrecision(true);
     const layers = [new QuantizedMatrix(quantized([32, 64])), new QuantizedMatrix(quantized([32, 64]))];
     const [x, a, b] = [normal(5, 64), normal(4, 64), normal(32, 4)];
-    if (!new PackedMatrix(quantized([32, 64])).multiplies) context.skip();
+    if (!new PackedMatrix(quantized([32, 64])).multiplies) context.skip(noTiles);
     const graphs = new NativeGraphs();
     const layer = (member: number) => layers[member]!.linearWithUpdate(x, { x, a, b, scaling: 1 });
     for (const _ of [1, 2]) {

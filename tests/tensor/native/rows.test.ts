@@ -7,6 +7,7 @@ import { hasTensorflow, useBackend } from '../../../src/tensor/backend.ts';
 import { NativeGraphs } from '../../../src/tensor/native/graph.ts';
 import { hasOurs } from '../../../src/tensor/native.ts';
 import { rmsNorm, rotary, swiglu } from '../../../src/tensor/ops.ts';
+import { noLibrary } from '../../backend.ts';
 import { difference } from '../../difference.ts';
 import { tinyConfig } from '../../tiny.ts';
 
@@ -44,7 +45,7 @@ function values(of: Record<string, Tensor[]>): Record<string, Float32Array[]> {
 const shapes: [number, number][] = [[1, 8], [7, 50], [33, 64], [60, 576], [5, 1000]];
 
 // Native TensorFlow is there after `npm run setup:tensorflow` only.
-describe.runIf(hasTensorflow())('the operations of ours on rows', () => {
+describe.runIf(hasTensorflow())(`the operations of ours on rows${noLibrary}`, () => {
   const expected = new Map<string, Record<string, Float32Array[]>>();
   beforeAll(async () => {
     await useBackend('cpu'); // where TensorFlow.js's tensors do it

@@ -1,4 +1,7 @@
+import { vi } from 'vitest';
 import { startDawn } from '../../../src/tensor/webgpu/dawn.ts';
+
+vi.setConfig({ testTimeout: 300_000 }); // a program in place of a GPU takes minutes to compile the longest kernels
 
 /** Why no test can compute by WebGPU here: Dawn is not there, or finds no adapter; undefined where it does. */
 const missing = await startDawn().then(() => undefined, (error: Error) => error.message);

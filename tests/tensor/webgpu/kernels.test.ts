@@ -139,7 +139,7 @@ describe.runIf(hasAdapter)(`the WGSL kernels${why}`, () => {
   });
 
   const isOffered = hasAdapter && usedAdapter()!.features.includes('shader-f16');
-  describe.runIf(isOffered)(`in half precision${isOffered ? '' : ' [el adaptador no ofrece shader-f16]'}`, () => {
+  describe.runIf(isOffered)(`in half precision${isOffered || !hasAdapter ? '' : ' [el adaptador no ofrece shader-f16]'}`, () => {
     beforeAll(() => useHalves(true));
     afterAll(() => useHalves(undefined));
 
@@ -148,7 +148,7 @@ describe.runIf(hasAdapter)(`the WGSL kernels${why}`, () => {
   });
 
   const hasUnits = hasAdapter && usedAdapter()!.units.length > 0;
-  describe.runIf(hasUnits)(`by matrix units${hasUnits ? '' : ' [el adaptador no ofrece matrices de subgrupo]'}`, () => {
+  describe.runIf(hasUnits)(`by matrix units${hasUnits || !hasAdapter ? '' : ' [el adaptador no ofrece matrices de subgrupo]'}`, () => {
     beforeAll(() => useMatrixUnits(true));
     afterAll(() => {
       useMatrixUnits(undefined);

@@ -73,7 +73,7 @@ describe.runIf(hasAdapter)(`whole training steps by WebGPU${why}`, () => {
     const expected = await losses(model(), { steps: 300 });
     expect(expected.at(-1)).toBeLessThan(expected[0]! - 0.5); // 2.53 → 1.70
     expect(largestDifference(found.slice(0, 50), expected)).toBeLessThan(1e-3);
-  }, 300_000);
+  });
 
   it('are wasm\'s as on a GPU too: in float16, by matrix units where there are, and blocks as graphs', async () => {
     const adapter = usedAdapter()!;
@@ -93,7 +93,7 @@ describe.runIf(hasAdapter)(`whole training steps by WebGPU${why}`, () => {
     const expected = await losses(model(0), { steps: 100 }); // as many: the rate falls by them
     // Later on, without dropout, a difference of 2e-7 grows as fast: this model learns by steps that are too large.
     expect(largestDifference(found.slice(0, 20), expected)).toBeLessThan(1e-3);
-  }, 300_000);
+  });
 
   it('end with one sentence when the device is lost, and go on from the last checkpoint on a new one', async () => {
     const options = { steps: 12, checkpointFile: at('run.safetensors'), checkpointEvery: 4 };
@@ -108,7 +108,7 @@ describe.runIf(hasAdapter)(`whole training steps by WebGPU${why}`, () => {
     const resumed = await losses(model(), { ...options, resume: true }, (step) => steps.push(step));
     expect(steps).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]); // of which four are told again
     expect(largestDifference(resumed, uninterrupted)).toBeLessThan(1e-6);
-  }, 120_000);
+  });
 
   it('are the same where the embedding and the logits are larger than a kernel may be given', async () => {
     const options = { steps: 3, batchSize: 20 };
@@ -124,7 +124,7 @@ describe.runIf(hasAdapter)(`whole training steps by WebGPU${why}`, () => {
     } finally {
       lowerBindingBytes(Infinity);
     }
-  }, 120_000);
+  });
 
   it('tell what they take of the device\'s memory, and of its time by kernel', async () => {
     const began = performance.now();
@@ -143,7 +143,7 @@ describe.runIf(hasAdapter)(`whole training steps by WebGPU${why}`, () => {
     expect(sum).toBeGreaterThan(0);
     expect(sum).toBeLessThan(seconds);
     expect(webgpuBackend().clock).toBeUndefined();
-  }, 60_000);
+  });
 
   it('are those of the embedded demo on wasm to 1e-3', async () => {
     const steps = 20;
