@@ -20,7 +20,7 @@ const changes: readonly Change[] = [
   // A frozen base has no gradients of its weights: back is one forward and not two, and one forward more is the half.
   (o) => (o.checkpointing === 'none'
     ? {
-        change: `--checkpointing full: recalcula las activaciones, ${o.method === 'full' ? 'un tercio' : 'casi la mitad'} más de cómputo`,
+        change: `--checkpointing full: recomputa las activaciones, ${o.method === 'full' ? 'un tercio' : 'casi la mitad'} más de cómputo`,
         options: { ...o, checkpointing: 'full' },
       }
     : undefined),
@@ -29,7 +29,7 @@ const changes: readonly Change[] = [
     const batchSize = largestDivisor(o.batchSize);
     const accumulation = o.accumulation * o.batchSize / batchSize;
     return {
-      change: `--batch-size ${batchSize} --accumulation ${accumulation}: el mismo lote efectivo, en más micro-lotes`,
+      change: `--batch-size ${batchSize} --accumulation ${accumulation}: el mismo lote efectivo, en más microlotes`,
       options: { ...o, batchSize, accumulation },
     };
   },

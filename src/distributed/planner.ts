@@ -144,7 +144,7 @@ export function refusal(o: PlanOptions, size: ModelSize): string | undefined {
     return '--offload nvme solo lo hace DeepSpeed en la etapa 3: elige --scheme zero3.';
   }
   if (p > 1 && ['zero2', 'zero3', 'fsdp'].includes(o.scheme)) {
-    return `--pipeline-parallel acumula gradientes entre micro-lotes y no casa con --scheme ${o.scheme}: elige ddp o zero1.`;
+    return `--pipeline-parallel acumula gradientes entre microlotes y no casa con --scheme ${o.scheme}: elige ddp o zero1.`;
   }
   if (o.method === 'qlora' && t * p > 1) {
     return 'QLoRA no admite --tensor-parallel ni --pipeline-parallel (Megatron no tiene NF4): elige --method lora, o --scheme fsdp.';

@@ -63,7 +63,7 @@ const peft: Partial<PlanOptions> = { ...fsdpQlora, r: 8, targetModules: 'all-lin
 const peftSource = 'PEFT, docs/source/accelerate/fsdp.md';
 
 const loading = 'con un lote tan pequeño el pico está en la carga y el reparto del modelo, que el plan no cuenta';
-const offloading = 'la guía da 35,6 GB sin descargar y solo 16,0 menos descargando estados de 18,8; ella misma dice que no lo ha probado';
+const offloading = 'la guía da 35,6 GB sin offload y solo 16,0 menos con él, de estados que ocupan 18,8; ella misma dice que no lo ha probado';
 
 const cases: readonly (readonly [
   what: string, model: string, options: Partial<PlanOptions>, counted: Counted, published: number, source: string,
@@ -87,7 +87,7 @@ const cases: readonly (readonly [
   ['LoRA 7B, FSDP × 2, lote 4', llama7, { ...fsdpQlora, method: 'lora', batchSize: 4 }, reserved, 16.14 * GiB, fsdpQloraSource],
   ['LoRA 7B, FSDP × 2, lote 6', llama7, { ...fsdpQlora, method: 'lora', batchSize: 6 }, reserved, 21.35 * GiB, fsdpQloraSource],
   ['LoRA 7B, FSDP × 2 + CPU, lote 10', llama7, { ...fsdpQlora, method: 'lora', offload: 'cpu', batchSize: 10 }, reserved,
-    22.69 * GiB, fsdpQloraSource, 'la tabla no dice qué más quedó en la tarjeta; las demás filas con descarga sí salen'],
+    22.69 * GiB, fsdpQloraSource, 'la tabla no dice qué más quedó en la tarjeta; las demás filas con offload sí salen'],
   ['LoRA 7B, DDP × 2, lote 4', llama7, { ...fsdpQlora, method: 'lora', scheme: 'ddp', batchSize: 4 }, reserved, 22.04 * GiB, fsdpQloraSource],
   ['QLoRA 70B, FSDP × 2 + CPU (2 × 24 GB)', llama70, { ...fsdpQlora, offload: 'cpu', batchSize: 2 }, reserved, 14.92 * GiB, fsdpQloraSource],
   ['QLoRA 70B, FSDP × 2', llama70, peft, total, 35.6 * GB, peftSource],

@@ -87,10 +87,10 @@ describe.skipIf(!executable)(`the planner on its slide, in a file, in Chromium${
 
   it('says in one sentence what cannot be', async () => {
     await page.getByLabel('Reparto').selectOption('ddp');
-    await page.getByLabel('Descarga').selectOption('cpu');
+    await page.getByLabel('Offload').selectOption('cpu');
     expect(await verdict()).toBe('--offload necesita estados repartidos: elige --scheme zero1, zero2, zero3 o fsdp.');
     expect(await panel().locator('figure svg').count()).toBe(0);
-    await page.getByLabel('Descarga').selectOption('none');
+    await page.getByLabel('Offload').selectOption('none');
   });
 
   it('closes at its key too, where a list has the focus, which takes it for no name of a model', async () => {

@@ -115,7 +115,7 @@ function optimizerOf({ optimizer, cpu }: RecipeOptions, engine: Sharding, quanti
   // Paged states are of bitsandbytes: FSDP fails on saving them (PEFT, fsdp.md, caveat 4), and DeepSpeed has its own.
   notes.push(`Estados del optimizador sin paginar (adamw_torch en lugar de ${optimizer}): ${engine === 'trl'
     ? 'los paginados son de bitsandbytes, que aquí no se usa.'
-    : 'paged_adamw falla al guardar bajo FSDP, y ZeRO reparte y descarga los suyos.'}`);
+    : 'paged_adamw falla al guardar bajo FSDP, y ZeRO reparte los suyos, con offload o sin él.'}`);
   return 'adamw_torch';
 }
 
@@ -175,8 +175,8 @@ function accelerateOf(options: RecipeOptions, engine: Sharding): object {
 
 function deepspeedOf({ zero, offload, quantized }: RecipeOptions, notes: string[]): object {
   const device = offload === 'none' ? undefined : { device: offload, ...(offload === 'nvme' && { nvme_path: '/local_nvme' }), pin_memory: true };
-  if (offload === 'nvme') notes.push('La descarga a disco usa /local_nvme: cambia nvme_path en deepspeed.json por tu disco rápido.');
-  if (offload !== 'none' && zero < 3) notes.push(`En la etapa ${zero} solo se descarga el optimizador: offload_param es de la 3.`);
+  if (offload === 'nvme') notes.push('El offload a disco usa /local_nvme: cambia nvme_path en deepspeed.json por tu disco rápido.');
+  if (offload !== 'none' && zero < 3) notes.push(`En la etapa ${zero} solo hay offload del optimizador: offload_param es de la 3.`);
   if (quantized && zero < 3) {
     notes.push(`ZeRO-${zero} reparte lo que se entrena, que aquí son los adaptadores: la base en 4 bits queda entera en cada GPU.`);
   }

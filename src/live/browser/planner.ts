@@ -22,7 +22,7 @@ const lists: readonly (readonly [name: OptionName, label: string, values: Readon
     'adamw': 'AdamW', 'adamw-8bit': 'AdamW de 8 bits', 'paged-adamw': 'AdamW paginado', 'paged-adamw-8bit': 'paginado de 8 bits',
   }],
   ['scheme', 'Reparto', schemeNames],
-  ['offload', 'Descarga', { none: 'ninguna', cpu: 'a la CPU', nvme: 'a NVMe' }],
+  ['offload', 'Offload', { none: 'ninguno', cpu: 'a la CPU', nvme: 'a NVMe' }],
 ];
 
 /** 2 to the power of the first to that of the last. */
@@ -35,7 +35,7 @@ const sliders: readonly (readonly [name: OptionName | 'gpuMemory', label: string
   ['gpuMemory', 'Memoria de cada una', [6, 8, 12, 16, 24, 32, 40, 48, 80, 96, 141, 192], ' GiB'],
   ['sequence', 'Secuencia', powers(7, 14), ' tokens'],
   ['batchSize', 'Lote por GPU', powers(0, 6), ''],
-  ['accumulation', 'Micro-lotes', powers(0, 7), ''],
+  ['accumulation', 'Microlotes', powers(0, 7), ''],
   ['tensorParallel', 'Tensor', powers(0, 3), ''],
   ['pipelineParallel', 'Tubería', powers(0, 4), ''],
 ];
