@@ -7,7 +7,7 @@ export function adapterText({ name, vendor, software, features, units, bindingBy
   const standard = features.filter((feature) => !feature.startsWith('chromium-'));
   return [
     `${name}${vendor && !name.toLowerCase().includes(vendor) ? ` (${vendor})` : ''}`,
-    ...(software ? ['por programa, en la CPU: para pruebas'] : []),
+    ...(software ? ['por software, en la CPU: para pruebas'] : []),
     standard.length > 0 ? `con ${standard.join(', ')}` : 'sin extensiones',
     ...(unit ? [`unidades de matrices de ${unit.m} × ${unit.n} × ${unit.k} en ${unit.element}`] : []),
     `tensores de hasta ${formatBytes(bindingBytes)}`,

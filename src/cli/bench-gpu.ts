@@ -79,7 +79,7 @@ export async function findGpu(): Promise<Card | { readonly missing: string }> {
     throw error;
   }
   const { name, software } = usedAdapter()!;
-  if (software) return { missing: `${name} calcula por programa, en la CPU.` };
+  if (software) return { missing: `${name} calcula por software, en la CPU.` };
   useMixedPrecision(gainsFrom16Bits('webgpu'));
   return { device: name, byUnits: unitFor(productShapes[0]!.rows, productShapes[0]!.output)?.element === 'f16' };
 }

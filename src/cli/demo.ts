@@ -73,7 +73,7 @@ async function demo(flags: DemoFlags, screen: Screen, command: string): Promise<
 /** The recorded run as it was, event by event. */
 async function playBack({ speed }: DemoFlags, screen: Screen): Promise<void> {
   const record = readRun('qlora');
-  if (!record) throw new UserError('No hay ninguna ejecución grabada que reproducir: regístrala con npm run record.');
+  if (!record) throw new UserError('No hay ninguna ejecución grabada que reproducir: grábala con npm run record.');
   const { header, events } = toldBy(record);
   screen.line(`${header.title}, ${recordedLabel(header)}`);
   for await (const event of replay(events, speed)) {

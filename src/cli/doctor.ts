@@ -120,7 +120,7 @@ function lines(report: Report): [string, string][] {
 }
 
 function driverLine(nvidia: Report['nvidia']): string {
-  if (nvidia.lack !== undefined) return 'sin saber: lo dice nvidia-smi';
+  if (nvidia.lack !== undefined) return 'desconocido: lo dice nvidia-smi';
   const { driver, cuda } = nvidia;
   if (!runsCuda12(driver)) return `NVIDIA ${driver}, demasiado antiguo: CUDA 12 pide 525.60.13 o posterior; actualízalo`;
   return `NVIDIA ${driver}${cuda === undefined ? '' : `, hasta CUDA ${cuda}`}; TensorFlow pide CUDA 12, y le basta 525.60.13`;

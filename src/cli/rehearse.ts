@@ -21,7 +21,7 @@ await runCommand(async () => {
   if (flags.help) {
     process.stdout.write(`${helpText(`Uso: ${command} -- [opciones]
 
-Ejecuta una vez cada experimento, como en la charla, y dice cuánto tarda en este equipo y cuál no cabría en su tiempo; y,
+Ejecuta una vez cada experimento, como en la charla, y dice cuánto tarda en esta máquina y cuál no cabría en su tiempo; y,
 si la charla se ha dado alguna vez con el reloj del presentador en marcha, cuánto tardó cada diapositiva.`,
     { Opciones: options })}\n`);
     return;

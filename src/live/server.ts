@@ -144,7 +144,7 @@ function listen(server: Server, host: string, port: number): Promise<void> {
     server.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EADDRINUSE') reject(new UserError(`El puerto ${port} está ocupado: elige otro con --port.`));
       else if (error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND') {
-        reject(new UserError(`La dirección «${host}» no es de este equipo: elige otra con --host.`));
+        reject(new UserError(`La dirección «${host}» no es de esta máquina: elige otra con --host.`));
       } else reject(error);
     });
     server.listen(port, host, resolve);

@@ -81,7 +81,7 @@ export function checkRank(field: string, rank: number, where: Where): void {
 export function checkDropout(dropout: number, where: Where): void {
   if (dropout >= 0 && dropout < 1) return;
   throw new UserError(
-    `${where('dropout')}: ${dropout} no es válido; se esperaba un número de 0 a menos de 1 (por ejemplo 0,05).`,
+    `${where('dropout')}: ${dropout} no es válido; se esperaba un número de 0 a menos de 1 (por ejemplo 0.05).`,
   );
 }
 

@@ -14,5 +14,5 @@ it('tells an adapter in one line, with what it multiplies matrices by', () => {
 
 it('says when it is a program, and when it offers nothing', () => {
   expect(adapterText({ ...adapter, name: 'SwiftShader', vendor: 'google', software: true, features: [] }))
-    .toBe('SwiftShader (google), por programa, en la CPU: para pruebas, sin extensiones, tensores de hasta 2 GiB');
+    .toBe('SwiftShader (google), por software, en la CPU: para pruebas, sin extensiones, tensores de hasta 2 GiB');
 });

@@ -49,7 +49,7 @@ it('tells what is the matter with a card: its driver is too old, or does not ans
   expect(old.get('Controlador')).toBe('NVIDIA 470.256.02, demasiado antiguo: CUDA 12 pide 525.60.13 o posterior; actualízalo');
   const silent = linesOf(doctor('no-driver').stdout);
   expect(silent.get('GPU')).toMatch(/^el controlador de NVIDIA no responde/);
-  expect(silent.get('Controlador')).toBe('sin saber: lo dice nvidia-smi');
+  expect(silent.get('Controlador')).toBe('desconocido: lo dice nvidia-smi');
 }, 120_000);
 
 it('tells the same as JSON', () => {

@@ -39,7 +39,7 @@ describe('npm run talk', () => {
   it.each([
     [['--port', '99999'], 'La opción --port espera un puerto'],
     [['--deck', 'nowhere.md', '--port', '0'], '«nowhere.md»'],
-    [['--host', '192.0.2.1', '--port', '0', '--replay'], '«192.0.2.1» no es de este equipo'],
+    [['--host', '192.0.2.1', '--port', '0', '--replay'], '«192.0.2.1» no es de esta máquina'],
   ])('refuses %j in one sentence', async (args, expected) => {
     const { code, stderr } = await talk(args);
     expect(code).toBe(1);

@@ -164,7 +164,7 @@ describe('the server of a talk', () => {
   it('says that a port is taken, and that an address is not of this machine', async () => {
     const options = { talk, page: () => ({ html: '', policy: '' }), script: '' };
     await expect(serve({ ...options, host: '127.0.0.1', port })).rejects.toThrow(`El puerto ${port} está ocupado`);
-    await expect(serve({ ...options, host: '192.0.2.1', port: 0 })).rejects.toThrow('no es de este equipo');
+    await expect(serve({ ...options, host: '192.0.2.1', port: 0 })).rejects.toThrow('no es de esta máquina');
   });
 });
 
