@@ -19,7 +19,7 @@ import { completePage } from './page/complete.ts';
 
 const command = 'npm run check';
 const table = {
-  deck: option('deck', 'FICHERO', 'presentación, en Markdown', text('un fichero Markdown'), 'slides/modulo-2.md'),
+  deck: option('deck', 'ARCHIVO', 'presentación, en Markdown', text('un archivo Markdown'), 'slides/modulo-2.md'),
   browser: toggle('no-browser', 'sin lo que mide un navegador: desbordes, contraste pintado y accesibilidad', false),
   help: toggle('help', 'esta ayuda'),
 };

@@ -16,7 +16,7 @@ await runCommand(async () => {
   if (help) {
     process.stdout.write(`${helpText(`Uso: ${command}
 
-Escribe de nuevo en assets/ los datos embebidos y el tokenizador: siempre los mismos bytes.`, { Opciones: table })}\n`);
+Escribe de nuevo en assets/ los datos incluidos y el tokenizador: siempre los mismos bytes.`, { Opciones: table })}\n`);
     return;
   }
   for (const [path, contents] of embeddedFiles()) {

@@ -27,7 +27,7 @@ await runCommand(async () => {
   if (flags.help) {
     return write(helpText(`Uso: ${command} -- [opciones]
 
-Hace las preguntas reservadas a un modelo, con un adaptador de PEFT o sin él, venga de donde venga.`, { Opciones: options }));
+Hace las preguntas de examen a un modelo, con un adaptador de PEFT o sin él, venga de donde venga.`, { Opciones: options }));
   }
   const sources = await findSources(flags, createScreen({ json: flags.json }));
   await useBackend(flags.backend);

@@ -8,7 +8,7 @@ import { completePage } from './page/complete.ts';
 
 const command = 'npm run export';
 const table = {
-  deck: option('deck', 'FICHERO', 'presentación, en Markdown', text('un fichero Markdown'), 'slides/modulo-2.md'),
+  deck: option('deck', 'ARCHIVO', 'presentación, en Markdown', text('un archivo Markdown'), 'slides/modulo-2.md'),
   output: option('output', 'DIR', 'carpeta en que se escribe', text('una carpeta'), 'dist'),
   ...lookOptions,
   notes: toggle('sin-notas', 'nada de lo que se escribe lleva las notas; quita notas.txt', false),

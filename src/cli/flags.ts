@@ -30,15 +30,15 @@ const kibibytes: Kind<number> = {
 
 const folder = text('una carpeta');
 const model = text('una carpeta o un nombre del hub, como org/nombre');
-const alpaca = text('un fichero en formato Alpaca, «alpaca», un nombre del hub o una dirección https://');
+const alpaca = text('un archivo en formato Alpaca, «alpaca», un nombre del hub o una dirección https://');
 
 const input = {
   model: option('model', 'MODELO', 'carpeta, u org/nombre[@revisión] del hub', model, embeddedModel),
-  data: option('data', 'DATOS', 'fichero, org/nombre del hub, alpaca o URL', alpaca, embeddedData),
-  heldOut: optional('held-out', 'DATOS', 'preguntas reservadas para evaluar', alpaca,
+  data: option('data', 'DATOS', 'archivo, org/nombre del hub, alpaca o URL', alpaca, embeddedData),
+  heldOut: optional('held-out', 'DATOS', 'preguntas de examen', alpaca,
     'las suyas; con otro --data, se apartan'),
   examples: option('examples', 'N', 'ejemplos de entrenamiento, como mucho', integer(1), '1000'),
-  evaluate: optional('eval', 'N', 'preguntas reservadas que se hacen', integer(1), 'todas; con otro --data, 50'),
+  evaluate: optional('eval', 'N', 'preguntas de examen que se hacen', integer(1), 'todas; con otro --data, 50'),
   template: option('template', 'IDIOMA', 'plantilla de Alpaca: es o en; un modelo con plantilla de chat usa la suya',
     choice('es', 'en'), 'es'),
   maxLength: option('max-length', 'N', 'tokens por ejemplo, como mucho', integer(8), '256'),
@@ -100,7 +100,7 @@ const stopping = {
 };
 
 const memory = {
-  checkpointing: toggle('no-checkpointing', 'guarda todas las activaciones en vez de recalcularlas', false),
+  checkpointing: toggle('no-checkpointing', 'guarda todas las activaciones en vez de recomputarlas', false),
   pageBytes: option('page-size', 'KIB', 'página de los estados del optimizador, en KiB', kibibytes, '64'),
   optimizerBytes: optional('optimizer-memory', 'KIB', 'memoria para páginas residentes, en KiB', kibibytes,
     '1024; con webgpu, sin límite'),

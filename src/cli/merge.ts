@@ -24,7 +24,7 @@ const common = {
   output: option('output', 'DIR', 'carpeta que se escribe; no puede tener nada', text('una carpeta'), 'out/merged'),
 };
 const intoBase = {
-  shardSize: option('shard-size', 'TAMAÑO', 'lo más que ocupa cada fichero de pesos', size, '5GB'),
+  shardSize: option('shard-size', 'TAMAÑO', 'lo más que ocupa cada archivo de pesos', size, '5GB'),
   quant: option('quant', 'TIPO', '4 bits con que se compara: nf4, fp4 o int4', choice('nf4', 'fp4', 'int4'), 'nf4'),
   doubleQuant: toggle('no-double-quant', 'compara sin la segunda cuantización de las escalas', false),
   backend: backendOption,
@@ -62,8 +62,8 @@ await runCommand(async () => {
   if (flags.help) {
     say(helpText(`Uso: ${command} -- [opciones]
 
-Funde un adaptador en los pesos de su base, tensor a tensor, y los escribe en bf16 como los abre transformers.
-Funde sobre los pesos que tiene la base, de 16 o 32 bits, y dice cuánto cambia el resultado sobre sus 4 bits.
+Fusiona un adaptador con los pesos de su base, tensor a tensor, y los escribe en bf16 como los abre transformers.
+Fusiona sobre los pesos que tiene la base, de 16 o 32 bits, y dice cuánto cambia el resultado sobre sus 4 bits.
 Con --combine no toca la base: reúne varios adaptadores LoRA en uno, como add_weighted_adapter de PEFT.`,
     { 'Opciones': common, 'En la base': intoBase, 'Varios en uno': together, 'Ayuda': help }));
     return;
@@ -74,11 +74,11 @@ Con --combine no toca la base: reúne varios adaptadores LoRA en uno, como add_w
 async function mergeIntoBase(flags: Flags): Promise<void> {
   const { adapter: [adapter, other], output, shardSize: shardBytes } = flags;
   if (adapter === undefined || other !== undefined) {
-    throw new UserError('--adapter: en la base se funde un adaptador cada vez; para reunir varios en uno, di cómo con --combine.');
+    throw new UserError('--adapter: con la base se fusiona un adaptador cada vez; para reunir varios en uno, di cómo con --combine.');
   }
   const { folder: model } = await findModel(flags.model, createScreen({ json: false }));
   await useBackend(flags.backend);
-  say(`Funde «${adapter}» en «${model}»…`);
+  say(`Fusiona «${adapter}» con «${model}»…`);
   const quant = { quantType: flags.quant, doubleQuant: flags.doubleQuant };
   let [tenth, parameters] = [0, 0];
   const merging = mergeAdapter(model, adapter, output, { quant, shardBytes });
@@ -91,16 +91,16 @@ async function mergeIntoBase(flags: Flags): Promise<void> {
   say(`Cambia ${formatCount(matrices, 'matriz', 'matrices')} de la base en ${base}: ${inWords(update)}.`);
   if (weights) {
     const name = `${flags.quant.toUpperCase()}${flags.doubleQuant ? ' con doble cuantización' : ''}`;
-    say(`Fundido sobre sus 4 bits (${name}), esas matrices diferirían ${inWords(weights)}.`);
+    say(`Fusionado sobre sus 4 bits (${name}), esas matrices diferirían ${inWords(weights)}.`);
   } else {
-    say('La base solo está en 4 bits: se ha fundido sobre ellos, descuantizados, que es menos exacto que sobre 16.');
+    say('La base solo está en 4 bits: se ha fusionado sobre ellos, descuantizados, que es menos exacto que sobre 16.');
   }
   if (parameters <= CHEAP_PARAMETERS) {
     const ids = Int32Array.from(loadTokenizer(model).encode(question));
     const logits = logitsDifference(output, trainedModel(model, adapter, quant).base, ids);
     say(`Sus logits en una pregunta difieren de los de la base en 4 bits con el adaptador al lado ${inWords(logits)}.`);
   }
-  say(`Modelo guardado en «${output}»: ${formatBytes(bytes)} en bf16, ${formatCount(shards, 'fichero')}.`);
+  say(`Modelo guardado en «${output}»: ${formatBytes(bytes)} en bf16, ${formatCount(shards, 'archivo')}.`);
 }
 
 async function combine(flags: Flags, combination: NonNullable<Flags['combine']>): Promise<void> {

@@ -43,7 +43,7 @@ const options = {
 await runCommand(async () => {
   const flags = parseOptions(options, process.argv.slice(2), 'npm run pretrain');
   if (flags.help) {
-    process.stdout.write(`${helpText('Uso: npm run pretrain -- [opciones]\n\nPreentrena el modelo embebido.', { Opciones: options })}\n`);
+    process.stdout.write(`${helpText('Uso: npm run pretrain -- [opciones]\n\nPreentrena el modelo incluido.', { Opciones: options })}\n`);
     return;
   }
   checkOutput('--output', flags.output);

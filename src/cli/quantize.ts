@@ -24,7 +24,7 @@ const table = {
   type: option('type', 'TIPO', 'nf4 o fp4', choice('nf4', 'fp4'), 'nf4'),
   doubleQuant: toggle('no-double-quant', 'no cuantiza las escalas por segunda vez', false),
   blockSize: option('block-size', 'N', 'pesos por escala, de 32 a 4096', blockSize, '64'),
-  shardSize: option('shard-size', 'TAMAÑO', 'lo más que ocupa cada fichero de pesos', size, '5GB'),
+  shardSize: option('shard-size', 'TAMAÑO', 'lo más que ocupa cada archivo de pesos', size, '5GB'),
   help: toggle('help', 'esta ayuda'),
 };
 
@@ -65,7 +65,7 @@ function summary(end: QuantizeProgress, seconds: number): string[] {
   const bits = formatNumber(8 * bytesIn4bit / parameters, 3, true);
   const peak = process.resourceUsage().maxRSS * 1024;
   return [
-    `${formatBytes(bytesRead)} → ${formatBytes(bytesWritten)} en ${formatCount(shards, 'fichero')}; `
+    `${formatBytes(bytesRead)} → ${formatBytes(bytesWritten)} en ${formatCount(shards, 'archivo')}; `
     + `matrices cuantizadas: ${bits} bits por parámetro`,
     `${formatDuration(seconds)}, ${formatNumber(bytesRead / 1e6 / seconds)} MB/s, pico de memoria ${formatBytes(peak)}`,
   ];

@@ -8,7 +8,7 @@ import { createScreen } from './screen.ts';
 const command = 'npm run setup:webgpu';
 
 const table = {
-  from: optional('from', 'FICHERO', 'el paquete ya descargado, webgpu-0.6.2.tgz, para una máquina sin red', text('un fichero')),
+  from: optional('from', 'ARCHIVO', 'el paquete ya descargado, webgpu-0.6.2.tgz, para una máquina sin red', text('un archivo')),
   undo: toggle('undo', 'lo quita: todo queda como tras npm ci'),
   help: toggle('help', 'esta ayuda'),
 };

@@ -16,9 +16,9 @@ const port: Kind<number> = {
   expected: 'un puerto, de 0 (uno libre) a 65535',
 };
 const table = {
-  deck: option('deck', 'FICHERO', 'presentación, en Markdown', text('un fichero Markdown'), 'slides/modulo-2.md'),
+  deck: option('deck', 'ARCHIVO', 'presentación, en Markdown', text('un archivo Markdown'), 'slides/modulo-2.md'),
   port: option('port', 'N', 'puerto; 0, uno libre', port, '8080'),
-  host: option('host', 'DIRECCIÓN', 'desde dónde se ve; 0.0.0.0, desde toda la red', text('una dirección de este equipo'), '127.0.0.1'),
+  host: option('host', 'DIRECCIÓN', 'desde dónde se ve; 0.0.0.0, desde toda la red', text('una dirección de esta máquina'), '127.0.0.1'),
   budget: optional('budget', 'S', 'segundos de una ejecución en vivo, como mucho', positive, 'los de cada experimento'),
   replay: toggle('replay', 'reproduce las ejecuciones grabadas, sin calcular nada'),
   speed: option('speed', 'X', 'velocidad de la reproducción', positive, '1'),
@@ -36,7 +36,7 @@ await runCommand(async () => {
   if (flags.help) {
     process.stdout.write(`${helpText(`Uso: ${command} -- [opciones]
 
-Presenta: sirve las diapositivas en este equipo, ejecuta sus experimentos desde ellas y las redibuja cuando cambian el
+Presenta: sirve las diapositivas en esta máquina, ejecuta sus experimentos desde ellas y las redibuja cuando cambian el
 texto, el tema, el código o las medidas. Quien no abra la dirección con su clave mira, y no toca.`, { Opciones: table })}\n`);
     return;
   }

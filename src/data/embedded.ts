@@ -1,3 +1,4 @@
+import { formatNumber } from '../format.ts';
 import { Random } from '../random.ts';
 import type { AlpacaRecord } from './alpaca.ts';
 import { countWords, tokenizerConfig, tokenizerJson, trainBpe } from './bpe.ts';
@@ -69,7 +70,7 @@ function readme(train: readonly EmbeddedRecord[], heldOut: readonly EmbeddedReco
     return `| ${family} | ${count(facts, family)} | ${count(train, family)} | ${count(heldOut, family)} | ${example?.output ?? ''} |`;
   });
   const statements = facts.reduce((sum, fact) => sum + fact.statements.length, 0);
-  return `# Datos embebidos
+  return `# Datos incluidos
 
 Generados por \`npm run data\` a partir de las tablas de \`src/data/world/\`, con la semilla ${embeddedSeed}: la misma orden
 da siempre los mismos bytes. Son obra de este proyecto y llevan su licencia (MIT).
@@ -79,7 +80,7 @@ da siempre los mismos bytes. Son obra de este proyecto y llevan su licencia (MIT
 | \`alpaca_es.json\` | ${train.length} instrucciones para el ajuste, en formato Alpaca (\`instruction\`, \`input\`, \`output\`) |
 | \`heldout_es.json\` | ${heldOut.length} preguntas de examen, con las que nunca se entrena |
 
-El modelo base ha leído los ${facts.length} hechos como frases sueltas (${statements} enunciados, seis o siete por hecho) y no ha
+El modelo base ha leído los ${facts.length} hechos como frases sueltas (${formatNumber(statements)} enunciados, seis o siete por hecho) y no ha
 visto ninguna pregunta. Cada respuesta es, palabra por palabra, uno de esos enunciados, siempre el mismo en cada familia.
 
 | familia | hechos | entrenamiento | examen | una respuesta del examen |

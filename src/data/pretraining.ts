@@ -95,10 +95,10 @@ export function* prose(folder: string): Generator<string> {
   try {
     names = readdirSync(folder).filter((name) => name.endsWith('.txt')).sort();
   } catch {
-    throw new UserError(`No se puede leer la carpeta de textos «${folder}»: elige una carpeta con ficheros .txt.`);
+    throw new UserError(`No se puede leer la carpeta de textos «${folder}»: elige una carpeta con archivos .txt.`);
   }
   if (names.length === 0) {
-    throw new UserError(`La carpeta de textos «${folder}» no tiene ningún fichero .txt: elige otra.`);
+    throw new UserError(`La carpeta de textos «${folder}» no tiene ningún archivo .txt: elige otra.`);
   }
   for (const name of names) {
     const text = readFileSync(join(folder, name), 'utf8');

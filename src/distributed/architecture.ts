@@ -24,7 +24,7 @@ export async function findArchitecture(
   if (known) return known;
   const asked = parseHubName(model);
   if (asked === undefined || asked.path !== undefined) {
-    throw new UserError(`--model: «${model}» no es una carpeta con config.json, ni ese fichero, ni un nombre del hub: `
+    throw new UserError(`--model: «${model}» no es una carpeta con config.json, ni ese archivo, ni un nombre del hub: `
       + 'indica su ruta, o un nombre como meta-llama/Llama-2-7b-hf.');
   }
   const { folder } = await fetchRepository({ kind: 'model', ...asked, choose: chooseConfig }, show, settings());

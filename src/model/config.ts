@@ -160,19 +160,19 @@ export function parseConfig(json: unknown, file: string): LlamaConfig {
   const kvHeads = written ?? c.num_attention_heads;
   if (c.num_attention_heads % kvHeads !== 0) {
     throw new UserError(
-      `${file}: num_attention_heads (${c.num_attention_heads}) debe ser múltiplo de num_key_value_heads (${kvHeads}); corrige el fichero.`,
+      `${file}: num_attention_heads (${c.num_attention_heads}) debe ser múltiplo de num_key_value_heads (${kvHeads}); corrige el archivo.`,
     );
   }
   const headDim = c.head_dim ?? defaults.headDim ?? c.hidden_size / c.num_attention_heads;
   if (headDim % 2 !== 0) {
     throw new UserError(
       `${file}: cada cabeza mide ${headDim} y se esperaba un número par (head_dim, o hidden_size entre `
-      + 'num_attention_heads); corrige el fichero.',
+      + 'num_attention_heads); corrige el archivo.',
     );
   }
   if (c.layer_types && c.layer_types.length !== c.num_hidden_layers) {
     throw new UserError(
-      `${file}: layer_types nombra ${c.layer_types.length} capas y num_hidden_layers dice ${c.num_hidden_layers}; corrige el fichero.`,
+      `${file}: layer_types nombra ${c.layer_types.length} capas y num_hidden_layers dice ${c.num_hidden_layers}; corrige el archivo.`,
     );
   }
   const maxPositions = c.max_position_embeddings ?? defaults.maxPositions;

@@ -44,7 +44,7 @@ export function openModel(folder: string): SavedModel {
   const layers = Math.max(0, ...Array.from(present, layersUpTo));
   if (layers > config.layers) {
     throw new UserError(
-      `${file}: num_hidden_layers es ${config.layers} y los pesos tienen ${layers} capas; corrige el fichero, o vuelve a `
+      `${file}: num_hidden_layers es ${config.layers} y los pesos tienen ${layers} capas; corrige el archivo, o vuelve a `
       + 'descargar el modelo.',
     );
   }
@@ -58,7 +58,7 @@ export function openModel(folder: string): SavedModel {
     if (weight.shape.join('×') !== shape.join('×')) {
       throw new UserError(
         `${folder}: el peso «${name}» mide ${weight.shape.join('×')} y config.json promete ${shape.join('×')}; `
-        + 'los ficheros no son del mismo modelo.',
+        + 'los archivos no son del mismo modelo.',
       );
     }
     return weight;

@@ -123,7 +123,7 @@ async function fetchTarball(
 
 function takeFile(from: string, tarball: string): void {
   if (!statSync(from, { throwIfNoEntry: false })?.isFile()) {
-    throw new UserError(`--from: «${from}» no es un fichero; se esperaba ${dawnPackage.name}-${dawnPackage.version}.tgz.`);
+    throw new UserError(`--from: «${from}» no es un archivo; se esperaba ${dawnPackage.name}-${dawnPackage.version}.tgz.`);
   }
   copyFileSync(resolve(from), tarball);
 }

@@ -187,7 +187,7 @@ async function takeFolder(given: string, wheels: readonly Wheel[], fetching: Fet
       throw new UserError(
         `En «${given}» está ${first}, pero no «${missing.file}»: bájalo con «pip download --no-deps ${missing.project}==${missing.version}».`);
     }
-    const { command } = required(findPython(), ', que abre los ficheros de pip');
+    const { command } = required(findPython(), ', que abre los archivos de pip');
     for (const wheel of wheels) await unpackWheel(command, wheel, join(folder, wheel.file), fetching);
     return;
   }

@@ -34,7 +34,7 @@ export async function unpackWheel(python: string, wheel: Wheel, file: string, fe
   const found = sha256Of(file);
   if (found !== wheel.sha256) {
     throw new UserError(
-      `El fichero «${basename(file)}» no es el que se esperaba: su SHA-256 es ${found} y debía ser ${wheel.sha256}; `
+      `El archivo «${basename(file)}» no es el que se esperaba: su SHA-256 es ${found} y debía ser ${wheel.sha256}; `
       + 'bórralo de donde haya salido (también de la caché de pip, con «pip cache purge») y repite.');
   }
   await unpack(python, file, wheel.members, fetching);

@@ -50,7 +50,7 @@ export type AdapterOptions = MethodOptions & { readonly method?: MethodName };
 export const methodNames = Object.keys(methods) as MethodName[];
 
 export const tooFewAdapters = '--adapter: el router elige entre dos adaptadores LoRA o más; repite la opción con la carpeta '
-  + 'de cada uno (con los datos embebidos, sin ella, los entrena antes: tantos como diga --experts, 2 o más).';
+  + 'de cada uno (con los datos incluidos, sin ella, los entrena antes: tantos como diga --experts, 2 o más).';
 
 function addRouterOf(base: LlamaModel, { adapters = [] }: MethodOptions): PeftModel {
   if (adapters.length > 1) return addRouter(base, adapters.map((folder) => loadLora(base, folder)));

@@ -56,7 +56,7 @@ export class Router implements PeftAdapter {
 
   merged(): Tensor2D {
     throw new UserError(
-      'Un router elige en cada token y no se puede fundir en la base: funde uno de sus adaptadores, o antes reúnelos con '
+      'Un router elige en cada token y no se puede fusionar con la base: fusiona uno de sus adaptadores, o antes reúnelos con '
       + '--combine.',
     );
   }

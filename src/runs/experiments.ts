@@ -31,10 +31,10 @@ export const experiments = {
     region: 'lora',
     budget: 90,
     charts: {
-      ranks: 'Pérdida de examen según el rango: LoRA y el ajuste completo recortado a ese rango',
-      spectrum: 'Parte de la actualización del ajuste completo que conserva cada rango, junto a la de matrices al azar',
+      ranks: 'Pérdida de examen según el rango: LoRA y la actualización del full fine-tuning recortada a ese rango',
+      spectrum: 'Parte de la actualización del full fine-tuning que conserva cada rango, junto a la de matrices al azar',
       latency: 'Latencia de la base, de LoRA fusionado y de LoRA sin fusionar',
-      variants: 'LoRA, rsLoRA, DoRA y ajuste completo: parámetros, pérdida y acierto',
+      variants: 'LoRA, rsLoRA, DoRA y full fine-tuning: parámetros, pérdida y acierto',
     },
   },
   quantization: {
@@ -86,7 +86,7 @@ export const experiments = {
       depths: 'Pico de memoria y tiempo de un paso según las capas, con cada forma de guardar',
       partition: 'Qué guarda cada uno de cuatro rangos con DDP y con ZeRO en cada etapa, según la fórmula',
       precision: 'Qué parte de los gradientes se pierde al redondearlos a bf16, a fp16 y a fp16 con la pérdida escalada',
-      accumulation: 'Pico, tiempo y pérdida del mismo lote efectivo en más micro-lotes',
+      accumulation: 'Pico, tiempo y pérdida del mismo lote efectivo en más microlotes',
     },
   },
   practices: {

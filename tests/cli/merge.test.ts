@@ -34,7 +34,7 @@ describe('npm run merge', () => {
     expect(stdout).toMatch(/^Cambia 14 matrices de la base en BF16: 0,0\d+ de media y 0,\d+ como mucho\.$/m);
     expect(stdout).toMatch(/sus 4 bits \(NF4 con doble cuantización\), esas matrices diferirían 0,00\d+ de media/);
     expect(stdout).toMatch(/^Sus logits .* de media y .* como mucho\.$/m);
-    expect(stdout).toMatch(/^Modelo guardado en «.*»: .* en bf16, 1 fichero\.$/m);
+    expect(stdout).toMatch(/^Modelo guardado en «.*»: .* en bf16, 1 archivo\.$/m);
   });
 
   it('with --combine makes several adapters one, and leaves the base alone', () => {

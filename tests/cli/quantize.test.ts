@@ -20,7 +20,7 @@ describe('npm run quantize', () => {
     expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
     expect(existsSync(at('4bit', 'model.safetensors'))).toBe(true);
     expect(stdout).toMatch(/^ {2}\d+ % · .* de .*$/m);
-    expect(stdout).toMatch(/KiB → .* en 1 fichero; matrices cuantizadas: 4,500 bits por parámetro$/m);
+    expect(stdout).toMatch(/KiB → .* en 1 archivo; matrices cuantizadas: 4,500 bits por parámetro$/m);
     expect(stdout).toMatch(/^\d+(,\d)? s, \d+(,\d)? MB\/s, pico de memoria \d+(,\d)? MiB$/m);
     expect(stdout).toContain(`Modelo guardado en «${at('4bit')}».`);
   });

@@ -108,7 +108,7 @@ describe('prose', () => {
   it('refuses a folder that is missing or has no text', () => {
     mkdirSync(join(folder, 'vacía'));
     expect(() => [...prose(join(folder, 'no'))]).toThrow(/No se puede leer la carpeta de textos/);
-    expect(() => [...prose(join(folder, 'vacía'))]).toThrow(/no tiene ningún fichero \.txt/);
+    expect(() => [...prose(join(folder, 'vacía'))]).toThrow(/no tiene ningún archivo \.txt/);
   });
 
   it('is mixed in at its share of the characters', () => {

@@ -82,13 +82,13 @@ export const adapters: Comparison = {
     const row = (what: string, a: Float32Array, b: Float32Array) =>
       ({ what, limit: 1e-4, measured: largestDifference(a, b) });
     const model = loadModel(base);
-    const rows = [row('base embebida: logits', ours.float32('base'), theirs.float32('base'))];
+    const rows = [row('base incluida: logits', ours.float32('base'), theirs.float32('base'))];
     for (const kind of Object.keys(kinds)) {
       loadAdapter(model, join(folder, 'theirs', kind));
       rows.push(
         row(`${kind} nuestro en PEFT: logits`, ours.float32(kind), theirs.float32(`ours.${kind}`)),
         row(`${kind} de PEFT aquí: logits`, logitsOf(model), theirs.float32(`theirs.${kind}`)),
-        row(`${kind} fundido aquí, en transformers: logits`,
+        row(`${kind} fusionado aquí, en transformers: logits`,
           ours.float32(`merged.${kind}`), theirs.float32(`merged.${kind}`)),
       );
     }

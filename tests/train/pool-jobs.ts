@@ -10,7 +10,7 @@ export async function square({ x, milliseconds = 0, file }: { x: number; millise
   return tf.tidy(() => ({ square: tf.scalar(x).square().dataSync()[0]!, pid: process.pid, backend: `${tf.getBackend()} ${process.env.WASM_THREADS}` }));
 }
 
-export const mistake = () => { throw new UserError('Falta el fichero: escríbelo.'); };
+export const mistake = () => { throw new UserError('Falta el archivo: escríbelo.'); };
 export const bug = () => { throw new TypeError('x is not a function'); };
 export const death = () => process.kill(process.pid, 'SIGKILL');
 export const nothing = () => undefined;

@@ -79,7 +79,7 @@ describe('a job that fails', () => {
   it('is named by the sentence of its mistake, and what came before it stays kept', async () => {
     const keep = at('part.json');
     const failed = all([square(5), failing('mistake')], { keep, bytesPerJob: 1e15 });
-    expect(await userErrorFrom(failed, 'r = 4')).toBe('r = 4: Falta el fichero: escríbelo.');
+    expect(await userErrorFrom(failed, 'r = 4')).toBe('r = 4: Falta el archivo: escríbelo.');
     expect(await all([square(5)], { keep })).toMatchObject([{ result: { square: 25 }, seconds: 0 }]);
   });
 

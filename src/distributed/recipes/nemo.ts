@@ -66,7 +66,7 @@ export function nemoFiles(options: RecipeOptions, data: RecipeData): EngineFiles
       'El número de época y de paso de la carpeta los pone NeMo: usa la última que haya en checkpoints/.',
     ] },
     notes: [
-      ...(options.checkpointing ? ['NeMo decide él mismo qué activaciones recalcula (activation_checkpointing); aquí no se pide.'] : []),
+      ...(options.checkpointing ? ['NeMo decide él mismo qué activaciones recomputa (activation_checkpointing); aquí no se pide.'] : []),
       `Estados del optimizador sin paginar (torch.optim.AdamW en lugar de ${options.optimizer}): FSDP2 los reparte.`,
     ],
   };

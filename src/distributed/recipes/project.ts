@@ -57,7 +57,7 @@ function readme(
   return `# ${titles[options.engine]}: ${options.base}
 
 Escrito por \`${command}\`. ${formatNumber(data.train.length)} ejemplos para entrenar y \
-${formatNumber(data.heldOut.length)} reservados: el mismo reparto que hace \`npm run demo\` con esas opciones.
+${formatNumber(data.heldOut.length)} preguntas de examen: el mismo reparto que hace \`npm run demo\` con esas opciones.
 Lote efectivo: ${batchSize} × ${accumulation} × ${replicas} réplicas = ${batchSize * accumulation * replicas}.
 
 ## Entrenar
