@@ -91,7 +91,7 @@ async function mergeIntoBase(flags: Flags): Promise<void> {
   say(`Cambia ${formatCount(matrices, 'matriz', 'matrices')} de la base en ${base}: ${inWords(update)}.`);
   if (weights) {
     const name = `${flags.quant.toUpperCase()}${flags.doubleQuant ? ' con doble cuantización' : ''}`;
-    say(`Fusionado sobre sus 4 bits (${name}), esas matrices diferirían ${inWords(weights)}.`);
+    say(`Si se fusionara sobre sus 4 bits (${name}), esas matrices diferirían ${inWords(weights)}.`);
   } else {
     say('La base solo está en 4 bits: se ha fusionado sobre ellos, descuantizados, que es menos exacto que sobre 16.');
   }

@@ -77,7 +77,7 @@ export async function runQlora(
     loaded(size) {
       recorder.line(
         `${formatBytes(size.bytes16)} en 16 bits → ${formatBytes(size.bytes)} `
-        + `(${formatPercent(size.bytes / size.bytes16)}; embeddings y normas siguen anchas)`,
+        + `(${formatPercent(size.bytes / size.bytes16)}; embeddings y normas, en 32 bits)`,
       );
       recorder.line(
         `Matrices cuantizadas a ${quantName(flags.quant, flags.doubleQuant)}: `
