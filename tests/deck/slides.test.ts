@@ -62,7 +62,7 @@ const talk: { title: string; states: string[]; note: string }[] = [
     title: 'Mixture of Adapters (MoA)',
     states: [
       'En lugar de un único adapter, varios adapters especializados se combinan mediante enrutamiento estocástico o un router liviano.',
-      'Así puedes abordar multitarea/multidominio sin catastrophic forgetting, y fusionar adapters (merging) para despliegue ligero.',
+      'Así puedes multi-tarea/multi-dominio sin catastrophic forgetting, y fusionar adapters (merging) para despliegue ligero.',
       'Wang et al., 2022',
     ],
     note: 'Útil cuando tu organización tiene muchos verticales pequeños con datos propios.',
