@@ -87,9 +87,9 @@ export async function* runJobs<Result>(
       running.delete(worker);
       return;
     }
-    const done = worker.run(job);
-    done.catch(() => {}); // heard when its turn comes
-    running.set(worker, done.then((answer) => ({ worker, job, ...answer })));
+    const done = worker.run(job).then((answer) => ({ worker, job, ...answer }));
+    done.catch(() => {}); // heard when its turn comes, or by nobody: the caller may leave, or work on the last result
+    running.set(worker, done);
   };
   try {
     workers.forEach(next);

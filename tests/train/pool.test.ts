@@ -59,6 +59,16 @@ describe('a pool', () => {
     if (started) await expect.poll(() => alive(started)).toBe(false);
   });
 
+  it('leaves nobody unheard when the caller goes while the next job has just begun', async () => {
+    const unheard: unknown[] = [];
+    const hear = (reason: unknown) => unheard.push(reason);
+    process.on('unhandledRejection', hear);
+    for await (const _ of runJobs([square(1), square(2, { milliseconds: 60_000 })], { bytesPerJob: 1e15 })) break;
+    await new Promise((resolve) => setTimeout(resolve, 500)); // its process has died by then
+    process.off('unhandledRejection', hear);
+    expect(unheard).toEqual([]);
+  });
+
   it('ends its processes with this one, though it be killed and they be busy', async () => {
     const file = at('endless');
     const job = { name: 'endless', module, run: 'endless', options: { file } };
