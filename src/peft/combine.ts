@@ -67,8 +67,9 @@ export function combineAdapters(
   checkOptions(adapters.length, options);
   checkAdapters(adapters, combination);
   const ranks = adapters.map(({ options: { r, rankPattern } }) => Math.max(r, ...Object.values(rankPattern)));
+  const most = Math.max(...ranks);
   const r = combination === 'cat' ? ranks.reduce((sum, rank) => sum + rank, 0)
-    : combination.endsWith('svd') ? options.rank ?? Math.max(...ranks) : ranks[0]!;
+    : combination.endsWith('svd') ? options.rank ?? most : most;
   const paths = targetPaths(base.config, { targetModules: 'all-linear' })
     .filter((path) => adapters.some(({ targets }) => targets.has(path)));
   const shapes = weightShapes(base.config);

@@ -125,6 +125,15 @@ describe('adapters made one', () => {
     expect([...loadAdapter(tinyBase(), at('named')).adapter.targets]).toEqual([...model.adapter.targets]);
   });
 
+  it('have room for a layer of higher rank that the first does not have', () => {
+    const adapters = [random({ targetModules: ['q_proj'] }, 1), random({ targetModules: ['v_proj'], rankPattern: { v_proj: 5 } }, 2)];
+    const { adapter } = combineAdapters(tinyBase(), adapters, 'linear', options);
+    expect(adapter.options.r).toBe(5);
+    const [q, v] = ['q_proj', 'v_proj'].map((name) => `model.layers.0.self_attn.${name}`) as [string, string];
+    expect(relative(update(adapter, q), update(adapters[0]!, q).map((value) => 2 * value))).toBeLessThan(1e-6);
+    expect(relative(update(adapter, v), update(adapters[1]!, v).map((value) => -value))).toBeLessThan(1e-6);
+  });
+
   it('from folders are a folder of PEFT\'s, written whole or not at all', () => {
     const folders = three.map((name) => join(golden, name));
     const base = join(golden, '../adapters/base');
