@@ -65,7 +65,7 @@ export function loadAdapter(base: LlamaModel, folder: string): PeftModel {
       `En «${folder}» no hay ningún adaptador, y sí en «${join(folder, 'adapter')}»: indica esa carpeta.`);
   }
   const { peft_type: type } = readJson(file, peftType);
-  if (!(type in formats)) {
+  if (!Object.hasOwn(formats, type)) {
     throw new UserError(
       `${file}: peft_type «${type}» no está soportado; se esperaba ${Object.keys(formats).join(', ')}: elige un adaptador `
       + 'de ese método.',

@@ -132,6 +132,7 @@ describe('a folder that does not fit is refused, and the base stays without an a
 
   it.each([
     ['another method', { peft_type: 'VERA' }, '«VERA»'],
+    ['a method of the name of what every object has', { peft_type: 'constructor' }, '«constructor»'],
     ['no rank', { r: undefined }, 'falta «r»'],
     ['a rank of 0', { r: 0 }, '«r» es 0 y se esperaba un entero mayor que 0'],
     ['an expression that names no layer', { target_modules: 'q_proj' }, 'target_modules: no elige ninguna capa'],
