@@ -20,7 +20,7 @@ export async function fetchUrl(
   url: string, sha256: string | undefined, show: DownloadShow, settings: HubSettings,
 ): Promise<{ file: string; pin: Pin }> {
   checkAddress(url);
-  const name = decodeURIComponent(new URL(url).pathname).split('/').at(-1)!.replaceAll(/[^\w.-]/g, '_') || 'datos';
+  const name = decoded(new URL(url).pathname).split('/').at(-1)!.replaceAll(/[^\w.-]/g, '_') || 'datos';
   const folder = join(settings.downloads, shortHash(url));
   const versions = existsSync(folder) ? readdirSync(folder) : [];
   const pinned = (file: string): { file: string; pin: Pin } =>
@@ -82,6 +82,15 @@ async function fetchVersion(
   }, settings, tally);
   tally.complete();
   return target;
+}
+
+/** An address may have a % that stands for nothing: servers take it as it is. */
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
 }
 
 /** Data is read over TLS, or from this machine. */

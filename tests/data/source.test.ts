@@ -90,6 +90,8 @@ describe('an address', () => {
     expect(await userErrorFrom(find(`${url()}x`), `${url()}x`)).toContain('el servidor responde 404');
     expect(await userErrorFrom(find('http://example.org/a.json'), 'http://example.org/a.json')).toContain('https://');
     expect(await userErrorFrom(find(url(), true), cache)).toMatch(/HF_HUB_OFFLINE/);
+    const undecodable = 'https://example.org/100%.jsonl';
+    expect(await userErrorFrom(find(undecodable, true), undecodable)).toMatch(/HF_HUB_OFFLINE/);
     const gone = new HubServer();
     await gone.open();
     const nowhere = `${gone.url}/a.json`;
