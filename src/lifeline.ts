@@ -11,3 +11,12 @@ export function holdLifeline(): void {
     input.resume().on('error', () => {}).on('close', () => process.kill(process.pid, 'SIGKILL'));
   `, { eval: true, execArgv: [] }).unref();
 }
+
+/** Whether a process runs, another person's too. What is no number of one does not. */
+export function isAlive(pid: number): boolean {
+  try {
+    return pid > 0 && process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

@@ -9,7 +9,8 @@ import { basename, dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { UserError } from '../errors.ts';
 import { formatBytes } from '../format.ts';
-import { piecesAt } from './files.ts';
+import { isAlive } from '../lifeline.ts';
+import { codeOf, piecesAt } from './files.ts';
 import { arriving, attempts, longestWait, RangeIgnored, reasonOf, Refusal, Unreachable } from './network.ts';
 import type { Patience } from './network.ts';
 
@@ -212,7 +213,7 @@ async function claimPartial(target: string, onWait: () => void): Promise<string 
       renameSync(join(dirname(target), left.name), ours);
       return ours;
     } catch (error) {
-      if (!isMissing(error)) throw error; // another process was quicker
+      if (codeOf(error) !== 'ENOENT') throw error; // another process was quicker
     }
   }
   return undefined;
@@ -234,13 +235,9 @@ function ownerOf(name: string, target: string): Owner | undefined {
 
 /** A process of another machine is believed as long as its file is young. */
 function isAtWork(path: string, owner: Owner): boolean {
-  try {
-    if (Date.now() - statSync(path).mtimeMs > abandonedAfter) return false;
-    if (owner.host === host) process.kill(owner.pid, 0);
-    return true;
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM'; // alive, and another person's
-  }
+  const written = statSync(path, { throwIfNoEntry: false })?.mtimeMs;
+  if (written === undefined || Date.now() - written > abandonedAfter) return false;
+  return owner.host !== host || isAlive(owner.pid);
 }
 
 function startOver(file: number): 0 {
@@ -253,12 +250,7 @@ function hashOf({ checksum, size }: Content): Hash {
 }
 
 function isNotOfTheNetwork(error: unknown): boolean {
-  return error instanceof UserError || error instanceof Refusal
-    || (error instanceof Error && 'syscall' in error && 'code' in error && fullDisk.includes(String(error.code)));
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+  return error instanceof UserError || error instanceof Refusal || fullDisk.includes(codeOf(error) ?? '');
 }
 
 function wrongChecksum({ subject, checksum }: Content, found: string): UserError {
@@ -270,7 +262,7 @@ function wrongChecksum({ subject, checksum }: Content, found: string): UserError
 const fullDisk = ['ENOSPC', 'EDQUOT', 'EFBIG'];
 
 function diskError(target: string, error: unknown): unknown {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = codeOf(error) ?? '';
   if (fullDisk.includes(code)) {
     return new UserError(`No queda espacio en el disco para descargar «${target}»: libera espacio y repite la orden, `
       + 'que seguirá donde quedó.');

@@ -201,6 +201,7 @@ export function writeWhole(file: number, bytes: Uint8Array, position: number | n
   }
 }
 
-function codeOf(error: unknown): string | undefined {
+/** The system's code for an error, as ENOENT. */
+export function codeOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { codeOf } from './files.ts';
 
 /** How patiently a server is asked. */
 export interface Patience {
@@ -122,5 +123,5 @@ export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { cause } = error;
   if (cause instanceof Error) return reasonOf(cause);
-  return 'code' in error && typeof error.code === 'string' ? error.code : error.message;
+  return codeOf(error) ?? error.message;
 }

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { isAlive } from '../native/tools.ts';
 import { UserError } from '../errors.ts';
+import { isAlive } from '../lifeline.ts';
 
 /** Takes a folder for this process, to its end: of two runs into it one is lost. @throws UserError if it is taken */
 export function lockFolder(folder: string): void {

@@ -97,12 +97,3 @@ export function required<T>(found: Found<T>, otherwise = ''): T {
   if (found.lack === undefined) return found;
   throw new UserError(`Para preparar TensorFlow ${found.lack}${otherwise}.`);
 }
-
-/** Whether a process runs, another person's too. What is no number of one does not. */
-export function isAlive(pid: number): boolean {
-  try {
-    return pid > 0 && process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-}
