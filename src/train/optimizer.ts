@@ -108,7 +108,12 @@ class HostAdamW implements Optimizer {
     else this.before = this.parameters.map(({ values }) => values.slice());
     const { sums } = this;
     this.sums = [];
-    this.adamw.step(sums, learningRate, scale);
+    try {
+      this.adamw.step(sums, learningRate, scale);
+    } catch (error) { // no room for a page on the disk: of half a step nothing stays
+      this.undo();
+      throw error;
+    }
     this.hooks.afterStep?.(this.steps, sums.map((gradient) => gradient.map((g) => g * scale)));
   }
 

@@ -1,5 +1,9 @@
 import * as fs from 'node:fs';
+import * as tf from '@tensorflow/tfjs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Parameter } from '../../src/model/weights.ts';
+import { useBackend } from '../../src/tensor/backend.ts';
+import { makeOptimizer } from '../../src/train/optimizer.ts';
 import { hostMemory, Pager } from '../../src/train/pager.ts';
 import { temporaryFolder } from '../temporary.ts';
 
@@ -126,5 +130,29 @@ describe('a pager', () => {
       expect(() => pager.page(-1)).toThrow(RangeError);
     });
     expect(() => new Pager(2, { pageBytes, residentPages: 0 })).toThrow(RangeError);
+  });
+});
+
+describe('a step whose pages find no room on the disk', () => {
+  it('is none: the parameters stay those of the step before', async () => {
+    await useBackend('cpu');
+    const parameter = new Parameter('w', new Float32Array(1000).fill(1), [1000]);
+    const optimizer = makeOptimizer([parameter], { pageBytes: 1024, residentBytes: 2048 });
+    const step = async () => {
+      await optimizer.add([tf.ones([1000])]);
+      optimizer.step(0.1);
+    };
+    await step();
+    const before = parameter.values.slice();
+    const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+    let room = 3; // pages
+    vi.mocked(fs.writeSync).mockImplementation(((file: number, bytes: Uint8Array, at: number, n: number, to: number) => {
+      if (room-- > 0) return disk.writeSync(file, bytes, at, n, to);
+      throw full;
+    }) as typeof fs.writeSync);
+    await expect(step()).rejects.toBe(full);
+    expect(parameter.values).toEqual(before);
+    expect(parameter.tensor().dataSync()).toEqual(before);
+    await optimizer.close();
   });
 });
