@@ -30,7 +30,7 @@ export interface Weight {
 export class DenseWeight implements Weight {
   readonly shape: readonly number[];
   readonly trainable = false;
-  readonly held: Tensor | FrozenMatrix;
+  private readonly held: Tensor | FrozenMatrix;
 
   /** @param values numbers; of a matrix also the bits of such of bfloat16 (see `FrozenMatrix`) */
   constructor(values: Float32Array | Uint16Array, shape: readonly number[]) {
@@ -43,17 +43,23 @@ export class DenseWeight implements Weight {
     return this.held instanceof FrozenMatrix ? this.held.bytes : 4 * this.held.size;
   }
 
+  /** The matrix that it is. @throws TypeError of a norm or a bias */
+  get matrix(): FrozenMatrix {
+    if (this.held instanceof FrozenMatrix) return this.held;
+    throw new TypeError(`A weight of shape [${this.shape.join(', ')}] is no matrix`);
+  }
+
   tensor(): Tensor {
     const { held } = this;
     return held instanceof FrozenMatrix ? held.tensor() : outside(() => held);
   }
 
   linear(x: Tensor2D): Tensor2D {
-    return (this.held as FrozenMatrix).linear(x);
+    return this.matrix.linear(x);
   }
 
   rows(ids: Tensor1D): Tensor2D {
-    return (this.held as FrozenMatrix).rows(ids);
+    return this.matrix.rows(ids);
   }
 
   dispose(): void {

@@ -9,7 +9,6 @@ import type { Parameter } from '../model/weights.ts';
 import type { Graphs } from '../tensor/graph.ts';
 import { crossEntropy, gatherRows, headCrossEntropy } from '../tensor/ops.ts';
 import { rowRanges } from '../tensor/rows.ts';
-import type { FrozenMatrix } from '../tensor/rows.ts';
 import type { Trainable } from '../peft/trainable.ts';
 
 export interface GradientOptions {
@@ -115,7 +114,7 @@ export function answerLoss(
   if (loss) return loss(model.head(answers), labels);
   const { headWeight } = model;
   if (tf.getBackend() === 'tensorflow' && headWeight instanceof DenseWeight) {
-    return headCrossEntropy(model.lastNorm(answers), headWeight.held as FrozenMatrix, labels, scale);
+    return headCrossEntropy(model.lastNorm(answers), headWeight.matrix, labels, scale);
   }
   return tf.addN(logitsByParts(model, answers, (logits, { first, count }) =>
     crossEntropy(logits, labels.slice([first], [count]), scale)));
@@ -201,7 +200,7 @@ function backwardByBlocks(
   const checkpointBytes = inputs.reduce((sum, input) => sum + input.size * 4, 0);
 
   let loss!: Tensor;
-  let dx: Tensor | undefined;
+  let dx: Tensor | undefined; // (batch·seq, hidden), of the last output that has been taken back
   if (output) {
     const { value, gradients: found } = differentiate([output, ...tensors(ending)], () => lossOf(output));
     loss = value;
@@ -216,8 +215,8 @@ function backwardByBlocks(
     // Nothing below the first block learns unless the embedding does.
     const passOn = i > 0 || embedding.length > 0;
     const again = () => differentiate([...(passOn ? [input] : []), ...tensors(trained)], () => {
-      const output = segments[i]!.reduce((x, layer) => block(layer, x), input);
-      return i === joined ? lossOf(output) : output;
+      const y = segments[i]!.reduce((x, layer) => block(layer, x), input);
+      return i === joined ? lossOf(y) : y;
     }, dx);
     let found: Tensor[];
     if (graphs) {
@@ -231,7 +230,7 @@ function backwardByBlocks(
     }
     tf.dispose([input, ...(dx ? [dx] : [])]);
     dx = passOn ? found.shift() : undefined;
-    trained.forEach((parameter, i) => add(parameter, found[i]!));
+    trained.forEach((parameter, at) => add(parameter, found[at]!));
   }
   if (embedding.length > 0) {
     const input = differentiate(tensors(embedding), () => base.embed(ids), dx);
