@@ -1,3 +1,4 @@
+import * as tf from '@tensorflow/tfjs';
 import { loadInstructions } from '../src/data/load.ts';
 import type { DataOptions } from '../src/data/load.ts';
 import { answerTokens, makeBatch } from '../src/data/batches.ts';
@@ -8,7 +9,7 @@ import { LlamaModel } from '../src/model/llama.ts';
 import { loadModel } from '../src/model/load.ts';
 import type { PeftModel } from '../src/peft/adapter.ts';
 import { addLora } from '../src/peft/lora.ts';
-import { unfreeze } from '../src/peft/trainable.ts';
+import { disposeTrained, unfreeze } from '../src/peft/trainable.ts';
 import { median } from '../src/statistics.ts';
 import { TensorMemory } from '../src/tensor/memory.ts';
 import { readAll } from '../src/tensor/read.ts';
@@ -87,7 +88,7 @@ export async function checkpointing(
       show(`${way === 'with' ? 'recomputando' : 'sin recomputar'}: ${cost}${i === 0 ? ' (calienta)' : ''}`);
       await new Promise(setImmediate); // whoever listens is told now, not at the end
       if (i > 0) runs[way].push(result); // the first of each warms up
-      if (i < repeats) result.gradients.forEach((gradient) => gradient.dispose());
+      if (i < repeats) tf.dispose(result.gradients);
     }
   }
   memory.close();
@@ -106,6 +107,8 @@ export async function checkpointing(
       difference = Math.max(difference, Math.abs(value - b[j]!));
     });
   });
+  tf.dispose([...checkpointed.gradients, ...plain.gradients]);
+  disposeTrained(model);
   return {
     with: { ...cost(runs.with), keptBytes: checkpointed.checkpointBytes },
     without: cost(runs.without),
@@ -180,7 +183,7 @@ async function costOf(
       const pass = { training: true, seed: 42 };
       const result = await lossAndGradients(model, batch, { ...way, pass, scale });
       loss += result.loss;
-      result.gradients.forEach((gradient) => gradient.dispose());
+      tf.dispose(result.gradients);
     }
     return { peakBytes: memory.peak - before, secondsPerStep: (performance.now() - began) / 1000, loss };
   };
@@ -197,7 +200,7 @@ async function wholeGradients(modelDir: string, batch: Batch): Promise<Float32Ar
     pass: { training: true, seed: 42 }, scale: 1 / answerTokens([batch]), checkpointing: true,
   });
   const values = await readAll(gradients);
-  gradients.forEach((gradient) => gradient.dispose());
+  tf.dispose(gradients);
   model.base.dispose();
   return values;
 }

@@ -112,8 +112,8 @@ function checkpointBytes(model: Trainable | PeftModel, modelDir: string): number
 }
 
 /** The same costs of a model of 7B, from its configuration alone: one GPU, a sequence of 2,048 tokens, checkpoints. */
-export function costsAt7B(name = 'meta-llama/Llama-2-7b-hf'): Cost[] {
-  const config = knownConfig(name)!;
+export function costsAt7B(): Cost[] {
+  const config = knownConfig('meta-llama/Llama-2-7b-hf')!;
   const size = modelSize(config);
   const lora = loraShapes(config, { ...loraDefaults, r: 16 });
   const ia3 = ia3Shapes(config);
