@@ -146,8 +146,8 @@ describe('a step whose pages find no room on the disk', () => {
     const before = parameter.values.slice();
     const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
     let room = 3; // pages
-    vi.mocked(fs.writeSync).mockImplementation(((file: number, bytes: Uint8Array, at: number, n: number, to: number) => {
-      if (room-- > 0) return disk.writeSync(file, bytes, at, n, to);
+    vi.mocked(fs.writeSync).mockImplementation(((...page: Parameters<typeof disk.writeSync>) => {
+      if (room-- > 0) return disk.writeSync(...page);
       throw full;
     }) as typeof fs.writeSync);
     await expect(step()).rejects.toBe(full);
