@@ -80,6 +80,7 @@ await runCommand(async () => {
   try {
     for await (const event of pretrain(model, rowsOf, {
       ...pretrainDefaults, ...flags, seqLength, checkpointFile: join(flags.work, 'checkpoint.safetensors'), signal,
+      inputs: flags.prose === undefined ? {} : { prose: flags.prose, proseShare: flags.proseShare },
     })) screen.show(event);
   } finally {
     screen.close();

@@ -1,4 +1,5 @@
 import type { Batch } from '../data/batches.ts';
+import { UserError } from '../errors.ts';
 import { LlamaModel } from '../model/llama.ts';
 import { weightShapes } from '../model/config.ts';
 import type { LlamaConfig } from '../model/config.ts';
@@ -22,6 +23,8 @@ export interface PretrainOptions {
   readonly weightDecay: number;
   readonly clip: number;
   readonly seed: number;
+  /** What else decides the losses, by the name of its option: a checkpoint of other inputs is refused. */
+  readonly inputs: Readonly<Record<string, unknown>>;
   readonly checkpointFile: string;
   readonly checkpointEvery: number;
   readonly resume: boolean;
@@ -30,7 +33,7 @@ export interface PretrainOptions {
 
 export const pretrainDefaults: Omit<PretrainOptions, 'checkpointFile'> = {
   steps: 3000, batchSize: 32, seqLength: 128, learningRate: 2e-3, warmupSteps: 100, weightDecay: 0.1, clip: 1, seed: 42,
-  checkpointEvery: 100, resume: false,
+  inputs: {}, checkpointEvery: 100, resume: false,
 };
 
 /**
@@ -54,52 +57,62 @@ export function newModel(config: LlamaConfig, seed: number): Trainable & { param
  * Trains a whole model on an endless stream of token rows, each predicting its own next tokens.
  * `rows(step)` gives the rows of one step, each of `seqLength` + 1 ids: a function of the step, so that a resumed
  * run sees the same.
+ *
+ * @throws UserError when the checkpoint is not this run's, and when the loss stops being a number: what was kept stays
  */
 export async function* pretrain(
   trainable: Trainable, rows: (step: number) => readonly (readonly number[])[], options: PretrainOptions,
 ): AsyncGenerator<TrainEvent> {
-  const { steps, batchSize, seqLength, learningRate: peak, warmupSteps, weightDecay, seed, checkpointFile } = options;
+  const { steps, batchSize, seqLength, learningRate: peak, warmupSteps, weightDecay, clip, seed } = options;
   const optimizer = makeOptimizer(trainable.parameters, {
     beta2: 0.95, weightDecay,
     pageBytes: 1 << 20, residentBytes: Number.MAX_SAFE_INTEGER, // a machine that pre-trains has the room
   });
-  const fingerprint = JSON.stringify({ steps, batchSize, seqLength, learningRate: peak, weightDecay, seed });
-  const events: TrainEvent[] = options.resume
-    ? loadCheckpoint(checkpointFile, trainable, optimizer, fingerprint)
-    : [];
-  const keep = () => saveCheckpoint(checkpointFile, trainable, optimizer, fingerprint, events);
-  yield {
-    type: 'start', steps, epochs: 1, examples: steps * batchSize, batchSize, accumulation: 1,
-    effectiveBatch: batchSize, resumedAt: optimizer.steps,
-  };
-  const secondsBefore = events.findLast((event) => event.type === 'step')?.seconds ?? 0;
-  const began = performance.now();
-  const tokens = batchSize * seqLength;
-  let before = secondsBefore;
-  for (let step = optimizer.steps + 1; step <= steps && !options.signal?.aborted; step++) {
-    const { loss, gradients } = await lossAndGradients(trainable, nextTokenBatch(rows(step)), {
-      pass: { training: true, seed: step }, scale: 1 / tokens, checkpointing: false,
-    });
-    await optimizer.add(gradients);
-    const gradientNorm = await optimizer.norm();
-    const rate = learningRate(step, steps, { peak, warmupSteps, schedule: 'cosine' });
-    optimizer.step(rate, clipScale(gradientNorm, options.clip));
-
-    const seconds = secondsBefore + (performance.now() - began) / 1000;
-    const event: TrainEvent = {
-      type: 'step', step, epoch: step / steps, loss, learningRate: rate, gradientNorm, tokens,
-      tokensPerSecond: tokens / (seconds - before), seconds, secondsLeft: seconds / step * (steps - step),
+  const fingerprint = JSON.stringify({
+    steps, batchSize, seqLength, learningRate: peak, warmupSteps, weightDecay, clip, seed, ...options.inputs,
+  });
+  let events: TrainEvent[] = [];
+  const keep = () => saveCheckpoint(options.checkpointFile, trainable, optimizer, fingerprint, events);
+  try {
+    if (options.resume) events = loadCheckpoint(options.checkpointFile, trainable, optimizer, fingerprint);
+    yield {
+      type: 'start', steps, epochs: 1, examples: steps * batchSize, batchSize, accumulation: 1,
+      effectiveBatch: batchSize, resumedAt: optimizer.steps,
     };
-    before = seconds;
-    if (step === 1 || step % 10 === 0) events.push(event); // a thinned curve is enough to keep
-    yield event;
-    if (step % options.checkpointEvery === 0 || step === steps) await keep();
-    await new Promise(setImmediate); // lets Ctrl-C be heard
+    const secondsBefore = events.findLast((event) => event.type === 'step')?.seconds ?? 0;
+    const began = performance.now();
+    const tokens = batchSize * seqLength;
+    let before = secondsBefore;
+    for (let step = optimizer.steps + 1; step <= steps && !options.signal?.aborted; step++) {
+      const { loss, gradients } = await lossAndGradients(trainable, nextTokenBatch(rows(step)), {
+        pass: { training: true, seed: step }, scale: 1 / tokens, checkpointing: false,
+      });
+      await optimizer.add(gradients);
+      const gradientNorm = await optimizer.norm();
+      if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
+        throw new UserError(`La pérdida dejó de ser un número en el paso ${step}: se detiene el preentrenamiento, y lo que `
+          + 'se había guardado queda como estaba. Prueba con --learning-rate más bajo.');
+      }
+      const rate = learningRate(step, steps, { peak, warmupSteps, schedule: 'cosine' });
+      optimizer.step(rate, clipScale(gradientNorm, clip));
+
+      const seconds = secondsBefore + (performance.now() - began) / 1000;
+      const event: TrainEvent = {
+        type: 'step', step, epoch: step / steps, loss, learningRate: rate, gradientNorm, tokens,
+        tokensPerSecond: tokens / (seconds - before), seconds, secondsLeft: seconds / step * (steps - step),
+      };
+      before = seconds;
+      if (step === 1 || step % 10 === 0) events.push(event); // a thinned curve is enough to keep
+      yield event;
+      if (step % options.checkpointEvery === 0 || step === steps) await keep();
+      await new Promise(setImmediate); // lets Ctrl-C be heard
+    }
+    if (options.signal?.aborted) await keep();
+    const stopped = optimizer.steps === steps ? 'finished' : 'interrupted';
+    yield { type: 'done', steps: optimizer.steps, seconds: before, stopped };
+  } finally {
+    await optimizer.close();
   }
-  if (options.signal?.aborted) await keep();
-  await optimizer.close();
-  const stopped = optimizer.steps === steps ? 'finished' : 'interrupted';
-  yield { type: 'done', steps: optimizer.steps, seconds: before, stopped };
 }
 
 /** Rows of seqLength + 1 ids to inputs and their next tokens. */
