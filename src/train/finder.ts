@@ -1,7 +1,6 @@
-import { UserError } from '../errors.ts';
 import type { Trainable } from '../peft/trainable.ts';
 import { DECADES } from './schedule.ts';
-import { train } from './train.ts';
+import { Diverged, train } from './train.ts';
 import type { TrainData, TrainOptions } from './train.ts';
 
 export interface FinderOptions {
@@ -38,6 +37,7 @@ const DIVERGED = 3;
  *
  * @param training options of the training that a rate is sought for, such as its batch size
  * @param show hears each point as it comes
+ * @throws UserError as `train`, but for a loss that ends the climb by being no number
  */
 export async function findLearningRate(
   trainable: Trainable, { tokenizer, train: examples }: TrainData, training: Partial<TrainOptions> = {},
@@ -63,8 +63,7 @@ export async function findLearningRate(
       if (point.smoothLoss > DIVERGED * Math.min(...points.map(({ smoothLoss }) => smoothLoss))) break;
     }
   } catch (error) {
-    // A loss that is no number is where some climbs end; before any, something else is the matter.
-    if (!(error instanceof UserError) || points.length === 0) throw error;
+    if (!(error instanceof Diverged) || points.length === 0) throw error; // where some climbs end
   } finally {
     held.forEach((values, i) => values.set(before[i]!));
     trainable.parameters.forEach((parameter) => parameter.upload());

@@ -77,12 +77,17 @@ export interface TrainData {
   readonly heldOut: readonly Example[];
 }
 
+/** The loss stopped being a number. */
+export class Diverged extends UserError {
+  override name = 'Diverged';
+}
+
 /**
  * Trains, and tells what happens as it happens. The parameters given are changed in place.
  *
- * @throws UserError when the tokenizer is not the model's, or the checkpoint not this run's; when there is nothing for
- *   early stopping to look at; and when the loss
- *   stops being a number: the parameters are then the last ones that gave one.
+ * @throws UserError when the tokenizer is not the model's, or the checkpoint not this run's, or there is nothing for
+ *   early stopping to look at
+ * @throws Diverged when the loss stops being a number: the parameters are then the last ones that gave one
  */
 export async function* train(
   trainable: Trainable, data: TrainData, options: Partial<TrainOptions> = {},
@@ -236,9 +241,9 @@ export async function* train(
   }
 
   /** Puts back the parameters that gave the last loss, and says so. */
-  function diverged(when: string): UserError {
+  function diverged(when: string): Diverged {
     const step = optimizer.undo();
-    return new UserError(
+    return new Diverged(
       `La pérdida dejó de ser un número ${when}: se detiene el entrenamiento y queda el adaptador del paso `
       + `${step}, el último bueno. Prueba con --learning-rate más bajo.`,
     );

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
+import { UserError } from '../../src/errors.ts';
 import { addLora } from '../../src/peft/lora.ts';
 import { unfreeze } from '../../src/peft/trainable.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
@@ -48,5 +49,9 @@ describe('the learning-rate finder', () => {
     expect(points.length).toBeLessThan(12);
     const tokenizer = { ...tinyTokenizer, vocabSize: tinyConfig.vocabSize + 1 };
     await userErrorFrom(findLearningRate(model(), { ...data, tokenizer }), 'tokenizador');
+    const afterStep = (step: number) => {
+      if (step === 3) throw new UserError('La GPU ha dejado de responder.');
+    };
+    await userErrorFrom(findLearningRate({ ...model(), hooks: { afterStep } }, data), 'La GPU');
   });
 });
