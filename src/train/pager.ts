@@ -18,7 +18,7 @@ export interface PagerStats {
   readonly pages: number;
   readonly residentBytes: number;
   readonly totalBytes: number;
-  /** Pages read back from disk, and written out to it, so far. */
+  /** Pages brought back, and sent out, so far. */
   readonly pageIns: number;
   readonly pageOuts: number;
 }
@@ -34,7 +34,7 @@ type MoveBytes = (file: number, bytes: Uint8Array, offset: number, length: numbe
 export class Pager {
   /** Resident pages, the least recently used first (a Map keeps the order of insertion). */
   private readonly resident = new Map<number, Uint8Array<ArrayBuffer>>();
-  private readonly onDisk = new Set<number>();
+  private readonly spilled = new Set<number>();
   private spill: number | undefined;
   private host: Uint8Array | undefined;
   private ins = 0;
@@ -74,8 +74,9 @@ export class Pager {
   private bringIn(index: number): Uint8Array<ArrayBuffer> {
     const isRoom = this.resident.size < this.options.residentPages;
     const page = isRoom ? new Uint8Array(this.options.pageBytes) : this.evict();
-    if (this.onDisk.has(index)) {
-      this.transfer(readSync, index, page);
+    if (this.spilled.has(index)) {
+      if (this.spillsToHost) page.set(this.placeInHost(index));
+      else this.moveAll(readSync, index, page);
       this.ins++;
     } else {
       page.fill(0);
@@ -86,22 +87,26 @@ export class Pager {
   /** Writes out the least recently used page and gives its memory to the next. */
   private evict(): Uint8Array<ArrayBuffer> {
     const [index, page] = this.resident.entries().next().value!;
-    this.transfer(writeSync, index, page);
-    this.onDisk.add(index);
+    if (this.spillsToHost) this.placeInHost(index).set(page);
+    else this.moveAll(writeSync, index, page);
+    this.spilled.add(index);
     this.resident.delete(index);
     this.outs++;
     return page;
   }
 
-  /** Moves a whole page to or from its place in the file, where one call may move less than asked, or in the host. */
-  private transfer(move: MoveBytes, index: number, page: Uint8Array): void {
-    if (this.options.spillTo === hostMemory) {
-      this.host ??= new Uint8Array(new SharedArrayBuffer(this.pages * page.length)); // of the process, not of the rank
-      const place = this.host.subarray(index * page.length, (index + 1) * page.length);
-      if (move === writeSync) place.set(page);
-      else page.set(place);
-      return;
-    }
+  private get spillsToHost(): boolean {
+    return this.options.spillTo === hostMemory;
+  }
+
+  private placeInHost(index: number): Uint8Array {
+    const { pageBytes } = this.options;
+    this.host ??= new Uint8Array(new SharedArrayBuffer(this.pages * pageBytes)); // of the process, not of the rank
+    return this.host.subarray(index * pageBytes, (index + 1) * pageBytes);
+  }
+
+  /** Moves a whole page to or from its place in the file, where one call may move less than asked. */
+  private moveAll(move: MoveBytes, index: number, page: Uint8Array): void {
     for (let done = 0; done < page.length;) {
       const moved = move(this.spillFile(), page, done, page.length - done, index * page.length + done);
       if (moved === 0) throw new Error(`Pager: page ${index} ends early in its file`);
