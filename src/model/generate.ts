@@ -58,7 +58,7 @@ async function generateBatch(
     const grown: LayerCache[] = [];
     const next = tf.tidy(() => {
       const place = placement();
-      let x = model.embed(tf.tensor1d(ids, 'int32'));
+      let x = model.embed(tf.tensor1d(ids, 'int32')); // (batch·queries, hidden); after the last block (batch, hidden)
       const rows = tf.tensor1d(lastRows, 'int32');
       for (let layer = 0; layer < config.layers; layer++) {
         x = tf.tidy(() => model.block(layer, x, place, inference, {

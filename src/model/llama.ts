@@ -257,7 +257,7 @@ export function hiddenStates(
 ): Tensor2D {
   const place = causalPlacement(model.config, batch, ids.length / batch);
   const { layers } = model.config;
-  let x = model.embed(tf.tensor1d(ids, 'int32'));
+  let x = model.embed(tf.tensor1d(ids, 'int32')); // (batch·seq, hidden)
   for (let layer = 0; layer < layers; layer++) {
     x = tf.tidy(() => model.block(layer, x, place, pass, { rows: layer === layers - 1 ? rows : undefined }));
   }

@@ -119,8 +119,8 @@ export class AdaLora implements PeftAdapter {
     if (!layer) return y;
     const kept = keptOf(x, this.options.dropout, path, pass);
     const low = linear(kept, layer.a.tensor() as Tensor2D, true); // (rows, r)
-    const scaled = low.mul<Tensor2D>(layer.e.tensor().reshape([1, -1]));
-    return y.add(linear(scaled, layer.b.tensor() as Tensor2D, true).mul(this.scaling));
+    const scaled = low.mul<Tensor2D>(layer.e.tensor().reshape([1, -1])); // (rows, r)
+    return y.add(linear(scaled, layer.b.tensor() as Tensor2D, true).mul(this.scaling)); // (rows, out)
   }
 
   merged(path: string): Tensor2D {

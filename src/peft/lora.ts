@@ -157,7 +157,7 @@ export class Lora implements PeftAdapter {
     const factor = layer.magnitude.tensor().div(tf.tensor1d(this.norms(path, layer, base))); // (out)
     if (kept === x) return base(x, update).mul(factor);
     // As PEFT: the frozen product itself is not dropped out, what DoRA changes of it is.
-    const frozen = base(kept);
+    const frozen = base(kept); // (rows, out)
     return base(x).sub<Tensor2D>(frozen).add(plusUpdate(frozen, update).mul<Tensor2D>(factor));
   }
 

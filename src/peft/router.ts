@@ -50,7 +50,7 @@ export class Router implements PeftAdapter {
     const weights = tf.softmax(linear(x, gate.tensor() as Tensor2D, true)); // (rows, experts)
     this.observer?.(path, weights.dataSync<'float32'>().slice());
     const spread = tf.matMul(weights, this.ranksOf(path, a.shape[0]!)); // (rows, ranks of all)
-    const low = linear(x, a.tensor() as Tensor2D, false).mul<Tensor2D>(spread);
+    const low = linear(x, a.tensor() as Tensor2D, false).mul<Tensor2D>(spread); // (rows, ranks of all)
     return base(x).add(linear(low, b.tensor() as Tensor2D, false)); // (rows, out)
   }
 

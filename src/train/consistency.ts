@@ -21,7 +21,7 @@ export async function consistentLossAndGradients(
   const other = { ...pass, seed: Random.for(pass.seed, 'other draw').uint32() };
   const q = tf.tidy(() => // (answer tokens, vocab)
     answerLogits(trainable.base, batch, other, options.answersOnly ?? false).logSoftmax<Tensor2D>());
-  let p!: Tensor2D;
+  let p!: Tensor2D; // (answer tokens, vocab)
   const first = await lossAndGradients(trainable, batch, {
     ...options,
     loss: (logits, labels) => {

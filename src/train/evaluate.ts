@@ -35,8 +35,8 @@ export async function score(
     const rows = [...batch.labels.keys()].filter((row) => batch.labels[row]! >= 0);
     const { loss, likeliest } = tf.tidy(() => {
       const labels = tf.tensor1d(rows.map((row) => batch.labels[row]!), 'int32');
-      // (rows, hidden)
-      const parts = logitsByParts(model, answerStates(model, batch, inference), (logits, { first, count }) => ({
+      const states = answerStates(model, batch, inference); // (rows, hidden)
+      const parts = logitsByParts(model, states, (logits, { first, count }) => ({ // logits: (count, vocab)
         loss: crossEntropy(logits, labels.slice([first], [count]), 1), likeliest: logits.argMax<tf.Tensor1D>(1),
       }));
       return {

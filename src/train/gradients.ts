@@ -110,7 +110,7 @@ export function answerLoss(
   model: LlamaModel, x: Tensor2D, { rows, labels }: Pick<Targets, 'labels'> & Partial<Targets>,
   { scale, loss }: Pick<GradientOptions, 'scale' | 'loss'>,
 ): Scalar {
-  const answers = rows ? gatherRows(x, rows) : x;
+  const answers = rows ? gatherRows(x, rows) : x; // (n, hidden)
   if (loss) return loss(model.head(answers), labels);
   const { headWeight } = model;
   if (tf.getBackend() === 'tensorflow' && headWeight instanceof DenseWeight) {
