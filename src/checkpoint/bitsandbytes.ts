@@ -79,7 +79,7 @@ export function weightNames(names: readonly string[]): string[] {
 /**
  * A weight that was saved in 4 bits, taken as it is; undefined if it was not.
  *
- * @throws UserError if its parts are missing, do not fit one another, or were made with other tables
+ * @throws UserError if its parts are missing, do not fit one another or hold no numbers, or were made with other tables
  */
 export function readQuantized(source: TensorSource, weight: string): SavedWeight | undefined {
   const key = ['nf4', 'fp4'].map((type) => weight + STATE + type).find((name) => source.has(name));
@@ -107,6 +107,12 @@ export function readQuantized(source: TensorSource, weight: string): SavedWeight
     return source.bytes(name);
   };
 
+  const scales = (name: string) => {
+    const values = float32Of(source, name);
+    if (!values.every(Number.isFinite)) throw refuse(`«${name}» tiene valores que no son números`);
+    return values;
+  };
+
   const packed = source.bytes(weight); // U8, or the same bytes under the name of a wider type (quant_storage)
   expectLength(weight, packed.length, Math.ceil(size / 2));
   expectTable('.quant_map', CODEBOOKS[quantType]);
@@ -115,13 +121,13 @@ export function readQuantized(source: TensorSource, weight: string): SavedWeight
   if (source.has(`${weight}.nested_absmax`)) {
     const nested = parseAs(nestedSchema, json, subject);
     const codes = expectBytes(`${weight}.absmax`);
-    const nestedAbsmax = float32Of(source, `${weight}.nested_absmax`);
+    const nestedAbsmax = scales(`${weight}.nested_absmax`);
     expectLength(`${weight}.nested_absmax`, nestedAbsmax.length, Math.ceil(blocks / nested.nested_blocksize));
     expectTable('.nested_quant_map', DYNAMIC_MAP);
     absmax = { codes, nestedAbsmax, offset: Math.fround(nested.nested_offset), blockSize: nested.nested_blocksize };
     expectLength(`${weight}.absmax`, codes.length, blocks);
   } else {
-    absmax = float32Of(source, `${weight}.absmax`);
+    absmax = scales(`${weight}.absmax`);
     expectLength(`${weight}.absmax`, absmax.length, blocks);
   }
   return { tensor: { quantType, shape, blockSize, packed, absmax }, dtype };

@@ -147,6 +147,9 @@ describe('a 4-bit weight that is not whole is refused in one sentence', () => {
     ['its shape', { [key]: text((fields) => { fields['shape'] = [2, 101]; }) }, 'se esperaban 101'],
     ['its offset', { [key]: text((fields) => { delete fields['nested_offset']; }) }, 'nested_offset'],
     ['its scales, absent', { 'w.absmax': undefined }, '«w.absmax»'],
+    ['its scales, that are no numbers', {
+      'w.nested_absmax': { dtype: 'F32', shape: [1], data: Float32Array.of(NaN) },
+    }, '«w.nested_absmax» tiene valores que no son números'],
     ['its scales, too few', { 'w.absmax': { dtype: 'U8', shape: [3], data: new Uint8Array(3) } }, '«w.absmax»'],
     ['its scales, of another type', { 'w.absmax': { dtype: 'F32', shape: [4], data: new Float32Array(4) } }, 'U8'],
     ['its second scales', { 'w.nested_absmax': { dtype: 'F32', shape: [2], data: new Float32Array(2) } }, '«w.nested_absmax»'],
