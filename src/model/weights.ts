@@ -28,13 +28,11 @@ export interface Weight {
 
 /** A frozen weight held as wide as it was, or in float32. */
 export class DenseWeight implements Weight {
-  readonly shape: readonly number[];
   readonly trainable = false;
   private readonly held: Tensor | FrozenMatrix;
 
   /** @param values numbers; of a matrix also the bits of such of bfloat16 (see `FrozenMatrix`) */
-  constructor(values: Float32Array | Uint16Array, shape: readonly number[]) {
-    this.shape = shape;
+  constructor(values: Float32Array | Uint16Array, readonly shape: readonly number[]) {
     this.held = shape.length === 2
       ? new FrozenMatrix(values, shape as [number, number]) : tf.keep(tf.tensor(values, [...shape]));
   }
