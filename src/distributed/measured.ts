@@ -72,14 +72,15 @@ const otherShape = {
  * @param embedded folder of the embedded model
  */
 export async function* measuredChecks(embedded: string): AsyncGenerator<MeasuredCheck> {
-  const other = join(mkdtempSync(join(tmpdir(), 'shape-')), 'model');
+  const folder = mkdtempSync(join(tmpdir(), 'shape-'));
+  const other = join(folder, 'model');
   try {
     for (const _written of writeSyntheticModel(other, otherShape)); // piece by piece
     for (const { what, model, options } of cases) {
       yield await check(what, model === 'embedded' ? embedded : other, { ...planDefaults, optimizer: 'paged-adamw', ...options });
     }
   } finally {
-    rmSync(join(other, '..'), { recursive: true, force: true });
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 

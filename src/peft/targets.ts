@@ -64,7 +64,7 @@ export function targetNames(config: LlamaConfig, targetModules: Targets['targetM
 }
 
 /** The weights of the modules that are trained whole, in the model's order; with a tied head, `lm_head` is one too. */
-export function savedNames(
+function savedNames(
   config: LlamaConfig, modulesToSave: Targets['modulesToSave'] = [], where: Where = asOption,
 ): string[] {
   const names = [...new Set([...weightShapes(config).keys(), 'lm_head.weight'])];
@@ -99,7 +99,7 @@ export function patternValue(
   return (path) => rules.find(({ matches }) => matches(path))?.value;
 }
 
-export function moduleOf(weight: string): string {
+function moduleOf(weight: string): string {
   return weight.replace(/\.(weight|bias)$/, '');
 }
 
@@ -107,10 +107,6 @@ export function moduleOf(weight: string): string {
 function containersOf(path: string): string[] {
   const parts = path.split('.');
   return parts.map((_, i) => parts.slice(0, i + 1).join('.'));
-}
-
-function isAllLinear(targets: Targets['targetModules']): boolean {
-  return typeof targets === 'string' && targets.toLowerCase() === 'all-linear';
 }
 
 function targetTest(targets: Targets, where: Where): (path: string, isLinear: boolean) => boolean {
@@ -122,7 +118,7 @@ function targetTest(targets: Targets, where: Where): (path: string, isLinear: bo
         `${where(given)}: solo vale con target_modules como lista de nombres; quítalo, o da la lista.`,
       );
     }
-    if (isAllLinear(targetModules)) return (_path, isLinear) => isLinear;
+    if (targetModules.toLowerCase() === 'all-linear') return (_path, isLinear) => isLinear;
     return fullMatch(targetModules, where('target_modules'));
   }
   const isLayer = layerTest(layersToTransform, layersPattern, where);
