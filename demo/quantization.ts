@@ -8,7 +8,7 @@ import { baseSize, loadModel } from '../src/model/load.ts';
 import type { BaseSize, LoadOptions } from '../src/model/load.ts';
 import { dequantize, quantize } from '../src/quant/quantize.ts';
 import type { QuantType } from '../src/quant/quantize.ts';
-import { meanLoss } from '../src/train/evaluate.ts';
+import { meanLoss, perplexity } from '../src/train/evaluate.ts';
 
 /** Error of a 4-bit format on the model's own matrices, each relative to the matrix's σ, averaged over weights. */
 export interface QuantizationError {
@@ -77,10 +77,10 @@ export async function quantization(
   }));
   const measure = async (options: LoadOptions) => {
     const model = loadModel(modelDir, options);
-    const perplexity = Math.exp(await meanLoss(model, statements, tokenizer));
+    const loss = await meanLoss(model, statements, tokenizer);
     const size = baseSize(model);
     model.dispose();
-    return { perplexity, size };
+    return { perplexity: perplexity(loss), size };
   };
   const wide = await measure({});
   show(`bf16: perplejidad ${formatNumber(wide.perplexity, 4, true)}`);
