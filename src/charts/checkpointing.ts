@@ -25,7 +25,7 @@ const ways = [
 
 /** The peak of a step against the number of layers, by what is kept; and the time of the deepest. */
 export function depthChart({ layers }: z.infer<typeof depth>, alt: string): string {
-  const [left, right, top, base, apart] = [6, 200, 14, 104, 25];
+  const [left, right, top, base, apart] = [6, 190, 14, 104, 25];
   const most = Math.max(...layers.map(({ plain }) => plain.peakBytes));
   const deepest = layers.at(-1)!;
   const x = (count: number) => left + (right - left) * count / deepest.layers;
@@ -33,15 +33,15 @@ export function depthChart({ layers }: z.infer<typeof depth>, alt: string): stri
   let below = base - 3 + apart; // labels keep apart from one another and from the line, from the last one up
   return svg(540, 130, alt,
     line(left, base, right, base, { 'stroke': palette.line, 'stroke-width': 2 }),
-    ...layers.map(({ layers: count }) => text(x(count), base + 22, String(count), { 'font-size': 18, 'fill': palette.quiet })),
-    text(right + 14, base + 22, 'capas', { 'font-size': 18, 'fill': palette.quiet, 'text-anchor': 'start' }),
+    ...layers.map(({ layers: count }) => text(x(count), base + 22, String(count), { 'font-size': 20, 'fill': palette.quiet })),
+    text(right + 18, base + 22, 'capas', { 'font-size': 20, 'fill': palette.quiet, 'text-anchor': 'start' }),
     ...[...ways].reverse().flatMap(({ key, name, color }) => {
       const { peakBytes, secondsPerStep } = deepest[key];
       below = Math.min(y(peakBytes) + 6, below - apart);
       return [
         path(layers.map((at) => [x(at.layers), y(at[key].peakBytes)] as const), { 'fill': 'none', 'stroke': color, 'stroke-width': 3 }),
-        text(right + 14, below, `${name}: ${formatBytes(peakBytes, true)} · ${formatNumber(secondsPerStep, 2, true)} s`, {
-          'fill': color, 'text-anchor': 'start', 'font-size': 19,
+        text(right + 18, below, `${name}: ${formatBytes(peakBytes, true)} · ${formatNumber(secondsPerStep, 2, true)} s`, {
+          'fill': color, 'text-anchor': 'start', 'font-size': 20,
         }),
       ];
     }));

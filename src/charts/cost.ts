@@ -38,7 +38,7 @@ export function costChart({ cost }: z.infer<typeof stepCost>, alt: string): stri
       curve(time, palette.measured),
       label(timeEnd + apart, `${formatNumber(last.seconds, 2, true)} s`, palette.measured),
       label(memoryEnd - apart, formatBytes(last.peakResident, true), palette.green),
-      tick(left, points[0]!, 'start'), tick(left + plot, last, 'end'),
+      tick(x(points[0]!.value), points[0]!, 'middle'), tick(left + plot, last, 'end'),
       text(left + plot + 10, base + 20, grown[name], { 'font-size': 18, 'text-anchor': 'start' }),
     ].join('');
   };

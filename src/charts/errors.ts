@@ -24,7 +24,7 @@ export function errorsTable({ bf16, types }: Quantization, alt: string): string 
     ({ text: formatNumber(types[name][figure], decimals, true), best: name === least(figure) });
   const furthest = Math.max(...names.map((name) => Math.abs(types[name].perplexity / bf16.perplexity - 1)));
   const words = `Menor error: ${titles[least('rmse')]}. Menor perplejidad: ${titles[least('perplexity')]}; `
-    + `ninguna se aparta de la de bf16 más de un ${formatPercent(Math.ceil(furthest * 1000) / 1000).replace(' ', '\u00a0')}.`;
+    + `ninguna se aparta de la de bf16 más de un ${formatPercent(Math.ceil(furthest * 1000) / 1000)}.`;
   return table([
     ['formato', 'error medio (σ)', 'error cuadr. (σ)', 'perplejidad'],
     ['bf16', '—', '—', formatNumber(bf16.perplexity, 3, true)],

@@ -48,10 +48,10 @@ export function matrixChart(
     + (falls ? ' AdaMix no llega aquí al mejor adapter suelto.' : '');
   return svg(width, head + row * matrix.length, alt,
     ...[...families, 'todas'].map((family, j) =>
-      text(left + (j + 0.5) * column, 22, family, { 'fill': colors[j < families.length ? j : -1] ?? palette.text, 'font-size': 19 })),
+      text(left + (j + 0.5) * column, 22, family, { 'fill': colors[j < families.length ? j : -1] ?? palette.text, 'font-size': 20 })),
     ...matrix.flatMap(({ name, matches, all }, i) => [
       text(0, head + i * row + 22, single(name) < 0 ? name : `solo ${name}`, {
-        'text-anchor': 'start', 'font-size': 19, 'fill': colors[single(name)] ?? palette.text,
+        'text-anchor': 'start', 'font-size': 20, 'fill': colors[single(name)] ?? palette.text,
       }),
       ...matches.map((share, j) => cell(share, i, j, share === best((line) => line.matches[j]!))),
       cell(all, i, families.length, all === best((line) => line.all)),
@@ -84,7 +84,7 @@ export function routingChart({ families, routed }: z.infer<typeof routing>, alt:
       drawn.push(
         text(x, y + 17, written, words),
         rect(x + 1, y + 23, room - 2, 1 + 7 * weight, { fill: colors[adapter]! }),
-        text(x + room / 2, y + 46, letterOf(adapter), { 'font-size': 16, 'fill': colors[adapter]! }));
+        text(x + room / 2, y + 46, letterOf(adapter), { 'font-size': 17.5, 'fill': colors[adapter]! }));
       x += room;
     });
     y += line;

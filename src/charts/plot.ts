@@ -7,6 +7,7 @@ export function drawPlot(alt: string, options: Plot.PlotOptions): string {
   const { document } = parseHTML('<!doctype html><html><body></body></html>');
   const plot = Plot.plot({
     ...options,
+    x: { tickPadding: 8, ...options.x }, // a long number at its left end stays below the 0 of the other axis
     document: document as unknown as Document,
     style: { background: 'transparent', color: palette.text, fontFamily: 'inherit', fontSize: '19px', overflow: 'visible' },
   });

@@ -52,7 +52,7 @@ export function sweepChart({ sweep }: z.infer<typeof sweepResults>, alt: string)
   const [columns, rows] = [sorted('alpha'), sorted('r')];
   const losses = sweep.map(({ loss }) => loss);
   const [least, most] = [Math.min(...losses), Math.max(...losses)];
-  const [left, top, width, height] = [92, 44, 128, 66];
+  const [left, top, width, height] = [92, 44, 148, 48];
   return svg(left + width * columns.length + 4, top + height * rows.length + 10, alt,
     text(left - 12, 28, 'alpha', { 'text-anchor': 'end', 'fill': palette.quiet }),
     ...columns.map((alpha, i) => text(left + width * (i + 0.5), 28, formatNumber(alpha), { fill: palette.quiet })),
@@ -170,7 +170,7 @@ export const accumulationResults = z.object({
 export function accumulationTable({ accumulation }: z.infer<typeof accumulationResults>, alt: string): string {
   const { losses, largestDifference } = accumulation;
   return table([
-    ['paso', ...losses.map((_, i) => formatNumber(i + 1)), 'mayor diferencia'],
-    ['8 × 1 y 4 × 2', ...losses.map((loss) => formatNumber(loss, 4, true)), formatDifference(largestDifference)],
-  ], alt);
+    ['paso', ...losses.map((_, i) => formatNumber(i + 1))],
+    ['8 × 1 y 4 × 2', ...losses.map((loss) => formatNumber(loss, 4, true))],
+  ], alt) + caption(largestDifference === 0 ? 'Ninguna diferencia.' : `Mayor diferencia: ${formatDifference(largestDifference)}.`);
 }

@@ -33,7 +33,10 @@ export function ranksChart({ ranks, full, truncated = [] }: Ranks, alt: string):
   return drawPlot(alt, {
     width: 560, height: 340, marginLeft: 54, marginBottom: 58, marginRight: 24, marginTop: 38,
     x: { ...axis('rango r'), domain: [1, most], ticks: ranks.map(({ r }) => r) },
-    y: { label: 'pérdida de examen', labelArrow: 'none', tickFormat: (loss: number) => formatNumber(loss, 2), grid: true, zero: true, ticks: 5 },
+    y: {
+      label: 'pérdida de examen', labelArrow: 'none', tickFormat: (loss: number) => formatNumber(loss, 2), grid: true, zero: true, ticks: 5,
+      nice: true, // the label of the highest point stands under that of the axis
+    },
     marks: [
       ...(full ? [
         Plot.ruleY([full.loss], { stroke: palette.quiet, strokeWidth: 2, strokeDasharray: '6 5' }),
@@ -44,7 +47,7 @@ export function ranksChart({ ranks, full, truncated = [] }: Ranks, alt: string):
       Plot.lineY(ranks, { x: 'r', y: 'loss', stroke: palette.learns, strokeWidth: 3 }),
       Plot.dot(ranks, { x: 'r', y: 'loss', fill: palette.learns, r: 5 }),
       ...(cut.length > 0
-        ? [label(cut[0]!, 'su ΔW recortada a rango r', palette.measured, { textAnchor: 'start', dx: 20, dy: -4 })]
+        ? [label(cut[0]!, 'su ΔW recortada a rango r', palette.measured, { textAnchor: 'start', dx: 34, dy: 1 })]
         : []),
       label(ranks.at(-1)!, 'LoRA de rango r', palette.learns, { dy: -16 }),
     ],
@@ -65,7 +68,7 @@ export function spectrumChart({ energy }: z.infer<typeof spectrumResults>, alt: 
     x: 'r', y, text: (point: typeof shown) => `${words}: ${formatPercent(point[y], 0)} con r = ${point.r}`, fill, ...more,
   });
   return drawPlot(alt, {
-    width: 560, height: 318, marginLeft: 66, marginBottom: 58, marginRight: 24, marginTop: 38,
+    width: 560, height: 318, marginLeft: 72, marginBottom: 58, marginRight: 24, marginTop: 38,
     x: { ...axis('rango r'), ticks: energy.map(({ r }) => r) },
     y: {
       label: 'parte de ‖ΔW‖²', labelArrow: 'none', domain: [0, 1], tickFormat: (share: number) => formatPercent(share, 0),

@@ -32,8 +32,8 @@ export function statesChart({ schemes }: Sharding, alt: string): string {
   const [width, left, right, top, row] = [540, 142, 396, 36, 35];
   const scale = (right - left) / Math.max(...rows.map(({ held }) => total(held)));
   return svg(width, top + row * rows.length, alt,
-    ...states.map(({ name, color }, i) => key(i * 134, 5, name, palette[color], 19)),
-    text(width, 18, 'envía', { 'text-anchor': 'end', 'font-size': 19, 'fill': palette.quiet }),
+    ...states.map(({ name, color }, i) => key(i * 136, 5, name, palette[color], 20)),
+    text(width, 18, 'envía', { 'text-anchor': 'end', 'font-size': 20, 'fill': palette.quiet }),
     ...rows.flatMap(({ name, held, expectedHeld, psi }, i) => {
       const y = top + row * i;
       let x = left;
@@ -53,7 +53,7 @@ export function statesChart({ schemes }: Sharding, alt: string): string {
     })) + caption(meaning);
 }
 
-const meaning = 'Cuatro hilos hacen de GPU; en las de verdad, FSDP, DeepSpeed o Megatron. Marca: fórmula, fp32, 16 B/parámetro.';
+const meaning = 'Cuatro hilos hacen de GPU; en las de verdad, DeepSpeed, FSDP o Megatron. Marca: fórmula, fp32, 16 B/parámetro.';
 
 /** Every scheme's figures beside the formulas'. */
 export function schemesTable({ schemes }: Sharding, alt: string): string {

@@ -5,7 +5,7 @@ import { diagrams } from '../../src/charts/diagrams.ts';
 import { charts } from '../../src/charts/index.ts';
 import { nf4Levels } from '../../src/charts/nf4.ts';
 import { svg, text } from '../../src/charts/svg.ts';
-import { table } from '../../src/charts/table.ts';
+import { caption, table } from '../../src/charts/table.ts';
 import { CODEBOOKS } from '../../src/quant/codebooks.ts';
 import type { RunRecord } from '../../src/runs/schema.ts';
 import {
@@ -47,6 +47,14 @@ describe('charts of comparisons', () => {
     expect(words(charts.practices!.finder!(readAll('practices')!, ''))).toMatch(/pérdida.*tasa de aprendizaje/s);
     expect(words(charts.practices!.overfitting!(readAll('practices')!, ''))).toMatch(/pérdida.*paso/s);
     expect(words(charts.qlora!.loss!(record(), ''))).toMatch(/pérdida.*paso/s);
+  });
+
+  it('end their scale of losses above the highest, where a label stands', () => {
+    const { results, ...rest } = readAll('lora')!;
+    const truncated = [{ r: 1, loss: 0.38, exactMatch: 0 }];
+    const ranks = (results.ranks as object[]).map((one) => ({ ...one, loss: 0.3 }));
+    const drawn = charts.lora!.ranks!({ ...rest, results: { ranks, variants: [], truncated } } as RunRecord, '');
+    expect(words(drawn)).toMatch(/00,10,20,30,4/);
   });
 
   it('set off the least loss of a sweep, and of the modules', () => {
@@ -111,9 +119,15 @@ describe('tables', () => {
   });
 
   it('write a batch before how often it is accumulated, and how little the losses differ', () => {
-    expect(rows(charts.practices!.accumulation!(readAll('practices')!, ''))).toEqual([
-      ['paso', '1', '2', '3', 'mayor diferencia'], ['8 × 1 y 4 × 2', '1,1000', '0,9000', '0,7000', '±1e-7'],
-    ]);
+    const drawn = (largestDifference?: number) => {
+      const { results, ...rest } = readAll('practices')!;
+      const { accumulation } = results as { accumulation: object };
+      const changed = largestDifference === undefined ? accumulation : { ...accumulation, largestDifference };
+      return charts.practices!.accumulation!({ ...rest, results: { accumulation: changed } } as RunRecord, '');
+    };
+    expect(rows(drawn())).toEqual([['paso', '1', '2', '3'], ['8 × 1 y 4 × 2', '1,1000', '0,9000', '0,7000']]);
+    expect(parse(drawn()).querySelector('figcaption')!.textContent).toBe('Mayor diferencia: ±1e-7.');
+    expect(parse(drawn(0)).querySelector('figcaption')!.textContent).toBe('Ninguna diferencia.');
   });
 
   it('set off the least of each column, whichever format it is', () => {
@@ -130,6 +144,10 @@ describe('tables', () => {
     };
     expect(said({})).toBe('Menor error: NF4. Menor perplejidad: Int4; ninguna se aparta de la de bf16 más de un 3,8\u00a0%.');
     expect(said({ rmse: 1, perplexity: 1.84 })).toMatch(/^Menor error: Int4. Menor perplejidad: NF4;/);
+  });
+
+  it('keep a figure of their caption beside its unit', () => {
+    expect(caption('Un 45 % más, en 2 de 3.')).toBe('<figcaption>Un 45\u00a0% más, en 2 de 3.</figcaption>');
   });
 
   it('escape what they are given, and shorten long answers', () => {
@@ -311,6 +329,8 @@ describe('the cost of a step', () => {
     expect(curves).toHaveLength(8);
     expect(curves.slice(0, 2)).toEqual(['M17.5 52L140 10', 'M17.5 59L140 10']); // memory, time: the most of both
     expect(curves.at(-1)).toBe('M848.75 52L980 52'); // a rank that costs no time: a fourth of the longest's
+    const tick = [...document.querySelectorAll('text')].at(-3)!; // under where the curve begins, which is not 0
+    expect([tick.textContent, tick.getAttribute('x'), tick.getAttribute('text-anchor')]).toEqual(['4', '848.75', 'middle']);
     expect(document.documentElement.textContent).toMatch(/8,00 s1,00 GiB64512tokens.*4,00 s512,0 MiB520capas/);
   });
 });
@@ -319,7 +339,7 @@ describe('the rest of slide 8', () => {
   it('draws the peak against layers to one scale, and tells the deepest model’s', () => {
     const { document } = parseHTML(charts.checkpointing!.layers!(checkpointingRecord(), ''));
     const whole = document.querySelector('path[stroke="var(--quiet)"]')!;
-    expect(whole.getAttribute('d')).toBe('M54.5 81.5L200 14'); // four times as deep, four times as much
+    expect(whole.getAttribute('d')).toBe('M52 81.5L190 14'); // four times as deep, four times as much
     expect(document.documentElement.textContent).toContain('guardándolo todo: 256,0 MiB · 0,50 s');
   });
 
