@@ -180,6 +180,16 @@ describe.skipIf(!executable)(`the deck in Chromium${why}`, () => {
       sheets.forEach((sheet, i) => expect(sheet).toMatch(new RegExp(`^\\s*${i + 1} / ${sheets.length}$`, 'm')));
     });
 
+    it('leaves no sheet of the handout nearly empty', ({ skip }) => {
+      if (!poppler) skip(without);
+      const pages = run('pdftotext', '-bbox', join(folder, 'modulo-2-apuntes.pdf'), '-').split('<page ').slice(1);
+      const ends = pages.map((page) => { // how far down its last word is, but for its number, in the margin
+        const height = Number(/height="([\d.]+)"/.exec(page)![1]);
+        return Math.max(...[...page.matchAll(/yMax="([\d.]+)"/g)].map(([, y]) => Number(y) / height).filter((y) => y < 0.96));
+      });
+      expect(Math.min(...ends)).toBeGreaterThan(0.35);
+    });
+
     it('writes a PPTX of ten pictures with their notes', () => {
       const pptx = readFileSync(join(folder, 'modulo-2.pptx')).toString('utf8'); // its parts are stored as they are
       for (let i = 1; i <= 10; i++) expect(pptx).toContain(`ppt/slides/slide${i}.xml`);
