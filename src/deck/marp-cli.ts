@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { CLIError, CLIErrorCode, marpCli as run } from '@marp-team/marp-cli';
 import { UserError } from '../errors.ts';
 import type { Edition } from './engine.ts';
+import { inSpanish } from './player.ts';
 
 /** What is answered where there is no browser. */
 export const noBrowser = 'No hay navegador con que imprimir el PDF: instala Chromium («apt-get install chromium») '
@@ -30,7 +31,7 @@ export async function marpCli(edition: Edition, ...args: readonly string[]): Pro
 }
 
 /**
- * The page that marp-cli makes of a deck: its player, with fonts and scripts inside, around the slides.
+ * The page that marp-cli makes of a deck: its player in Spanish, fonts and scripts inside, around the slides.
  * @throws UserError if a slide asks for something that does not exist
  */
 export async function deckHtml(deck: string, edition: Edition = {}): Promise<string> {
@@ -38,7 +39,7 @@ export async function deckHtml(deck: string, edition: Edition = {}): Promise<str
   try {
     const file = join(folder, 'index.html');
     await marpCli(edition, deck, '--output', file);
-    return readFileSync(file, 'utf8');
+    return inSpanish(readFileSync(file, 'utf8'));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

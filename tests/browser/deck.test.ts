@@ -140,6 +140,20 @@ describe.skipIf(!executable)(`the deck in Chromium${why}`, () => {
       await page.close();
     });
 
+    it('tells audience and presenter in Spanish what its player shows', async () => {
+      const page = await browser.newPage({ locale: 'en-US' });
+      const file = pathToFileURL(join(folder, 'modulo-2.html')).href;
+      await page.goto(`${file}#7`);
+      await expect.poll(() => page.locator('.bespoke-marp-osc span').textContent()).toBe('Diapositiva 7 de 10');
+      await page.goto(`${file}?view=presenter#7`);
+      const own = page.locator(':is(.bespoke-marp-presenter-note-container, .bespoke-marp-presenter-info-container) [title]');
+      await expect.poll(() => own.evaluateAll((all) => all.map((one) => one.getAttribute('title'))))
+        .toEqual(['Letra más pequeña en las notas', 'Letra más grande en las notas', 'Anterior', 'Siguiente', 'Hora', 'Tiempo transcurrido']);
+      expect(await page.title()).toMatch(/^\[Vista de presentador\] - Módulo 2/);
+      expect(await page.locator('.bespoke-marp-presenter-info-time').textContent()).toMatch(/^\d{1,2}:\d{2}:\d{2}$/);
+      await page.close();
+    });
+
     const pdf = join(folder, 'modulo-2.pdf');
 
     it('prints ten pages, with a note on each and an outline', () => {

@@ -1,0 +1,30 @@
+/** What the bar under the slides says, as HTML: names of its buttons, which their titles repeat. */
+const bar: readonly (readonly [string, string])[] = [
+  ['Previous slide', 'Diapositiva anterior'], ['Next slide', 'Diapositiva siguiente'], ['Toggle fullscreen', 'Pantalla completa'],
+  ['Toggle overview view', 'Vista general'], ['Open presenter view', 'Vista de presentador'],
+];
+
+/** What its script says: the place of a slide, the presenter's view and the overview. */
+const script: readonly (readonly [string | RegExp, string])[] = [
+  [/`Page (\$\{[^}]+\}) of (\$\{[^}]+\})`/g, '`Diapositiva $1 de $2`'],
+  [/`(\$\{\w+\}) is disabled due to restricted localStorage\.`/g, '`$1: el navegador no deja que la página guarde datos.`'],
+  ['"[Presenter view]"', '"[Vista de presentador]"'], ['"Presenter view"', '"Vista de presentador"'],
+  ['"[Overview]"', '"[Vista general]"'], ['"Overview view"', '"Vista general"'], ['"Close overview"', '"Cerrar la vista general"'],
+  ['"Previous"', '"Anterior"'], ['"Next"', '"Siguiente"'], ['"Current time"', '"Hora"'], ['"Timer"', '"Tiempo transcurrido"'],
+  ['"Smaller notes font size"', '"Letra más pequeña en las notas"'],
+  ['"Bigger notes font size"', '"Letra más grande en las notas"'],
+  ['toLocaleTimeString()', 'toLocaleTimeString("es")'],
+];
+
+/**
+ * A page of marp-cli's, whose player knows English alone, in Spanish: its bar and its script, which stand before the
+ * slides and after them. Words that another Marp has in their place stay as they are.
+ */
+export function inSpanish(page: string): string {
+  const end = page.lastIndexOf('<script>');
+  return page.slice(0, end).replace(/<div class="bespoke-marp-osc">.*?<\/div>/s, (buttons) => told(buttons, bar))
+    + told(page.slice(end), script);
+}
+
+const told = (text: string, words: readonly (readonly [string | RegExp, string])[]): string =>
+  words.reduce((so, [english, spanish]) => so.replaceAll(english, spanish), text);
