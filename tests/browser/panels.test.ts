@@ -5,6 +5,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { axeFaults, contrastFaults } from '../../src/check/browser.ts';
 import { sizes, themes } from '../../src/deck/look.ts';
+import type { Look } from '../../src/deck/look.ts';
 import { startTalk } from '../../src/live/start.ts';
 import { experiments } from '../../src/runs/experiments.ts';
 import { executable, launch, why } from './chromium.ts';
@@ -33,15 +34,49 @@ describe.skipIf(!executable)(`the panel of each experiment, with its recorded ru
     });
     const over = shown.filter((element) => element.matches('div, figure, header') &&
       (element.scrollHeight > element.clientHeight + 1 || element.scrollWidth > element.clientWidth + 1));
-    return [...outside.map((one) => `fuera: ${said(one)}`), ...over.map((one) => `no cabe: ${said(one)}`)];
+    // A line of what scrolls is shown whole or not at all, but where someone scrolls.
+    const cut = [...panel.querySelectorAll('.vivo-texto, .vivo-editor')].filter((box) => {
+      const { top, bottom } = box.getBoundingClientRect();
+      const range = document.createRange();
+      range.selectNodeContents(box);
+      const cuts = (edge: number) => [...range.getClientRects()].some((line) =>
+        line.height < 30 && line.top < edge - 3 && line.bottom > edge + 3); // a line, no box; letters stand within it
+      return cuts(top) || cuts(bottom);
+    });
+    return [
+      ...outside.map((one) => `fuera: ${said(one)}`), ...over.map((one) => `no cabe: ${said(one)}`),
+      ...cut.map((one) => `línea cortada: ${said(one)}`),
+    ];
+  });
+
+  const start = (look: Look) => startTalk({
+    deck: 'slides/modulo-2.md', look, host: '127.0.0.1', port: 0, output: folder, command: [],
+    replaySpeed: 1e6, limits: () => ({ budget: 60, silence: 60 }), failed: (error) => { throw error; },
+  });
+
+  it('shows the last lines of its text, also in a window that is loaded again', async () => {
+    const talk = await start({});
+    const page = await browser.newPage({ viewport: viewports['16:9'] });
+    await page.goto(`${talk.url}#10`);
+    const panel = page.locator('.bespoke-marp-active .vivo:not(.vivo-plan)');
+    await expect.poll(async () => {
+      if (await panel.getAttribute('data-estado') === '') await page.keyboard.press('e');
+      return panel.getAttribute('data-estado');
+    }).toBe('finished');
+    const below = () => panel.locator('.vivo-texto').evaluate((box) =>
+      [...box.querySelectorAll('p')].at(-1)!.getBoundingClientRect().bottom - box.getBoundingClientRect().bottom);
+    expect(await below()).toBeLessThan(1);
+    await page.reload();
+    await panel.locator('.vivo-texto p').first().waitFor();
+    await page.evaluate(() => document.fonts.ready);
+    expect(await below()).toBeLessThan(1);
+    await page.close();
+    await talk.close();
   });
 
   it.each(themes.flatMap((theme) => sizes.map((size) => [theme, size] as const)))(
     'holds all its charts, page by page, and they can be read: %s %s', async (theme, size) => {
-      const talk = await startTalk({
-        deck: 'slides/modulo-2.md', look: { theme, size }, host: '127.0.0.1', port: 0, output: folder, command: [],
-        replaySpeed: 1e6, limits: () => ({ budget: 60, silence: 60 }), failed: (error) => { throw error; },
-      });
+      const talk = await start({ theme, size });
       const page = await browser.newPage({ viewport: viewports[size] });
       await page.addInitScript('globalThis.__name = (of) => of');
       await page.goto(talk.url);

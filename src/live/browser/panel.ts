@@ -43,7 +43,8 @@ export class Panel {
   private readonly label = element('span', 'vivo-procedencia');
   private readonly reason = element('p', 'vivo-motivo');
   private readonly figures = element('div', 'vivo-figuras');
-  private readonly lines = scrollable(element('div', 'vivo-texto'), 'Lo que cuenta la ejecución');
+  private readonly lines = element('div', '');
+  private readonly text = scrollable(element('div', 'vivo-texto', this.lines), 'Lo que cuenta la ejecución');
   private readonly problems = scrollable(element('ul', 'vivo-problemas'), 'Errores del código');
   private readonly progress = element('p', 'vivo-progreso');
   private readonly panel: HTMLElement;
@@ -66,11 +67,12 @@ export class Panel {
     this.panel = element('aside', 'vivo',
       element('header', '', element('strong', '', experiment.title), this.label,
         element('span', 'vivo-botones', ...actions.looksOnly ? [] : [restore, train, run, close])),
-      element('div', 'vivo-codigo', element('p', 'vivo-fichero', experiment.file), code.dom, this.problems, this.lines, this.progress),
+      element('div', 'vivo-codigo', element('p', 'vivo-fichero', experiment.file), code.dom, this.problems,
+        element('div', 'vivo-relato', this.text), this.progress),
       element('div', 'vivo-salida', this.reason, this.figures, more));
     this.panel.setAttribute('aria-label', experiment.title);
     this.panel.hidden = true;
-    this.lines.setAttribute('role', 'log');
+    this.text.setAttribute('role', 'log');
     setInterval(() => { if (this.view?.run?.state === 'running') this.tick(); }, 200);
   }
 
@@ -79,8 +81,7 @@ export class Panel {
     const focused = document.activeElement as HTMLElement | null;
     const { trainThere, show } = this.buttons;
     section.append(...this.actions.train ? [trainThere] : [], ...this.actions.looksOnly ? [] : [show], this.panel);
-    this.lines.scrollTop = this.lines.scrollHeight; // moving an element takes its scroll and its focus away
-    if (this.panel.contains(focused)) focused!.focus();
+    if (this.panel.contains(focused)) focused!.focus(); // moving an element takes its focus away
     whenIdle(() => this.rehearse());
   }
 
@@ -107,12 +108,11 @@ export class Panel {
     this.buttons.train.hidden = running || !this.actions.train;
     this.buttons.restore.hidden = view.code === view.original;
     this.code.show(view);
-    const shrinks = this.problems.childElementCount !== view.problems.length; // the room that is left for lines
     this.problems.replaceChildren(...view.problems.map(({ line, message }) => element('li', '', `línea ${line + 1}: ${message}`)));
     this.tick();
     setText(this.reason, run?.reason ?? '');
     this.reason.hidden = !run?.reason;
-    if (this.writeLines() || shrinks) this.lines.scrollTop = this.lines.scrollHeight;
+    this.writeLines();
     this.draw();
   }
 
@@ -139,14 +139,13 @@ export class Panel {
     setText(this.label, run ? runLabel(run, Date.now()) : '');
   }
 
-  /** @returns whether there are new ones */
-  private writeLines(): boolean {
+  private writeLines(): void {
     const { number = 0, events = [] } = this.view?.run ?? {};
     if (number !== this.written.run || events.length < this.written.events) {
       this.lines.replaceChildren();
       this.written = { run: number, events: 0 };
     }
-    // First, for it takes room of the lines. Of a run that was stopped nothing is left to do.
+    // Of a run that was stopped nothing is left to do.
     setText(this.progress, this.view?.run?.state === 'stopped' ? '' : progressOf(events));
     const fresh = events.slice(this.written.events);
     this.written.events = events.length;
@@ -155,7 +154,6 @@ export class Panel {
       if (line) this.lines.append(element('p', event.type === 'text' && event.heading ? 'vivo-titulo' : '', line));
     }
     while (this.lines.childElementCount > 200) this.lines.firstElementChild!.remove();
-    return fresh.length > 0;
   }
 
   /** Each chart as soon as the figures that it needs have come. */
