@@ -35,7 +35,7 @@ describe.skipIf(!executable)(`the panel of each experiment, with its recorded ru
     const over = shown.filter((element) => element.matches('div, figure, header') &&
       (element.scrollHeight > element.clientHeight + 1 || element.scrollWidth > element.clientWidth + 1));
     // A line of what scrolls is shown whole or not at all, but where someone scrolls.
-    const cut = [...panel.querySelectorAll('.vivo-texto, .vivo-editor')].filter((box) => {
+    const cut = [...panel.querySelectorAll('.vivo-texto, .vivo-editor, .vivo-problemas')].filter((box) => {
       const { top, bottom } = box.getBoundingClientRect();
       const range = document.createRange();
       range.selectNodeContents(box);
@@ -70,6 +70,24 @@ describe.skipIf(!executable)(`the panel of each experiment, with its recorded ru
     await panel.locator('.vivo-texto p').first().waitFor();
     await page.evaluate(() => document.fonts.ready);
     expect(await below()).toBeLessThan(1);
+    await page.close();
+    await talk.close();
+  });
+
+  it.each(sizes)('finds room for many errors of the code: %s', async (size) => {
+    const talk = await start({ size });
+    const page = await browser.newPage({ viewport: viewports[size] });
+    await page.addInitScript('globalThis.__name = (of) => of');
+    await page.goto(`${talk.url}#10`);
+    const problems = page.locator('.bespoke-marp-active .vivo-problemas');
+    await expect.poll(async () => {
+      if (!await problems.locator('..').isVisible()) await page.keyboard.press('c');
+      return page.locator('.bespoke-marp-active .cm-line').count();
+    }).toBeGreaterThan(5);
+    await problems.evaluate((list) => {
+      for (let line = 1; line < 9; line++) list.append(Object.assign(document.createElement('li'), { textContent: `línea ${line}: un error` }));
+    });
+    expect(await faults(page)).toEqual([]);
     await page.close();
     await talk.close();
   });
