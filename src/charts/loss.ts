@@ -16,7 +16,7 @@ export function lossChart({ id, events }: Pick<RunRecord, 'id' | 'events'>, alt:
   if (steps.length + held.length === 0) throw new UserError(`La ejecución «${id}» no tiene pérdidas, que pide «${alt}».`);
   const start = events.find((event) => event.type === 'start');
   const last = start?.type === 'start' ? start.steps : steps.at(-1)?.step ?? 0;
-  const early = (steps.at(-1)?.step ?? 0) < 0.6 * last;
+  const early = (steps.at(-1)?.step ?? 0) < 0.5 * last;
   const label = (text: string, fill: string) => ({ x: 'step', y: 'loss', text: () => text, fill });
   const exam = (when: string, event: typeof held[number] | undefined) =>
     label(`examen, ${when}: ${formatNumber(event?.loss ?? 0, 2, true)}`, palette.measured);
@@ -34,7 +34,7 @@ export function lossChart({ id, events }: Pick<RunRecord, 'id' | 'events'>, alt:
       Plot.text(held.slice(0, 1), { ...exam('antes', held[0]), dx: 16, textAnchor: 'start' }),
       Plot.text(held.slice(1).slice(-1), { ...exam('después', held.at(-1)), dy: -62, textAnchor: 'end' }),
       Plot.text(steps.slice(-1), {
-        ...label('pérdida de entreno', palette.learns), ...(early ? { dx: 10, textAnchor: 'start' } : { dy: -36, textAnchor: 'end' }),
+        ...label('pérdida de entrenamiento', palette.learns), ...(early ? { dx: 10, textAnchor: 'start' } : { dy: -36, textAnchor: 'end' }),
       }),
     ],
   });

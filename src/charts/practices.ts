@@ -109,7 +109,7 @@ export function overfittingChart({ overfitting: o }: Overfitting, alt: string): 
         x: 'step', frameAnchor: 'top', dy: -18, text: () => 'early stopping', fill: palette.measured,
       })] : []),
       Plot.text([{ step: o.training.length, loss: o.training.at(-1)! }], {
-        ...beside, text: () => 'entreno', fill: palette.quiet, dy: -4,
+        ...beside, text: () => 'entrenamiento', fill: palette.quiet, dy: -4,
       }),
     ],
   }) + caption(outcome(o));

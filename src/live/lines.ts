@@ -23,6 +23,7 @@ export function progressOf(events: readonly RunEvent[]): string {
   if (step?.type !== 'step') return '';
   const start = events.findLast((event) => event.type === 'start');
   const of = start?.type === 'start' ? ` de ${formatNumber(start.steps)}` : '';
+  const left = step.secondsLeft > 0 ? ` · quedan ${formatDuration(step.secondsLeft)}` : ''; // after the last: the examination
   return `paso ${formatNumber(step.step)}${of} · pérdida ${formatNumber(step.loss, 3, true)} · `
-    + `${formatNumber(step.tokensPerSecond)} tokens/s · quedan ${formatDuration(step.secondsLeft)}`;
+    + `${formatNumber(step.tokensPerSecond)} tokens/s${left}`;
 }
