@@ -208,7 +208,7 @@ function describeStep(
     `norma ${formatSignificant(gradientNorm)}`,
     `${formatNumber(tokensPerSecond)} tokens/s`,
     ...(memory ? [formatBytes(memory.process)] : []),
-    `quedan ${formatDuration(secondsLeft)}`,
+    ...(secondsLeft > 0 ? [`quedan ${formatDuration(secondsLeft)}`] : []),
   ].join(' · ');
 }
 

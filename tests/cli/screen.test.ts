@@ -77,6 +77,7 @@ describe('without a terminal', () => {
     expect(steps.map((line) => /\d+\/25/.exec(line)?.[0])).toEqual(['1/25', '10/25', '20/25', '25/25']);
     expect(steps[1]).toBe(
       '  paso 10/25 · época 0,40 · pérdida 2,600 · tasa 0,003 · norma 1,5 · 12\u202f345 tokens/s · quedan 15 s');
+    expect(steps[3]).toMatch(/tokens\/s$/); // nothing is left after it
   });
 
   it('shows each evaluation', () => {
