@@ -1,7 +1,6 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import * as tf from '@tensorflow/tfjs';
 import { makeBatch } from '../src/data/batches.ts';
 import { loadInstructions } from '../src/data/load.ts';
 import type { DataOptions } from '../src/data/load.ts';
@@ -18,6 +17,7 @@ import { disposeTrained, trainableParameters, unfreeze } from '../src/peft/train
 import { Random } from '../src/random.ts';
 import type { Tell } from '../src/runs/recorder.ts';
 import { mean, median } from '../src/statistics.ts';
+import { valuesOf } from '../src/tensor/read.ts';
 import { score } from '../src/train/evaluate.ts';
 import type { Scores } from '../src/train/evaluate.ts';
 import { runJobs } from '../src/train/pool.ts';
@@ -177,11 +177,11 @@ async function merged({ modelDir, data, rounds }: LoraSetting, folder: string, t
   const together = new LlamaModel(base.config, new Map([...base.weights].map(([name, weight]) => {
     const path = name.replace(/\.weight$/, '');
     return [name, unmerged.adapter.targets.has(path)
-      ? new DenseWeight(tf.tidy(() => unmerged.adapter.merged(path).dataSync<'float32'>().slice()), weight.shape)
+      ? new DenseWeight(valuesOf(() => unmerged.adapter.merged(path)), weight.shape)
       : weight];
   })));
   const { tokens, batchSize } = makeBatch(heldOut.slice(0, 8), tokenizer.padId);
-  const answer = (model: LlamaModel) => tf.tidy(() => logits(model, tokens, batchSize).dataSync<'float32'>().slice());
+  const answer = (model: LlamaModel) => valuesOf(() => logits(model, tokens, batchSize));
   const [apart, within] = [answer(unmerged.base), answer(together)];
   const largest = apart.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   const difference = apart.reduce((most, value, i) => Math.max(most, Math.abs(value - within[i]!)), 0) / largest;
@@ -195,7 +195,7 @@ async function merged({ modelDir, data, rounds }: LoraSetting, folder: string, t
     for (let i = 0; i < names.length; i++) {
       const name = names[(i + round + 3) % names.length]!;
       const began = performance.now();
-      tf.tidy(() => logits(models[name], question, 1).dataSync());
+      valuesOf(() => logits(models[name], question, 1));
       if (round >= 0) times[name].push(performance.now() - began);
     }
   }

@@ -1,7 +1,6 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import * as tf from '@tensorflow/tfjs';
 import { encodeRecords, makeBatch } from '../src/data/batches.ts';
 import type { Example } from '../src/data/batches.ts';
 import { embeddedInstructions } from '../src/data/embedded.ts';
@@ -18,6 +17,7 @@ import { loadAdapter, loadLora, saveAdapter } from '../src/peft/folder.ts';
 import { addLora } from '../src/peft/lora.ts';
 import { addRouter } from '../src/peft/router.ts';
 import { mean } from '../src/statistics.ts';
+import { valuesOf } from '../src/tensor/read.ts';
 import { score } from '../src/train/evaluate.ts';
 import { answerLogits } from '../src/train/gradients.ts';
 import { runJobs } from '../src/train/pool.ts';
@@ -211,7 +211,7 @@ function costs(place: Place, batch: ReturnType<typeof makeBatch>): MixtureResult
     for (const [name, adapter] of Object.entries(ways)) {
       base.adapter = adapter;
       const began = performance.now();
-      tf.tidy(() => answerLogits(base, batch, inference, false).dataSync());
+      valuesOf(() => answerLogits(base, batch, inference, false));
       const taken = (performance.now() - began) / tokens;
       if (i > 0) least.set(name, Math.min(taken, least.get(name) ?? Infinity)); // the first of each warms up
     }
@@ -230,7 +230,7 @@ function route(place: Place, examples: readonly Example[], tokenizer: Tokenizer)
     adapter.observer = (_, weights) => weights.forEach((weight, i) => {
       sums[Math.floor(i / experts)]![i % experts]! += weight / adapter.targets.size;
     });
-    tf.tidy(() => answerLogits(base, batch, inference, false).dataSync());
+    valuesOf(() => answerLogits(base, batch, inference, false));
     const answer = [...example.tokens.keys()].slice(example.promptLength, -1); // without the end token
     return {
       tokens: answer.map((i) => tokenizer.decode([example.tokens[i]!])),

@@ -89,7 +89,7 @@ export function overfittingChart({ overfitting: o }: Overfitting, alt: string): 
     Plot.text(looks.slice(-1), { ...beside, text: () => words, fill, dy });
   const over = o.plain.at(-1)!.loss > (o.dropped.at(-1)?.loss ?? 0);
   return drawPlot(alt, {
-    width: 540, height: 270, marginLeft: 54, marginBottom: 58, marginRight: 122, marginTop: 34,
+    width: 540, height: 270, marginLeft: 54, marginBottom: 58, marginRight: 140, marginTop: 34,
     x: { ...steps, label: 'paso', ticks: 5, domain: [0, o.plain.at(-1)!.step] },
     y: lossAxis,
     marks: [

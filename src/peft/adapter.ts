@@ -1,8 +1,8 @@
-import * as tf from '@tensorflow/tfjs';
 import type { Tensor2D } from '@tensorflow/tfjs';
 import type { Adapter, LlamaModel } from '../model/llama.ts';
 import { Parameter } from '../model/weights.ts';
 import type { Weight } from '../model/weights.ts';
+import { valuesOf } from '../tensor/read.ts';
 import type { Trainable, TrainingHooks } from './trainable.ts';
 
 /** The methods that have a folder of their own, as PEFT's `adapter_config.json` names them; PEFT has no router. */
@@ -48,7 +48,7 @@ export function frozenWeight(base: LlamaModel, name: string): Weight {
 
 /** Its values: those that a module trained whole begins with. */
 export function frozenValues(base: LlamaModel, name: string): Float32Array {
-  return tf.tidy(() => frozenWeight(base, name).tensor().dataSync<'float32'>().slice());
+  return valuesOf(() => frozenWeight(base, name).tensor());
 }
 
 /** Puts an adapter on a model, in place of any that it has. */

@@ -1,10 +1,11 @@
 import * as tf from '@tensorflow/tfjs';
-import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs';
+import type { Tensor2D } from '@tensorflow/tfjs';
 import { UserError } from '../errors.ts';
 import { Random } from '../random.ts';
 import { dropout } from '../tensor/dropout.ts';
 import { plusUpdate } from '../tensor/linear.ts';
 import type { Update } from '../tensor/linear.ts';
+import { valuesOf } from '../tensor/read.ts';
 import { weightShapes } from '../model/config.ts';
 import type { LlamaConfig } from '../model/config.ts';
 import type { Base, LlamaModel, Pass } from '../model/llama.ts';
@@ -183,13 +184,13 @@ export class Lora implements PeftAdapter {
     const [{ version: a }, { version: b }] = [layer.a, layer.b];
     if (layer.norm?.a === a && layer.norm.b === b) return layer.norm.values;
     const s = layer.scaling;
-    const values = tf.tidy(() => {
+    const values = valuesOf(() => {
       const [a, b] = [layer.a.tensor() as Tensor2D, layer.b.tensor() as Tensor2D];
       layer.squares ??= rowSquares(this.base, path);
       const cross = base(a).transpose(); // W Aᵀ: (out, r)
       const gram = tf.matMul(a, a, false, true); // (r, r)
       const change = b.mul(cross.mul(2 * s).add(tf.matMul(b, gram).mul(s * s))).sum(1); // (out)
-      return tf.tensor1d(layer.squares).add(change).sqrt().dataSync<'float32'>().slice();
+      return tf.tensor1d(layer.squares).add(change).sqrt();
     });
     layer.norm = { a, b, values };
     return values;
@@ -198,10 +199,7 @@ export class Lora implements PeftAdapter {
 
 /** ‖W‖² of each row of a frozen weight. */
 function rowSquares(base: LlamaModel, path: string): Float32Array {
-  return tf.tidy(() => {
-    const squares = frozenWeight(base, `${path}.weight`).tensor().square().sum(1) as Tensor1D;
-    return squares.dataSync<'float32'>().slice();
-  });
+  return valuesOf(() => frozenWeight(base, `${path}.weight`).tensor().square().sum(1));
 }
 
 /** Puts rank-r adapters on the model's linear layers; the base stays frozen, and answers as before until it learns. */

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
-import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs';
+import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs';
 import { bytesOf, toBfloat16 } from '../checkpoint/safetensors.ts';
 import { rewriteFolder } from '../checkpoint/shards.ts';
 import { isLinear, weightShapes } from '../model/config.ts';
@@ -13,6 +13,7 @@ import { dequantize } from '../quant/quantize.ts';
 import type { QuantizeOptions } from '../quant/quantize.ts';
 import { linear } from '../tensor/linear.ts';
 import { gatherRows } from '../tensor/ops.ts';
+import { valuesOf } from '../tensor/read.ts';
 import type { PeftAdapter, PeftModel } from './adapter.ts';
 import { loadAdapter } from './folder.ts';
 
@@ -153,10 +154,6 @@ export function storedModel(saved: SavedModel, folder: string, quant?: QuantizeO
     }];
   });
   return new LlamaModel(saved.config, new Map(weights));
-}
-
-function valuesOf(tensor: () => Tensor): Float32Array {
-  return tf.tidy(() => tensor().dataSync<'float32'>().slice());
 }
 
 /** Mean absolute and largest difference over all that is added. */

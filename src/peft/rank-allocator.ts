@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { Tensor2D } from '@tensorflow/tfjs';
 import { UserError } from '../errors.ts';
 import type { Parameter } from '../model/weights.ts';
+import { valuesOf } from '../tensor/read.ts';
 import type { TrainingHooks } from './trainable.ts';
 
 export interface BudgetOptions {
@@ -92,14 +93,13 @@ export class RankAllocator implements TrainingHooks {
     return this.parameters.map((parameter) => {
       const columns = penalized.get(parameter);
       if (columns === undefined || weight === 0) return new Float32Array(parameter.values.length);
-      return tf.tidy(() => {
+      return valuesOf(() => {
         const p = parameter.tensor() as Tensor2D;
         const gram = tf.matMul(p, p, columns, !columns); // (r, r)
         const gap = gram.sub<Tensor2D>(tf.eye(gram.shape[0]));
         const norm = gap.square().sum().sqrt();
         // d‖G‖ = 2 G P / ‖G‖; where G is 0 so is the gradient
-        return (columns ? tf.matMul(p, gap) : tf.matMul(gap, p)).mul(2 * weight).divNoNan(norm)
-          .dataSync<'float32'>().slice();
+        return (columns ? tf.matMul(p, gap) : tf.matMul(gap, p)).mul(2 * weight).divNoNan(norm);
       });
     });
   }

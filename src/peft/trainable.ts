@@ -1,9 +1,9 @@
-import * as tf from '@tensorflow/tfjs';
 import { weightShapes } from '../model/config.ts';
 import type { LlamaConfig } from '../model/config.ts';
 import { LlamaModel } from '../model/llama.ts';
 import { Parameter } from '../model/weights.ts';
 import type { Weight } from '../model/weights.ts';
+import { valuesOf } from '../tensor/read.ts';
 
 /** What the loop trains: a model, and the parameters of it (or of its adapter) that may change. */
 export interface Trainable {
@@ -35,7 +35,7 @@ export interface TrainingHooks {
  */
 export function unfreeze({ config, weights }: LlamaModel): Trainable {
   const parameters = [...weights].map(([name, weight]) => {
-    const values = tf.tidy(() => weight.tensor().dataSync<'float32'>().slice());
+    const values = valuesOf(() => weight.tensor());
     weight.dispose();
     return new Parameter(name, values, weight.shape);
   });
