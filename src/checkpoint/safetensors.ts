@@ -311,10 +311,13 @@ export function* float32PiecesOf(source: TensorSource, name: string): Generator<
 /** bfloat16 is the upper half of float32: rounded to the nearest, ties to even; a NaN stays one. */
 export function toBfloat16(values: Float32Array): Uint16Array {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  return Uint16Array.from(bits, (word) => {
-    if ((word & 0x7fffffff) > 0x7f800000) return (word >>> 16) | 0x40;
-    return (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
-  });
+  const halves = new Uint16Array(bits.length);
+  for (let i = 0; i < bits.length; i++) { // `Uint16Array.from` takes thirty times as long
+    const word = bits[i]!;
+    const isNaN = (word & 0x7fffffff) > 0x7f800000;
+    halves[i] = isNaN ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
+  }
+  return halves;
 }
 
 function fromBfloat16(halves: Uint16Array, out: Float32Array): void {
