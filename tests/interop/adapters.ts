@@ -1,6 +1,5 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import * as tf from '@tensorflow/tfjs';
 import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.ts';
 import { alpacaPrompt } from '../../src/data/prompt.ts';
 import { loadTokenizer } from '../../src/data/tokenizer.ts';
@@ -13,6 +12,7 @@ import { mergeAdapter } from '../../src/peft/merge.ts';
 import { addAdapter } from '../../src/peft/methods.ts';
 import type { AdapterOptions } from '../../src/peft/methods.ts';
 import { Random } from '../../src/random.ts';
+import { valuesOf } from '../../src/tensor/read.ts';
 import { largestDifference } from './comparison.ts';
 import type { Comparison } from './comparison.ts';
 
@@ -48,7 +48,7 @@ const ids = Int32Array.from([
   ...tokenizer.encode('La capital de Perú es Lima.'),
 ]);
 /** (tokens, vocabulary) */
-const logitsOf = (model: LlamaModel) => tf.tidy(() => logits(model, ids, 1).dataSync<'float32'>());
+const logitsOf = (model: LlamaModel) => valuesOf(() => logits(model, ids, 1));
 
 export const adapters: Comparison = {
   async ours(folder) {

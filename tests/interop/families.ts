@@ -1,11 +1,11 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import * as tf from '@tensorflow/tfjs';
 import { readSafetensors } from '../../src/checkpoint/safetensors.ts';
 import { generate } from '../../src/model/generate.ts';
 import { logits } from '../../src/model/llama.ts';
 import { loadModel } from '../../src/model/load.ts';
 import { Random } from '../../src/random.ts';
+import { valuesOf } from '../../src/tensor/read.ts';
 import { differing, largestDifference } from './comparison.ts';
 import type { Comparison } from './comparison.ts';
 
@@ -32,7 +32,7 @@ export const families: Comparison = {
     for (const name of names) {
       const model = loadModel(join(root, name));
       const ids = text(model.config.vocabSize);
-      const ours = tf.tidy(() => logits(model, Int32Array.from(ids), 1).dataSync<'float32'>()); // (30, vocabulary)
+      const ours = valuesOf(() => logits(model, Int32Array.from(ids), 1)); // (30, vocabulary)
       const [answer] = await generate(model, [ids.slice(0, promptLength)], { maxNewTokens: newTokens, eosIds: [] });
       rows.push(
         { what: `${name}: logits`, limit: 1e-4, measured: largestDifference(ours, theirs.float32(name)) },

@@ -1,6 +1,5 @@
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import * as tf from '@tensorflow/tfjs';
 import { writeSafetensors } from '../../src/checkpoint/safetensors.ts';
 import type { TensorData } from '../../src/checkpoint/safetensors.ts';
 import { epochOrder } from '../../src/data/batches.ts';
@@ -9,6 +8,7 @@ import type { LlamaModel } from '../../src/model/llama.ts';
 import { loadModel } from '../../src/model/load.ts';
 import { saveAdapter } from '../../src/peft/folder.ts';
 import { addLora } from '../../src/peft/lora.ts';
+import { valuesOf } from '../../src/tensor/read.ts';
 import { train } from '../../src/train/train.ts';
 import { largestDifference } from './comparison.ts';
 import type { Comparison } from './comparison.ts';
@@ -61,7 +61,7 @@ function saveWide(model: LlamaModel, folder: string): void {
   copyFileSync(join(base, 'config.json'), join(folder, 'config.json'));
   const tensors: Record<string, TensorData> = {};
   for (const [name, weight] of model.weights) {
-    tensors[name] = { dtype: 'F32', shape: weight.shape, data: tf.tidy(() => weight.tensor().dataSync<'float32'>()) };
+    tensors[name] = { dtype: 'F32', shape: weight.shape, data: valuesOf(() => weight.tensor()) };
   }
   writeSafetensors(join(folder, 'model.safetensors'), tensors, { format: 'pt' });
 }

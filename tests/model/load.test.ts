@@ -10,6 +10,7 @@ import type { LlamaModel } from '../../src/model/llama.ts';
 import { DenseWeight, QuantizedWeight } from '../../src/model/weights.ts';
 import { dequantize, quantize } from '../../src/quant/quantize.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
+import { valuesOf } from '../../src/tensor/read.ts';
 import { testBackend } from '../backend.ts';
 import { smallConfig, writeSmallModel } from '../small-model.ts';
 import { temporaryFolder, userErrorOf } from '../temporary.ts';
@@ -40,7 +41,7 @@ function changeConfig(fields: object): void {
 
 /** What a weight holds, as bytes: quick to compare. */
 function held(model: LlamaModel, name: string): Buffer {
-  return bytes(tf.tidy(() => model.weight(name).tensor().dataSync<'float32'>()));
+  return bytes(valuesOf(() => model.weight(name).tensor()));
 }
 
 function bytes(values: Float32Array): Buffer {

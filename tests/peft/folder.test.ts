@@ -1,5 +1,4 @@
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
-import * as tf from '@tensorflow/tfjs';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.ts';
 import type { TensorData } from '../../src/checkpoint/safetensors.ts';
@@ -11,6 +10,7 @@ import { addLora } from '../../src/peft/lora.ts';
 import type { Lora, LoraOptions } from '../../src/peft/lora.ts';
 import { Random } from '../../src/random.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
+import { valuesOf } from '../../src/tensor/read.ts';
 import { testBackend } from '../backend.ts';
 import { temporaryFolder, userErrorOf } from '../temporary.ts';
 import { tinyBase, tinyConfig } from '../tiny.ts';
@@ -19,7 +19,7 @@ beforeAll(() => useBackend(testBackend('cpu')));
 const at = temporaryFolder();
 
 const ids = Int32Array.of(0, 3, 4, 5, 6, 7);
-const answersOf = (model: LlamaModel) => tf.tidy(() => logits(model, ids, 1).dataSync().slice());
+const answersOf = (model: LlamaModel) => valuesOf(() => logits(model, ids, 1));
 
 /** An adapter that has learnt something. */
 function trained(options: Partial<LoraOptions> = {}): PeftModel<Lora> {

@@ -11,6 +11,7 @@ import { addLora } from '../../src/peft/lora.ts';
 import { logitsDifference, mergeAdapter, trainedModel } from '../../src/peft/merge.ts';
 import type { MergeOptions, MergeResult } from '../../src/peft/merge.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
+import { valuesOf } from '../../src/tensor/read.ts';
 import { testBackend } from '../backend.ts';
 import { writeSmallModel } from '../small-model.ts';
 import { temporaryFolder, userErrorOf } from '../temporary.ts';
@@ -35,7 +36,7 @@ function merge(base: string, adapter: string, output: string, options: Partial<M
   return step.value;
 }
 
-const logitsOf = (model: LlamaModel, ids: Int32Array) => tf.tidy(() => logits(model, ids, 1).dataSync<'float32'>().slice());
+const logitsOf = (model: LlamaModel, ids: Int32Array) => valuesOf(() => logits(model, ids, 1));
 const largest = (a: Float32Array, b: Float32Array) =>
   a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i]!)), 0);
 
@@ -62,7 +63,7 @@ describe('an adapter merged into its base', () => {
       const path = name.replace(/\.weight$/, '');
       expect(saved.entry(name)).toMatchObject({ dtype: 'BF16', shape: plain.entry(name).shape });
       const values = adapter.targets.has(path)
-        ? tf.tidy(() => adapter.merged(path).dataSync<'float32'>().slice())
+        ? valuesOf(() => adapter.merged(path))
         : adapter.saved.get(name)?.values ?? plain.float32(name);
       expect(new Uint16Array(saved.bytes(name).buffer as ArrayBuffer), name).toEqual(toBfloat16(values));
     }
