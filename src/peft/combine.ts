@@ -67,9 +67,7 @@ export function combineAdapters(
   checkOptions(adapters.length, options);
   checkAdapters(adapters, combination);
   const ranks = adapters.map(({ options: { r, rankPattern } }) => Math.max(r, ...Object.values(rankPattern)));
-  const most = Math.max(...ranks);
-  const r = combination === 'cat' ? ranks.reduce((sum, rank) => sum + rank, 0)
-    : combination.endsWith('svd') ? options.rank ?? most : most;
+  const r = combinedRank(combination, ranks, options.rank);
   const paths = targetPaths(base.config, { targetModules: 'all-linear' })
     .filter((path) => adapters.some(({ targets }) => targets.has(path)));
   const shapes = weightShapes(base.config);
@@ -89,6 +87,12 @@ export function combineAdapters(
   return attach(base, new Lora(
     base, { ...loraDefaults, r, alpha: r, dropout: 0, targetModules: modulesOf(base.config, paths) },
     (name) => values.get(name)!));
+}
+
+function combinedRank(combination: Combination, ranks: readonly number[], wanted: number | undefined): number {
+  if (combination === 'cat') return ranks.reduce((sum, rank) => sum + rank, 0);
+  if (combination.endsWith('svd') && wanted !== undefined) return wanted;
+  return Math.max(...ranks);
 }
 
 /** @throws UserError */
