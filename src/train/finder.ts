@@ -1,6 +1,7 @@
 import type { Trainable } from '../peft/trainable.ts';
+import { Diverged } from './diverged.ts';
 import { DECADES } from './schedule.ts';
-import { Diverged, train } from './train.ts';
+import { train } from './train.ts';
 import type { TrainData, TrainOptions } from './train.ts';
 
 export interface FinderOptions {

@@ -1,5 +1,4 @@
 import type { Batch } from '../data/batches.ts';
-import { UserError } from '../errors.ts';
 import { LlamaModel } from '../model/llama.ts';
 import { weightShapes } from '../model/config.ts';
 import type { LlamaConfig } from '../model/config.ts';
@@ -9,6 +8,7 @@ import { Random } from '../random.ts';
 import type { TrainEvent } from '../runs/events.ts';
 import { clipScale } from './adamw.ts';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
+import { Diverged } from './diverged.ts';
 import { lossAndGradients } from './gradients.ts';
 import { makeOptimizer } from './optimizer.ts';
 import { learningRate } from './schedule.ts';
@@ -58,7 +58,8 @@ export function newModel(config: LlamaConfig, seed: number): Trainable & { param
  * `rows(step)` gives the rows of one step, each of `seqLength` + 1 ids: a function of the step, so that a resumed
  * run sees the same.
  *
- * @throws UserError when the checkpoint is not this run's, and when the loss stops being a number: what was kept stays
+ * @throws UserError when the checkpoint is not this run's
+ * @throws Diverged when the loss stops being a number: what was kept stays
  */
 export async function* pretrain(
   trainable: Trainable, rows: (step: number) => readonly (readonly number[])[], options: PretrainOptions,
@@ -90,8 +91,8 @@ export async function* pretrain(
       await optimizer.add(gradients);
       const gradientNorm = await optimizer.norm();
       if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
-        throw new UserError(`La pérdida dejó de ser un número en el paso ${step}: se detiene el preentrenamiento, y lo que `
-          + 'se había guardado queda como estaba. Prueba con --learning-rate más bajo.');
+        throw new Diverged(
+          `en el paso ${step}`, 'se detiene el preentrenamiento, y lo que se había guardado queda como estaba');
       }
       const rate = learningRate(step, steps, { peak, warmupSteps, schedule: 'cosine' });
       optimizer.step(rate, clipScale(gradientNorm, clip));

@@ -13,6 +13,7 @@ import { adamwDefaults, clipScale } from './adamw.ts';
 import type { OptimizerName } from './adamw.ts';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
 import { consistentLossAndGradients } from './consistency.ts';
+import { Diverged } from './diverged.ts';
 import { answersTo, evaluate, longestAnswer } from './evaluate.ts';
 import { lossAndGradients } from './gradients.ts';
 import { makeOptimizer } from './optimizer.ts';
@@ -75,11 +76,6 @@ export interface TrainData {
   readonly validation?: readonly Example[];
   /** Never trained on. Empty: nothing is evaluated. */
   readonly heldOut: readonly Example[];
-}
-
-/** The loss stopped being a number. */
-export class Diverged extends UserError {
-  override name = 'Diverged';
 }
 
 /**
@@ -243,10 +239,7 @@ export async function* train(
   /** Puts back the parameters that gave the last loss, and says so. */
   function diverged(when: string): Diverged {
     const step = optimizer.undo();
-    return new Diverged(
-      `La pérdida dejó de ser un número ${when}: se detiene el entrenamiento y queda el adaptador del paso `
-      + `${step}, el último bueno. Prueba con --learning-rate más bajo.`,
-    );
+    return new Diverged(when, `se detiene el entrenamiento y queda el adaptador del paso ${step}, el último bueno`);
   }
 
   function memoryUse(): MemoryUse {

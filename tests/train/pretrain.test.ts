@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { Random } from '../../src/random.ts';
 import type { TrainEvent } from '../../src/runs/events.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
+import { Diverged } from '../../src/train/diverged.ts';
 import { newModel, pretrain, pretrainDefaults } from '../../src/train/pretrain.ts';
 import type { PretrainOptions } from '../../src/train/pretrain.ts';
 import { temporaryFolder, userErrorFrom } from '../temporary.ts';
@@ -60,8 +61,9 @@ describe('pre-training', () => {
   });
 
   it('ends at a loss that is no number, and what it had kept stays', async () => {
-    const message = await userErrorFrom(run('lost', { learningRate: 1e30, warmupSteps: 0 }), 'en el paso');
-    expect(message).toContain('--learning-rate');
+    const lost = run('lost', { learningRate: 1e30, warmupSteps: 0 });
+    expect(await userErrorFrom(lost, 'en el paso')).toContain('--learning-rate');
+    await expect(lost).rejects.toBeInstanceOf(Diverged);
     expect(existsSync(at('lost'))).toBe(false);
   });
 });
