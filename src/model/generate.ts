@@ -52,10 +52,10 @@ async function generateBatch(
   const answers: number[][] = prompts.map(() => []);
   const finished = new Set<number>();
   let caches: LayerCache[] = [];
+  let grown: LayerCache[] = []; // what the caches become by the pass under way
 
   /** One pass over new tokens; adds to the caches and returns the next token of each prompt. */
   const advance = async (ids: Int32Array, placement: () => Placement, lastRows: number[]): Promise<number[]> => {
-    const grown: LayerCache[] = [];
     const next = tf.tidy(() => {
       const place = placement();
       let x = model.embed(tf.tensor1d(ids, 'int32')); // (batch·queries, hidden); after the last block (batch, hidden)
@@ -70,7 +70,7 @@ async function generateBatch(
       return sampling ? logits : logits.argMax(1);
     });
     disposeCaches(caches);
-    caches = grown;
+    [caches, grown] = [grown, []];
     const values = await next.data();
     next.dispose();
     if (!sampling) return [...values];
@@ -81,19 +81,21 @@ async function generateBatch(
   };
 
   const ends = prompts.map((prompt, row) => row * width + prompt.length - 1);
-  let tokens = await advance(ids, () => causalPlacement(config, batch, width), ends);
   const everyRow = prompts.map((_, row) => row);
-  for (let made = 0; ; made++) {
-    tokens.forEach((token, row) => {
-      if (finished.has(row)) return;
-      if (eosIds.includes(token)) finished.add(row);
-      else answers[row]!.push(token);
-    });
-    if (finished.size === batch || made + 1 >= maxNewTokens) break;
-    tokens = await advance(Int32Array.from(tokens), () => nextPlacement(config, prompts, width, made), everyRow);
+  try {
+    let tokens = await advance(ids, () => causalPlacement(config, batch, width), ends);
+    for (let made = 0; ; made++) {
+      tokens.forEach((token, row) => {
+        if (finished.has(row)) return;
+        if (eosIds.includes(token)) finished.add(row);
+        else answers[row]!.push(token);
+      });
+      if (finished.size === batch || made + 1 >= maxNewTokens) return answers;
+      tokens = await advance(Int32Array.from(tokens), () => nextPlacement(config, prompts, width, made), everyRow);
+    }
+  } finally {
+    disposeCaches([...caches, ...grown]);
   }
-  disposeCaches(caches);
-  return answers;
 }
 
 /** Where the token after `made` others stands: past the padding in the cache, at its own position in the text. */
