@@ -1,30 +1,20 @@
 import * as tf from '@tensorflow/tfjs';
 
+/** Those that count now. */
+const counting = new Set<TensorMemory>();
+
 /**
  * Counts the bytes of all live tensors at every allocation, so that a peak inside a
  * gradient tape is seen too (`tf.memory()` only tells what is alive when it is asked, and counts what
  * several tensors share, as views do, once for each).
  */
 export class TensorMemory {
-  private bytes: number;
-  private highest: number;
+  private bytes = tf.engine().state.numBytes;
+  private highest = this.bytes;
 
   constructor() {
-    const { state } = tf.engine();
-    this.bytes = state.numBytes;
-    this.highest = state.numBytes;
-    // The engine notes every buffer in this one table when it comes, and takes it out when it goes.
-    const buffers = state.tensorInfo;
-    const [set, remove] = [buffers.set.bind(buffers), buffers.delete.bind(buffers)];
-    buffers.set = (id, info) => {
-      this.bytes += info.bytes;
-      this.highest = Math.max(this.highest, this.bytes);
-      return set(id, info);
-    };
-    buffers.delete = (id) => {
-      this.bytes -= buffers.get(id)?.bytes ?? 0;
-      return remove(id);
-    };
+    if (counting.size === 0) listen();
+    counting.add(this);
   }
 
   /** Bytes of the tensors alive now. */
@@ -41,10 +31,32 @@ export class TensorMemory {
     this.highest = this.bytes;
   }
 
-  /** Stops counting, and leaves the engine as it was. */
+  /** Bytes came, or went. */
+  change(bytes: number): void {
+    this.bytes += bytes;
+    this.highest = Math.max(this.highest, this.bytes);
+  }
+
+  /** Stops counting; after the last one the engine is as it was. */
   close(): void {
+    if (!counting.delete(this) || counting.size > 0) return;
     const buffers = tf.engine().state.tensorInfo as Partial<Pick<WeakMap<object, unknown>, 'set' | 'delete'>>;
     delete buffers.set;
     delete buffers.delete;
   }
+}
+
+/** The engine notes every buffer in one table when it comes, and takes it out when it goes: each is told to all. */
+function listen(): void {
+  const buffers = tf.engine().state.tensorInfo;
+  const [set, remove] = [buffers.set.bind(buffers), buffers.delete.bind(buffers)];
+  buffers.set = (id, info) => {
+    counting.forEach((memory) => memory.change(info.bytes));
+    return set(id, info);
+  };
+  buffers.delete = (id) => {
+    const { bytes } = buffers.get(id) ?? { bytes: 0 };
+    counting.forEach((memory) => memory.change(-bytes));
+    return remove(id);
+  };
 }

@@ -55,6 +55,21 @@ describe('the memory of tensors', () => {
     memory.close();
   });
 
+  it('counts on when another that counts at once is closed', () => {
+    const [first, second] = [new TensorMemory(), new TensorMemory()];
+    const before = second.current;
+    kib().dispose();
+    expect([first.peak - before, second.peak - before]).toEqual([1024, 1024]);
+    first.close();
+    first.close(); // it has no part any more
+    const kept = kib();
+    expect(first.current).toBe(before);
+    expect(second.current - before).toBe(1024);
+    kept.dispose();
+    second.close();
+    expect(Object.keys(tf.engine().state.tensorInfo)).toEqual([]);
+  });
+
   it('leaves the engine as it was', () => {
     const { numBytes } = tf.memory();
     const memory = new TensorMemory();
