@@ -1,3 +1,4 @@
+import { UserError } from '../errors.ts';
 import type { Trainable } from '../peft/trainable.ts';
 import { Diverged } from './diverged.ts';
 import { DECADES } from './schedule.ts';
@@ -38,7 +39,8 @@ const DIVERGED = 3;
  *
  * @param training options of the training that a rate is sought for, such as its batch size
  * @param show hears each point as it comes
- * @throws UserError as `train`, but for a loss that ends the climb by being no number
+ * @throws UserError as `train`, but for a loss that ends the climb by being no number; and when it is stopped before
+ *   its first step
  */
 export async function findLearningRate(
   trainable: Trainable, { tokenizer, train: examples }: TrainData, training: Partial<TrainOptions> = {},
@@ -68,6 +70,9 @@ export async function findLearningRate(
   } finally {
     held.forEach((values, i) => values.set(before[i]!));
     trainable.parameters.forEach((parameter) => parameter.upload());
+  }
+  if (points.length === 0) {
+    throw new UserError('La búsqueda de la tasa de aprendizaje se paró antes de dar un paso: repítela para que proponga una.');
   }
   return { points, suggestion: steepest(points) };
 }

@@ -44,6 +44,11 @@ describe('the learning-rate finder', () => {
     expect(mean(losses.slice(-5))).toBeLessThan(mean(losses.slice(0, 5)));
   });
 
+  it('says so when it is stopped before its first step', async () => {
+    const stopped = findLearningRate(model(), data, { batchSize: 4, signal: AbortSignal.abort() });
+    await userErrorFrom(stopped, 'tasa de aprendizaje');
+  });
+
   it('ends at a loss that is no number, and does not hide another mistake', async () => {
     const { points } = await findLearningRate(model(), data, { batchSize: 4 }, { steps: 12, highest: 1e38 });
     expect(points.length).toBeLessThan(12);
