@@ -9,7 +9,13 @@ import type { ModelSource } from '../checkpoint/source.ts';
 import { findData } from '../data/source.ts';
 import type { DataSource } from '../data/source.ts';
 import { hashOf } from '../runs/provenance.ts';
-import type { DemoFlags } from './flags.ts';
+
+/** What is asked for, as the options of the command line name it. */
+interface Asked {
+  readonly model: string;
+  readonly data: string;
+  readonly heldOut: string | undefined;
+}
 
 /** The model and the data that the options ask for, on this disk. */
 export interface Sources {
@@ -19,9 +25,7 @@ export interface Sources {
 }
 
 /** @throws UserError if one of them cannot be had */
-export async function findSources(
-  { model, data, heldOut }: Pick<DemoFlags, 'model' | 'data' | 'heldOut'>, show: DownloadShow,
-): Promise<Sources> {
+export async function findSources({ model, data, heldOut }: Asked, show: DownloadShow): Promise<Sources> {
   return {
     model: await findModel(model, show),
     data: await findData(data, '--data', show),
@@ -36,7 +40,7 @@ export function pinsOf({ model, data, heldOut }: Sources): Pin[] {
 
 /** What was asked for, and which bytes: a run goes on from the same ones only. */
 export function pinned(
-  { model, data, heldOut }: Pick<DemoFlags, 'model' | 'data' | 'heldOut'>, sources: Sources,
+  { model, data, heldOut }: Asked, sources: Sources,
 ): Record<'model' | 'data' | 'heldOut', string | undefined> {
   const of = (asked: string, pin: Pin | undefined, files: readonly string[]) =>
     `${asked} (${pin?.revision ?? sumOf(files)})`;

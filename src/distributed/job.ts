@@ -1,6 +1,5 @@
 import type { Example } from '../data/batches.ts';
 import type { LlamaConfig } from '../model/config.ts';
-import type { ScheduleName, Span } from './pipeline.ts';
 import type { ModelStates, PlanOptions } from './planner.ts';
 
 /** A few training steps over some ranks. */
@@ -12,7 +11,7 @@ export interface Job {
   readonly pipelineParallel: number;
   /** Of the ranks that are left to be data-parallel. */
   readonly scheme: Exclude<PlanOptions['scheme'], 'fsdp'>;
-  readonly schedule: ScheduleName;
+  readonly schedule: 'gpipe' | '1f1b';
   /** `qlora`: a base in 4 bits and adapters of rank r; without tensor or pipeline parallel. */
   readonly method: 'full' | 'qlora';
   readonly r: number;
@@ -69,6 +68,14 @@ export function rangeOf(job: Job, rank: number, layers: number): Range {
     from: pipeline * each, to: (pipeline + 1) * each,
     isFirst: pipeline === 0, isLast: pipeline === pipelineParallel - 1,
   };
+}
+
+/** From when to when, in seconds since the step began, a rank did something. */
+export interface Span {
+  readonly type: 'forward' | 'backward' | 'update' | 'communicate';
+  readonly micro: number;
+  readonly from: number;
+  readonly to: number;
 }
 
 /** What a rank measured. Bytes; what is sent or paged, a step. */

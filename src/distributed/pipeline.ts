@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
 import type { Group } from './collectives.ts';
+import type { Job, Span } from './job.ts';
 import type { Stage } from './stages.ts';
 import type { Zero } from './zero.ts';
 
@@ -29,16 +30,7 @@ export const schedules = {
       ...(i >= ahead ? [{ type: 'backward' as const, micro: i - ahead }] : []),
     ]);
   },
-} satisfies Record<string, Schedule>;
-export type ScheduleName = keyof typeof schedules;
-
-/** From when to when, in seconds since the step began, a rank did something. */
-export interface Span {
-  readonly type: 'forward' | 'backward' | 'update' | 'communicate';
-  readonly micro: number;
-  readonly from: number;
-  readonly to: number;
-}
+} satisfies Record<Job['schedule'], Schedule>;
 
 /**
  * One rank's part of a step: micro-batches come from the stage before and go to the one after; gradients the other way.

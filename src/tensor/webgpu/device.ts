@@ -1,7 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import type { TensorInfo } from '@tensorflow/tfjs';
 import { Buffers } from './buffers.ts';
-import type { KernelClock } from './clock.ts';
 import { Faults } from './faults.ts';
 
 /**
@@ -55,8 +54,8 @@ export interface WebgpuBackend {
   readonly uniformPendingDisposal: GPUBuffer[];
   /** Runs one of TensorFlow.js's own programs. */
   recordAndSubmit: (program: object, ...others: readonly unknown[]) => void;
-  /** Ours: takes the time of every kernel, while there is one. */
-  clock: KernelClock | undefined;
+  /** Ours: takes the time of every kernel, while there is one (see `KernelClock`). */
+  clock: { begin(name: string): void } | undefined;
   /** Ours: who writes down what runs (see `WebgpuGraphs`), while anybody does. */
   recording: { draws(uniforms: GPUBuffer, drawn: Drawn): void } | undefined;
   makeTensorInfo(shape: readonly number[], dtype: tf.DataType): TensorInfo;
