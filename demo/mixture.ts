@@ -77,9 +77,16 @@ export async function mixture(
   const folder = mkdtempSync(join(tmpdir(), 'mezcla-'));
   const place: Place = { ...options, modelDir, folder };
   const matches = new Map<string, Matches>();
-  const job = (name: string, run: string, more: object = {}): Job =>
-    ({ name, module: import.meta.url, run, options: { ...place, ...more } as never });
-  const run = async (jobs: Job[]) => {
+  const job = (name: string, run: string, options: object = {}, after: readonly Job[] = []): Job =>
+    ({ name, module: import.meta.url, run, options: { ...place, ...options } as never, after });
+  const specialists = families.map((family, i) => job(family, 'specialist', { family: i }));
+  const jobs = [
+    job('AdaMix', 'adamix'), // takes longest
+    ...specialists,
+    job('uno tras otro', 'sequential', {}, specialists), job('router', 'router', {}, specialists),
+    job('fusiones', 'merges', {}, specialists),
+  ];
+  try {
     for await (const { result, seconds } of runJobs<Record<string, Matches>>(jobs)) {
       for (const [name, found] of Object.entries(result)) {
         matches.set(name, found);
@@ -87,12 +94,6 @@ export async function mixture(
       }
       show(`  (${formatNumber(seconds, 1)} s)`);
     }
-  };
-  try {
-    const specialists = families.map((family, i) => job(family, 'specialist', { family: i }));
-    const theirs = [job('uno tras otro', 'sequential'), job('router', 'router'), job('fusiones', 'merges')];
-    // AdaMix, which takes longest, needs none of the adapters.
-    await Promise.all([run([job('AdaMix', 'adamix')]), run(specialists).then(() => run(theirs))]);
     const { tokenizer, questions } = load(place);
     const counts = questions.map(({ length }) => length);
     const overall = (found: Matches) => mean(found.flatMap((share, i) => Array<number>(counts[i]!).fill(share)));

@@ -20,6 +20,8 @@ export interface Job {
   /** The exported function. It takes `options`, and returns or promises a JSON value. */
   readonly run: string;
   readonly options: Json;
+  /** Jobs of the same pool that have to be done before it begins. */
+  readonly after?: readonly Job[];
 }
 
 export type Json = z.infer<ReturnType<typeof z.json>>;
@@ -73,32 +75,41 @@ export async function* runJobs<Result>(
   const { bytesPerJob, keep } = { ...poolDefaults, ...options };
   const kept = new Kept(keep);
   const waiting: Job[] = [];
+  const done = new Set<Job>();
   for (const job of jobs) {
     const result = kept.of(job);
-    if (result === undefined) waiting.push(job);
-    else yield { job, result: result as Result, seconds: 0 };
+    if (result === undefined) {
+      waiting.push(job);
+    } else {
+      done.add(job);
+      yield { job, result: result as Result, seconds: 0 };
+    }
   }
   const fit = Math.max(1, Math.floor(process.availableMemory() / bytesPerJob));
   const workers = Array.from({ length: Math.min(waiting.length, availableParallelism(), fit) }, () => new Worker());
   const running = new Map<Worker, Promise<{ worker: Worker; job: Job; result: Json; seconds: number }>>();
-  const next = (worker: Worker) => {
-    const job = waiting.shift();
-    if (!job) {
-      running.delete(worker);
-      return;
+  /** Every worker that has nothing to do takes the first job that can begin. */
+  const begin = () => {
+    for (const worker of workers.filter((worker) => !running.has(worker))) {
+      const job = waiting.find(({ after = [] }) => after.every((other) => done.has(other)));
+      if (!job) return;
+      waiting.splice(waiting.indexOf(job), 1);
+      const answered = worker.run(job).then((answer) => ({ worker, job, ...answer }));
+      answered.catch(() => {}); // heard in its turn, or by nobody: the caller may leave, or work on the last result
+      running.set(worker, answered);
     }
-    const done = worker.run(job).then((answer) => ({ worker, job, ...answer }));
-    done.catch(() => {}); // heard when its turn comes, or by nobody: the caller may leave, or work on the last result
-    running.set(worker, done);
   };
   try {
-    workers.forEach(next);
+    begin();
     while (running.size > 0) {
       const { worker, job, result, seconds } = await Promise.race(running.values());
+      running.delete(worker);
+      done.add(job);
       kept.add(job, result);
-      next(worker);
+      begin();
       yield { job, result: result as Result, seconds };
     }
+    if (waiting[0]) throw new RangeError(`${waiting[0].name}: it waits for a job that is not among them`);
   } finally {
     workers.forEach((worker) => worker.end());
   }

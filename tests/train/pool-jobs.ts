@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs';
 import { UserError } from '../../src/errors.ts';
 
@@ -11,6 +11,11 @@ export async function square({ x, milliseconds = 0, file }: { x: number; millise
 }
 
 export const mistake = () => { throw new UserError('Falta el archivo: escríbelo.'); };
+/** Once a file is there. */
+export async function mistakeOnce({ file }: { file: string }) {
+  while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 10));
+  mistake();
+}
 export const bug = () => { throw new TypeError('x is not a function'); };
 export const death = () => process.kill(process.pid, 'SIGKILL');
 export const nothing = () => undefined;

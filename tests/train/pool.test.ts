@@ -48,6 +48,18 @@ describe('a pool', () => {
     expect(first!.job.name).toBe('x = 2');
   });
 
+  it('begins a job when those that it comes after are done, kept ones too', async () => {
+    const keep = at('first.json');
+    const first = square(1, { milliseconds: 300 });
+    const second = { ...square(2), after: [first] };
+    const last = { ...square(3), after: [first, second] };
+    const order = (finished: Finished<Square>[]) => finished.map(({ job }) => job.name);
+    expect(order(await all([last, second, first], { keep }))).toEqual(['x = 1', 'x = 2', 'x = 3']);
+    const next = { ...square(4), after: [last] };
+    expect(order(await all([next, last], { keep }))).toEqual(['x = 3', 'x = 4']);
+    await expect(all([next])).rejects.toThrow('x = 4: it waits for a job that is not among them');
+  });
+
   it('has nothing to do for no jobs', async () => {
     expect(await all([])).toEqual([]);
   });
@@ -91,6 +103,13 @@ describe('a job that fails', () => {
     const failed = all([square(5), failing('mistake')], { keep, bytesPerJob: 1e15 });
     expect(await userErrorFrom(failed, 'r = 4')).toBe('r = 4: Falta el archivo: escríbelo.');
     expect(await all([square(5)], { keep })).toMatchObject([{ result: { square: 25 }, seconds: 0 }]);
+  });
+
+  it('ends those that run beside it', async () => {
+    const file = at('beside');
+    const beside = { name: 'endless', module, run: 'endless', options: { file } };
+    await userErrorFrom(all([beside, { ...failing('mistakeOnce'), options: { file } }]), 'r = 4');
+    await expect.poll(() => alive(Number(readFileSync(file, 'utf8')))).toBe(false);
   });
 
   it.each([
