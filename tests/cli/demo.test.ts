@@ -245,9 +245,9 @@ describe('a run that cannot go on says so in one sentence, exits with 1 and leav
 
   it('an output that another run writes into', limit, async () => {
     mkdirSync(at('taken'));
-    writeFileSync(at('taken', '.lock'), String(process.pid));
+    writeFileSync(at('taken', `.lock-${process.pid}`), '');
     expect(await refusal([], at('taken'))).toContain(`escribe otra ejecución, el proceso ${process.pid};`);
-    expect(filesIn(at('taken'))).toEqual(['.lock']);
+    expect(filesIn(at('taken'))).toEqual([`.lock-${process.pid}`]);
   });
 
   it('nothing to resume, before the model is looked for', limit, async () => {
