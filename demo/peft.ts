@@ -1,7 +1,8 @@
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { toBfloat16, writeSafetensors } from '../src/checkpoint/safetensors.ts';
+import { toBfloat16 } from '../src/checkpoint/halves.ts';
+import { writeSafetensors } from '../src/checkpoint/safetensors.ts';
 import { loadInstructions } from '../src/data/load.ts';
 import type { DataOptions } from '../src/data/load.ts';
 import { knownConfig } from '../src/distributed/known.ts';

@@ -1,6 +1,7 @@
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { toBfloat16, writeSafetensors } from '../src/checkpoint/safetensors.ts';
+import { toBfloat16 } from '../src/checkpoint/halves.ts';
+import { writeSafetensors } from '../src/checkpoint/safetensors.ts';
 import { toHuggingFace, weightShapes } from '../src/model/config.ts';
 import type { LlamaConfig } from '../src/model/config.ts';
 import { Random } from '../src/random.ts';

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../checkpoint/files.ts';
-import { toBfloat16, writeSafetensors } from '../checkpoint/safetensors.ts';
+import { toBfloat16 } from '../checkpoint/halves.ts';
+import { writeSafetensors } from '../checkpoint/safetensors.ts';
 import { mixProse, pretrainingDocuments, prose } from '../data/pretraining.ts';
 import { checkTokenizer, loadTokenizer } from '../data/tokenizer.ts';
 import { UserError } from '../errors.ts';

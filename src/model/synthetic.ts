@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { beginFolder, writeFileAtomic } from '../checkpoint/files.ts';
-import { bytesOf, sizeInBytes, toBfloat16 } from '../checkpoint/safetensors.ts';
+import { toBfloat16 } from '../checkpoint/halves.ts';
+import { bytesOf, sizeInBytes } from '../checkpoint/safetensors.ts';
 import { Shards } from '../checkpoint/shards.ts';
 import { Random } from '../random.ts';
 import { toHuggingFace, weightShapes } from './config.ts';

@@ -2,7 +2,8 @@ import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { openCheckpoint } from '../../src/checkpoint/folder.ts';
-import { readSafetensors, toBfloat16, writeSafetensors } from '../../src/checkpoint/safetensors.ts';
+import { toBfloat16 } from '../../src/checkpoint/halves.ts';
+import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.ts';
 import type { TensorData } from '../../src/checkpoint/safetensors.ts';
 import { dequantize } from '../../src/quant/quantize.ts';
 import { temporaryFolder, userErrorOf } from '../temporary.ts';

@@ -2,7 +2,8 @@ import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { float32Of, readSafetensors, toBfloat16 } from '../../src/checkpoint/safetensors.ts';
+import { toBfloat16 } from '../../src/checkpoint/halves.ts';
+import { float32Of, readSafetensors } from '../../src/checkpoint/safetensors.ts';
 import { logits } from '../../src/model/llama.ts';
 import type { LlamaModel } from '../../src/model/llama.ts';
 import { loadModel } from '../../src/model/load.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { toBfloat16 } from '../../src/checkpoint/safetensors.ts';
+import { toBfloat16 } from '../../src/checkpoint/halves.ts';
 import * as plain from '../../src/quant/blockwise.ts';
 import type { QuantType } from '../../src/quant/codebooks.ts';
 import * as simd from '../../src/quant/simd.ts';
