@@ -113,6 +113,15 @@ export class AdaLora implements PeftAdapter {
     return new Map([...this.layers].map(([path, { mask }]) => [path, mask]));
   }
 
+  /**
+   * The triplets of each layer that are part of the adapter as it is: those that it keeps, and those that say something
+   * all the same. Where training ends between two allocations, or goes back to earlier parameters, there are such.
+   */
+  get present(): ReadonlyMap<string, readonly boolean[]> {
+    return new Map([...this.layers].map(([path, { e, mask }]) =>
+      [path, Array.from(mask, (kept, i) => kept === 1 || e.values[i] !== 0)]));
+  }
+
   apply(path: string, x: Tensor2D, base: (x: Tensor2D) => Tensor2D, pass: Pass): Tensor2D {
     const layer = this.layers.get(path);
     const y = base(x); // (rows, out)

@@ -1,5 +1,8 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Parameter } from '../../src/model/weights.ts';
+import { addAdaLora } from '../../src/peft/adalora.ts';
+import type { PeftModel } from '../../src/peft/adapter.ts';
+import { loadAdapter, saveAdapter } from '../../src/peft/folder.ts';
 import { addLora } from '../../src/peft/lora.ts';
 import type { TrainEvent } from '../../src/runs/events.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
@@ -38,7 +41,7 @@ const model = () => addLora(tinyBase(), { r: 4, alpha: 8, dropout: 0 });
 type Looks = Extract<TrainEvent, { type: 'evaluation' }>[];
 
 async function run(
-  trained: ReturnType<typeof model>, given: Partial<TrainOptions> = {}, onStep: (step: number) => void = () => {},
+  trained: PeftModel, given: Partial<TrainOptions> = {}, onStep: (step: number) => void = () => {},
 ) {
   const events: TrainEvent[] = [];
   for await (const event of train(trained, data, { ...options, ...given })) {
@@ -77,6 +80,16 @@ describe('a run with patience', () => {
     expect(resumed.parameters.map(({ values }) => values)).toEqual(whole.parameters.map(({ values }) => values));
     const over = await run(model(), { checkpointFile, resume: true });
     expect(over).toMatchObject({ looks: first.looks, done: { stopped: 'early' } });
+  });
+
+  it.each([1, 5])('of AdaLoRA, allocated every %i steps, saves what it has examined', async (deltaT) => {
+    const trained = addAdaLora(tinyBase(), { r: 2, initR: 4, alpha: 8, dropout: 0, tinit: 2, tfinal: 2, deltaT });
+    const { looks, done } = await run(trained, { learningRate: 0.1 });
+    expect(done).toMatchObject({ stopped: 'early' });
+    saveAdapter(trained, at('adalora'), { baseModel: 'tiny' });
+    const { base } = loadAdapter(tinyBase(), at('adalora'));
+    const { loss } = await score(base, data.validation, tinyTokenizer);
+    expect(loss).toBeCloseTo(Math.min(...looks.map((look) => look.loss)), 5);
   });
 
   it('needs something to look at', async () => {

@@ -70,7 +70,7 @@ export const adaLoraFormat: PeftFormat<AdaLora> = {
     adapter.hooks.phases = { totalSteps: config.total_step, tinit: config.tinit, tfinal: config.tfinal };
     return adapter;
   },
-  config: ({ options, masks, hooks: { phases } }) => ({
+  config: ({ options, present, hooks: { phases } }) => ({
     ...loraConfig(options),
     init_r: initialRank(options),
     target_r: options.r,
@@ -81,15 +81,15 @@ export const adaLoraFormat: PeftFormat<AdaLora> = {
     beta2: options.beta2,
     orth_reg_weight: options.orthRegWeight,
     total_step: phases.totalSteps,
-    rank_pattern: Object.fromEntries([...masks].filter(([, mask]) => mask.includes(0))
-      .map(([path, mask]) => [`${path}.lora_E`, Array.from(mask, (kept) => kept === 1)])),
+    rank_pattern: Object.fromEntries([...present].filter(([, triplets]) => triplets.includes(false))
+      .map(([path, triplets]) => [`${path}.lora_E`, triplets])),
   }),
   describe: ({ options: { r, alpha } }) => `AdaLoRA adapter, r = ${r} in the mean over the layers, alpha = ${alpha}`,
-  tensors: ({ parameters, masks }) => parameters.map((parameter) => {
+  tensors: ({ parameters, present }) => parameters.map((parameter) => {
     const { name, shape, values } = parameter;
     const [path, part] = partOf(name);
     if (path === undefined) return parameter;
-    const left = whatIsLeft(part, shape, Array.from(masks.get(path)!, Boolean));
+    const left = whatIsLeft(part, shape, present.get(path)!);
     return { name, shape: left.shape, values: Float32Array.from(left.places, (place) => values[place]!) };
   }),
 };
