@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { answerTokens, epochOrder, makeBatch } from '../data/batches.ts';
 import type { Batch, Example } from '../data/batches.ts';
 import { checkTokenizer } from '../data/tokenizer.ts';
@@ -6,7 +7,7 @@ import { UserError } from '../errors.ts';
 import { settle } from '../model/weights.ts';
 import type { Trainable } from '../peft/trainable.ts';
 import { Random } from '../random.ts';
-import type { MemoryUse, TrainEvent } from '../runs/events.ts';
+import type { Evaluation, MemoryUse, TrainEvent } from '../runs/events.ts';
 import { graphMode } from '../tensor/graph.ts';
 import { TensorMemory } from '../tensor/memory.ts';
 import { adamwDefaults, clipScale } from './adamw.ts';
@@ -113,6 +114,7 @@ export async function* train(
   const tell = (event: TrainEvent) => (events.push(event), event);
   const stopping = o.patience === undefined ? undefined : new EarlyStopping(parameters, o.patience);
   const kept = { parameters: [...parameters, ...stopping?.best ?? []], hooks };
+  let keptAt: number | undefined; // the step of the checkpoint
   let checkpointBytes = 0;
   let peakTensors = 0;
 
@@ -120,6 +122,7 @@ export async function* train(
     if (o.resume) {
       const told = loadCheckpoint(o.checkpointFile!, kept, optimizer, fingerprint);
       events.push(...told.map((event) => (event.type === 'start' ? { ...event, resumedAt: optimizer.steps } : event)));
+      keptAt = optimizer.steps;
       looks().forEach((loss) => stopping?.look(loss, true));
       yield* events;
     } else {
@@ -211,7 +214,7 @@ export async function* train(
     if (!data.validation?.length) return [];
     peakTensors = Math.max(peakTensors, memory.peak); // as `resetPeak` above
     await settle(parameters); // for a method that averages them, and for the best ones to be kept
-    const figures = await evaluate(trainable.base, data.validation, data.tokenizer);
+    const figures = await finite(data.validation);
     memory.resetPeak();
     stopping?.look(figures.loss);
     return [{ type: 'evaluation', step: optimizer.steps, when: 'during', ...figures }];
@@ -225,8 +228,7 @@ export async function* train(
   async function ask(when: 'before' | 'after'): Promise<TrainEvent[]> {
     const { heldOut, tokenizer } = data;
     if (heldOut.length === 0) return [];
-    const figures = await evaluate(trainable.base, heldOut, tokenizer);
-    if (!Number.isFinite(figures.loss)) throw diverged('al evaluar');
+    const figures = await finite(heldOut);
     const shown = Random.for(o.seed, 'samples').shuffle(heldOut).slice(0, o.samples);
     const answers = await answersTo(trainable.base, shown, tokenizer, longestAnswer(heldOut) + 1);
     return [
@@ -236,10 +238,18 @@ export async function* train(
     ];
   }
 
-  /** Puts back the parameters that gave the last loss, and says so. */
+  async function finite(examples: readonly Example[]): Promise<Evaluation> {
+    const figures = await evaluate(trainable.base, examples, data.tokenizer);
+    if (!Number.isFinite(figures.loss)) throw diverged('al evaluar');
+    return figures;
+  }
+
+  /** Puts back the parameters that gave the last loss, and says so. From those that gave none no run could go on. */
   function diverged(when: string): Diverged {
+    if (o.checkpointFile && keptAt === optimizer.steps) rmSync(o.checkpointFile, { force: true });
     const step = optimizer.undo();
-    return new Diverged(when, `se detiene el entrenamiento y queda el adaptador del paso ${step}, el último bueno`);
+    const left = step < optimizer.steps ? ` y queda el adaptador del paso ${step}, el último bueno` : '';
+    return new Diverged(when, `se detiene el entrenamiento${left}`);
   }
 
   function memoryUse(): MemoryUse {
@@ -253,7 +263,9 @@ export async function* train(
   }
 
   async function keepCheckpoint(): Promise<void> {
-    if (o.checkpointFile) await saveCheckpoint(o.checkpointFile, kept, optimizer, fingerprint, events);
+    if (!o.checkpointFile) return;
+    await saveCheckpoint(o.checkpointFile, kept, optimizer, fingerprint, events);
+    keptAt = optimizer.steps;
   }
 }
 

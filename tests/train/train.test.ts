@@ -333,11 +333,36 @@ describe('a loss that is no number', () => {
     expect(await meanLoss(trained.base, data.train, tinyTokenizer)).toBeLessThan(100);
   });
 
+  it('is found by a look at the validation examples, before a checkpoint is kept', async () => {
+    const trained = model();
+    const checkpointFile = at('looked.safetensors');
+    const looking = { ...data, validation: data.heldOut, heldOut: [] };
+    const options = { learningRate: 1e30, warmup: 0, validateEvery: 1, checkpointFile, checkpointEvery: 1 };
+    const message = await refusal(run(trained, options, undefined, looking));
+    expect(message).toContain('al evaluar');
+    expect(valuesOf(trained)).toEqual(valuesOf(model()));
+    expect(existsSync(checkpointFile)).toBe(false);
+  });
+
   it('is found by the last evaluation, too', async () => {
     const trained = model();
     const message = await refusal(run(trained, { learningRate: 1e30, warmup: 0, epochs: 0.2 }));
     expect(message).toContain('al evaluar');
     expect(valuesOf(trained)).toEqual(valuesOf(model()));
+  });
+
+  it.each([1, 0.2])('leaves no checkpoint of the parameters that gave it (%d epochs)', async (epochs) => {
+    const checkpointFile = at(`broken-${epochs}.safetensors`);
+    const options = { learningRate: 1e30, warmup: 0, epochs, checkpointEvery: 1, checkpointFile };
+    await refusal(run(model(), options));
+    expect(await refusal(run(model(), { ...options, resume: true }))).toContain('no hay ningún punto de control');
+  });
+
+  it('of the parameters that a run begins with is not said to leave others', async () => {
+    const broken = model();
+    broken.parameters.forEach((parameter) => parameter.assign(parameter.values.map(() => 1e30)));
+    expect(await refusal(run(broken))).toBe('La pérdida dejó de ser un número al evaluar: se detiene el entrenamiento. '
+      + 'Prueba con --learning-rate más bajo.');
   });
 });
 
