@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs';
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
+import { UserError } from '../errors.ts';
 import { shareClones } from './identity.ts';
 
 const binaries = ['tfjs-backend-wasm.wasm', 'tfjs-backend-wasm-simd.wasm', 'tfjs-backend-wasm-threaded-simd.wasm'];
@@ -11,9 +12,9 @@ const binaries = ['tfjs-backend-wasm.wasm', 'tfjs-backend-wasm-simd.wasm', 'tfjs
  * change than the word «shared» where it declares its memory.
  *
  * @param file the backend's binary with SIMD
- * @param start sets the backend; it asks for its binary once
+ * @param start sets the backend, and says whether it could; it asks for its binary once
  */
-export async function withSharedHeap<T>(file: string, start: () => Promise<T>): Promise<T> {
+export async function withSharedHeap(file: string, start: () => Promise<boolean>): Promise<boolean> {
   const code = readFileSync(file);
   shareMemory(code);
   setWasmPaths(Object.fromEntries(binaries.map((name) => [name, file])), true); // true: by the platform's fetch
@@ -24,10 +25,34 @@ export async function withSharedHeap<T>(file: string, start: () => Promise<T>): 
   });
   shareClones();
   try {
-    return await start();
+    const started = await start();
+    if (started) refuseWhenFull();
+    return started;
   } finally {
     tf.env().platform = platform;
   }
+}
+
+interface Allocator {
+  _malloc: (bytes: number) => number;
+  readonly _free: (pointer: number) => void;
+}
+
+const refusing = new WeakSet<Allocator>();
+
+/** A full memory answers with the pointer 0, and the backend would write there, over its own. */
+function refuseWhenFull(): void {
+  const { wasm } = tf.backend() as unknown as { readonly wasm: Allocator };
+  if (refusing.has(wasm)) return;
+  refusing.add(wasm);
+  wasm._free(wasm._malloc(1)); // its first call puts the function itself in this place
+  const allocate = wasm._malloc;
+  wasm._malloc = (bytes) => {
+    const pointer = allocate(bytes);
+    if (pointer !== 0 || bytes === 0) return pointer;
+    throw new UserError('Al backend wasm no le queda memoria: tiene 4 GiB como mucho, para el modelo y lo que se calcula con '
+      + 'él. Baja --batch-size o --max-length, elige un modelo más pequeño, o usa --backend tensorflow.');
+  };
 }
 
 const MEMORY_SECTION = 5;
