@@ -1,53 +1,65 @@
-/** Bytes on their way from one rank to another; a longer message goes through in pieces. A power of two. */
+/** Bytes on their way from one rank to another; a longer message goes through as there is room. A power of two. */
 const capacity = 1 << 20;
-
-/** Bytes that are sent before as many are received: two pieces always fit, so that a ring of senders cannot stall. */
-const piece = capacity / 2;
 
 /** Two counters, of the bytes that were ever put in and taken out, and the bytes between them. */
 const pipeBytes = 8 + capacity;
 
+/** Every rank has a bell, which rings when something has come for it, or been taken of what it sent. */
+const bellBytes = (ranks: number): number => 8 * ranks;
+
 /** The memory through which so many ranks talk: a pipe for each that sends to each. Only what is used is ever real. */
 export function sharedMemory(ranks: number): SharedArrayBuffer {
-  return new SharedArrayBuffer(ranks * ranks * pipeBytes);
+  return new SharedArrayBuffer(bellBytes(ranks) + ranks * ranks * pipeBytes);
 }
 
-/** Bytes from one rank to another, in order. Who finds no room, or nothing, sleeps until the other has gone on. */
+/** Bytes from one rank to another, in order: as many as there is room for, or as there are. Nobody waits in it. */
 class Pipe {
   private readonly counters: Int32Array<SharedArrayBuffer>;
   private readonly bytes: Uint8Array;
+  private readonly bells: Int32Array<SharedArrayBuffer>;
 
-  constructor(memory: SharedArrayBuffer, index: number) {
-    this.counters = new Int32Array(memory, index * pipeBytes, 2);
-    this.bytes = new Uint8Array(memory, index * pipeBytes + 8, capacity);
+  constructor(memory: SharedArrayBuffer, ranks: number, private readonly from: number, private readonly to: number) {
+    const at = bellBytes(ranks) + (from * ranks + to) * pipeBytes;
+    this.counters = new Int32Array(memory, at, 2);
+    this.bytes = new Uint8Array(memory, at + 8, capacity);
+    this.bells = bellsOf(memory, ranks);
   }
 
-  put(bytes: Uint8Array): void {
-    this.pass(bytes.length, 0, (done, at, length) => this.bytes.set(bytes.subarray(done, done + length), at));
+  /** @returns how many of the bytes there was room for */
+  put(bytes: Uint8Array): number {
+    return this.pass(bytes.length, 0, (at, length) => this.bytes.set(bytes.subarray(0, length), at));
   }
 
-  take(into: Uint8Array): void {
-    this.pass(into.length, 1, (done, at, length) => into.set(this.bytes.subarray(at, at + length), done));
+  /** @returns how many bytes there were */
+  take(into: Uint8Array): number {
+    return this.pass(into.length, 1, (at, length) => into.set(this.bytes.subarray(at, at + length)));
   }
 
   /** @param end whose counter goes on: 0 of the bytes put in, 1 of those taken out */
-  private pass(total: number, end: 0 | 1, move: (done: number, at: number, length: number) => void): void {
-    for (let done = 0; done < total;) {
-      const [own, other] = [Atomics.load(this.counters, end), Atomics.load(this.counters, 1 - end)];
-      // The counters overflow, their difference does not.
-      const ready = end === 0 ? capacity - ((own - other) | 0) : (other - own) | 0;
-      if (ready === 0) {
-        Atomics.wait(this.counters, 1 - end, other);
-        continue;
-      }
-      const at = (own >>> 0) % capacity;
-      const length = Math.min(ready, total - done, capacity - at);
-      move(done, at, length);
-      done += length;
-      Atomics.store(this.counters, end, (own + length) | 0);
-      Atomics.notify(this.counters, end);
-    }
+  private pass(most: number, end: 0 | 1, move: (at: number, length: number) => void): number {
+    const [own, other] = [Atomics.load(this.counters, end), Atomics.load(this.counters, 1 - end)];
+    // The counters overflow, their difference does not.
+    const ready = end === 0 ? capacity - ((own - other) | 0) : (other - own) | 0;
+    const at = (own >>> 0) % capacity;
+    const length = Math.min(ready, most, capacity - at);
+    if (length === 0) return 0;
+    move(at, length);
+    Atomics.store(this.counters, end, (own + length) | 0);
+    const listener = end === 0 ? this.to : this.from;
+    Atomics.add(this.bells, listener, 1);
+    Atomics.notify(this.bells, listener);
+    return length;
   }
+}
+
+const bellsOf = (memory: SharedArrayBuffer, ranks: number): Int32Array<SharedArrayBuffer> =>
+  new Int32Array(memory, 0, ranks);
+
+/** Values for another rank, or room for those from it. */
+export interface Message {
+  readonly values: Float32Array | Uint8Array;
+  /** Its place in the group. */
+  readonly other: number;
 }
 
 /**
@@ -77,13 +89,27 @@ export class Group {
 
   /** @param to place in the group */
   send(values: Float32Array, to: number): void {
-    const bytes = bytesOf(values);
-    this.pipe(this.rank, this.members[to]!).put(bytes);
-    this.sent += bytes.length;
+    this.exchange({ values, other: to }, undefined);
   }
 
-  receive(into: Float32Array, from: number): void {
-    this.pipe(this.members[from]!, this.rank).take(bytesOf(into));
+  receive(values: Float32Array, from: number): void {
+    this.exchange(undefined, { values, other: from });
+  }
+
+  /** Sends and receives at once: the other side may not take the one before the other has been taken from it. */
+  exchange(outgoing: Message | undefined, incoming: Message | undefined): void {
+    const { memory, ranks, rank, members } = this;
+    const away = new Pipe(memory, ranks, rank, members[outgoing?.other ?? this.index]!);
+    const here = new Pipe(memory, ranks, members[incoming?.other ?? this.index]!, rank);
+    const [out, into] = [bytesOf(outgoing?.values ?? nothing), bytesOf(incoming?.values ?? nothing)];
+    const bells = bellsOf(memory, ranks);
+    for (let [put, taken] = [0, 0]; put < out.length || taken < into.length;) {
+      const rung = Atomics.load(bells, rank); // before looking: what comes after that wakes
+      const [sent, got] = [away.put(out.subarray(put)), here.take(into.subarray(taken))];
+      [put, taken] = [put + sent, taken + got];
+      if (sent + got === 0) Atomics.wait(bells, rank, rung);
+    }
+    this.sent += out.length;
   }
 
   /** Everybody's values summed, in place. */
@@ -143,20 +169,12 @@ export class Group {
 
   /** To the next, and from the one before. */
   private pass(values: Float32Array | Uint8Array, into: Float32Array | Uint8Array): void {
-    const [outgoing, incoming] = [bytesOf(values), bytesOf(into)];
-    const next = this.pipe(this.rank, this.members[(this.index + 1) % this.size]!);
-    const before = this.pipe(this.members[(this.index - 1 + this.size) % this.size]!, this.rank);
-    for (let at = 0; at < Math.max(outgoing.length, incoming.length); at += piece) {
-      next.put(outgoing.subarray(at, at + piece));
-      before.take(incoming.subarray(at, at + piece));
-    }
-    this.sent += outgoing.length;
-  }
-
-  private pipe(from: number, to: number): Pipe {
-    return new Pipe(this.memory, from * this.ranks + to);
+    const [next, before] = [(this.index + 1) % this.size, (this.index - 1 + this.size) % this.size];
+    this.exchange({ values, other: next }, { values: into, other: before });
   }
 }
+
+const nothing = new Uint8Array(0);
 
 const bytesOf = (values: Float32Array | Uint8Array): Uint8Array =>
   new Uint8Array(values.buffer, values.byteOffset, values.byteLength);

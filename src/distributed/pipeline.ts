@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
-import type { Group } from './collectives.ts';
+import type { Group, Message } from './collectives.ts';
 import type { Job, Span } from './job.ts';
 import type { Stage } from './stages.ts';
 import type { Zero } from './zero.ts';
@@ -49,13 +49,20 @@ export function runPipeline(
   const [isFirst, isLast] = [group.index === 0, group.index === group.size - 1];
   const kept = new Map<number, Tensor2D>();
   let [loss, mostKept] = [0, 0];
+  // What goes on goes while the next is waited for: neighbours that first send, and both at once, would wait for ever.
+  let leaving: Message | undefined;
   const receive = (shape: [number, number], from: number): Tensor2D => {
     const values = new Float32Array(shape[0] * shape[1]);
-    group.receive(values, from);
+    group.exchange(leaving, { values, other: from });
+    leaving = undefined;
     return tf.tensor2d(values, shape);
   };
+  const sendRest = () => {
+    group.exchange(leaving, undefined);
+    leaving = undefined;
+  };
   const send = (x: Tensor, to: number) => {
-    group.send(x.dataSync<'float32'>(), to);
+    leaving = { values: x.dataSync<'float32'>(), other: to };
     x.dispose();
   };
   zero.gatherAll();
@@ -64,6 +71,7 @@ export function runPipeline(
       const other = type === 'forward' ? group.index - 1 : group.index + 1;
       const comes = type === 'forward' ? !isFirst : !isLast;
       const received = comes ? receive(shape, other) : undefined;
+      sendRest();
       const from = seconds(); // the wait is the bubble
       if (type === 'forward') {
         const input = received ?? tf.tensor2d([], [0, 0]);
@@ -88,6 +96,7 @@ export function runPipeline(
       }
     });
   }
+  sendRest();
   zero.releaseAll();
   return { loss, mostKept };
 }

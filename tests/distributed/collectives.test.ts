@@ -75,6 +75,19 @@ describe.each([2, 3])('%i ranks', (count) => {
   });
 });
 
+describe('two ranks', () => {
+  it('send each other at once more than fits on the way', async () => {
+    const all = await onRanks(2, (group) => {
+      const other = 1 - group.index;
+      const heard = new Float32Array(1_000_001);
+      const own = new Float32Array(1_000_001).fill(group.index + 1);
+      group.exchange({ values: own, other }, { values: heard, other });
+      return heard.every((value) => value === other + 1);
+    });
+    expect(all.map(({ result, sent }) => [result, sent])).toEqual([[true, 4 * length], [true, 4 * length]]);
+  });
+});
+
 describe('one rank', () => {
   it('is its own sum, and sends nothing', () => {
     const group = new Group(sharedMemory(1), 1, 0, [0]);

@@ -117,6 +117,15 @@ describe('sharded training', () => {
     expect(await kept('1f1b')).toEqual([2, 1]);
   });
 
+  it.each(['gpipe', '1f1b'] as const)('%s passes micro-batches on that are longer than what is on its way at once', limit, async (schedule) => {
+    const long = { ...examples[0]!, tokens: Int32Array.from({ length: 300 }, (_, i) => i % 13) };
+    const wide = { config: { ...tinyConfig, hiddenSize: 1024, maxPositions: 512 }, seed: 1 }; // 1.2 MB a micro-batch
+    const of = { model: wide, steps: [[long, long, long, long]], microBatches: 4 };
+    const { losses } = await ranks.train(job(of));
+    const passed = await ranks.train(job({ ...of, ranks: 2, pipelineParallel: 2, schedule }));
+    expect(largestDifference(passed.losses, losses)).toBeLessThan(1e-5);
+  });
+
   it.each(['host', 'disk'] as const)('offloads the optimizer’s states to the %s, all but a page, and back every step', limit, async (offload) => {
     const of = job({ ranks: 4, scheme: 'zero3', offload });
     const result = await ranks.train(of);
