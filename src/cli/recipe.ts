@@ -2,8 +2,8 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { writeFileAtomic } from '../checkpoint/files.ts';
 import { loadInstructions } from '../data/load.ts';
+import { textOf } from '../data/batches.ts';
 import type { Example } from '../data/batches.ts';
-import { alpacaPrompt } from '../data/prompt.ts';
 import { readArchitecture } from '../distributed/architecture.ts';
 import { recipe } from '../distributed/recipes/project.ts';
 import { engines } from '../distributed/recipes/recipe.ts';
@@ -68,7 +68,7 @@ Escribe el mismo ajuste que haría npm run demo como proyecto completo para otro
   const config = readArchitecture(folder);
   const data = await loadInstructions(folder, dataOptions(flags, sources));
   const example = ({ tokens, promptLength, record }: Example) => ({
-    tokens: [...tokens], promptLength, prompt: alpacaPrompt(record, flags.template), answer: record.output,
+    tokens: [...tokens], promptLength, ...textOf(record, data.tokenizer, flags.template),
   });
   const { files, notes } = recipe({
     ...flags,

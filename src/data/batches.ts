@@ -1,6 +1,5 @@
 import { Random } from '../random.ts';
 import type { AlpacaRecord } from './alpaca.ts';
-import type { ChatTemplate } from './chat.ts';
 import { alpacaPrompt } from './prompt.ts';
 import type { PromptTemplate } from './prompt.ts';
 import type { Tokenizer } from './tokenizer.ts';
@@ -34,9 +33,8 @@ export function encodeRecords(
 ): { examples: Example[]; dropped: number } {
   const examples: Example[] = [];
   for (const record of records) {
-    const { prompt, answer } = tokenizer.chat
-      ? chatTurns(record, tokenizer, tokenizer.chat)
-      : alpacaTurns(record, tokenizer, template);
+    const text = textOf(record, tokenizer, template);
+    const { prompt, answer } = (tokenizer.chat ? chatTurns : alpacaTurns)(text, tokenizer);
     if (prompt.length >= maxLength) continue;
     const tokens = [...prompt, ...answer];
     examples.push({ tokens: Int32Array.from(tokens.slice(0, maxLength)), promptLength: prompt.length, record });
@@ -50,17 +48,29 @@ interface Turns {
   readonly answer: number[];
 }
 
-function alpacaTurns(record: AlpacaRecord, tokenizer: Tokenizer, template: PromptTemplate): Turns {
+interface Texts {
+  readonly prompt: string;
+  readonly answer: string;
+}
+
+/** A record as it is encoded, as text: special tokens are in it where a chat template writes them, and there alone. */
+export function textOf(
+  record: AlpacaRecord, { chat }: Pick<Tokenizer, 'chat'>, template: PromptTemplate,
+): Texts {
+  const { instruction, input, output } = record;
+  if (!chat) return { prompt: alpacaPrompt(record, template), answer: output };
+  return chat.exchange(input === '' ? instruction : `${instruction}\n\n${input}`, output);
+}
+
+function alpacaTurns(text: Texts, tokenizer: Tokenizer): Turns {
   const start = tokenizer.bosId === undefined ? [] : [tokenizer.bosId];
   return {
-    prompt: [...start, ...tokenizer.encode(alpacaPrompt(record, template))],
-    answer: [...tokenizer.encode(record.output), tokenizer.eosId],
+    prompt: [...start, ...tokenizer.encode(text.prompt)],
+    answer: [...tokenizer.encode(text.answer), tokenizer.eosId],
   };
 }
 
-/** The template writes the special tokens itself. */
-function chatTurns({ instruction, input, output }: AlpacaRecord, tokenizer: Tokenizer, chat: ChatTemplate): Turns {
-  const text = chat.exchange(input === '' ? instruction : `${instruction}\n\n${input}`, output);
+function chatTurns(text: Texts, tokenizer: Tokenizer): Turns {
   const prompt = tokenizer.encode(text.prompt);
   const whole = tokenizer.encode(text.prompt + text.answer);
   // Encoded with what comes before it, as in a conversation, unless a token would span the boundary.

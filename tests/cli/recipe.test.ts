@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync, readdirSync } from 'node:fs';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { writeSmallModel } from '../small-model.ts';
@@ -32,6 +32,21 @@ describe('npm run recipe', () => {
     const again = run('recipe', ...args);
     expect(again.status).toBe(1);
     expect(again.stderr).toMatch(/^--out: la carpeta «[^\n]+» no está vacía[^\n]+\.\n$/);
+  });
+
+  it('asks back, in the engine’s README, as it has trained', limit, () => {
+    run('recipe', '--out', at('english'), '--examples', '4', '--eval', '2', '--template', 'en', '--max-length', '96');
+    expect(readFileSync(at('english', 'README.md'), 'utf8'))
+      .toContain('--adapter adapter --held-out heldout.json --template en --max-length 96\n');
+  });
+
+  it('gives an engine that takes texts those of the model’s chat, where it has one', limit, () => {
+    writeSmallModel(at('chatting'));
+    writeFileSync(at('chatting', 'chat_template.jinja'),
+      '{% for m in messages %}[{{ m.role }}] {{ m.content }} {% endfor %}{% if add_generation_prompt %}[assistant] {% endif %}');
+    run('recipe', '--model', at('chatting'), '--engine', 'megatron-bridge', '--out', at('chat'), '--examples', '4', '--eval', '2');
+    const [first] = readFileSync(at('chat', 'data', 'training.jsonl'), 'utf8').split('\n');
+    expect((JSON.parse(first!) as { input: string }).input).toMatch(/^\[user\] .+ \[assistant\] $/s);
   });
 
   it('refuses to write into a file', limit, () => {

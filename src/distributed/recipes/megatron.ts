@@ -60,7 +60,7 @@ export function megatronFiles(options: RecipeOptions, data: RecipeData): EngineF
         ? ['Megatron-Bridge no tiene NF4: esta receta es LoRA con la base en bf16, que ocupa casi cuatro veces más que en 4 bits.']
         : []),
       'Usa CanonicalLoRA, con un adaptador para cada una de q, k, v, gate y up, como PEFT; la variante rápida de Megatron los fusiona.',
-      'Megatron tokeniza el texto él mismo: comprueba que el tokenizador pone el mismo token inicial que aquí.',
+      'Megatron tokeniza el texto él mismo: comprueba que el tokenizador pone los mismos tokens inicial y final que aquí.',
       `Estados del optimizador sin paginar (el distribuido de Megatron en lugar de ${options.optimizer}).`,
     ],
   };

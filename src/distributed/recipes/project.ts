@@ -52,7 +52,7 @@ srun bash -c '${launch}'
 function readme(
   options: RecipeOptions, data: RecipeData, { adapter, notes, launch }: EngineFiles, command: string,
 ): string {
-  const { batchSize, accumulation, nodes } = options;
+  const { batchSize, accumulation, nodes, template, maxLength } = options;
   const replicas = processes(options) / (options.tensorParallel * options.pipelineParallel);
   return `# ${titles[options.engine]}: ${options.base}
 
@@ -74,7 +74,8 @@ ${notes.length > 0 ? `\n## Qué hace de otro modo este motor\n\n${notes.map((not
 El adaptador queda en \`${adapter.folder}\`, como carpeta de PEFT. ${adapter.how.join(' ')}
 
 \`\`\`sh
-npm run evaluate -- --model CARPETA_DE_LA_BASE --adapter ${adapter.folder} --held-out heldout.json
+npm run evaluate -- --model CARPETA_DE_LA_BASE --adapter ${adapter.folder} --held-out heldout.json \
+--template ${template} --max-length ${maxLength}
 \`\`\`
 `;
 }

@@ -1,3 +1,4 @@
+import type { PromptTemplate } from '../../data/prompt.ts';
 import type { OptimizerName } from '../../train/adamw.ts';
 
 /** The engines that a recipe can be written for. */
@@ -31,6 +32,8 @@ export interface RecipeOptions {
   readonly weightDecay: number;
   readonly clip: number;
   readonly seed: number;
+  /** Of the prompts, where the model has no chat of its own. */
+  readonly template: PromptTemplate;
   readonly maxLength: number;
   readonly checkpointing: boolean;
   readonly nodes: number;

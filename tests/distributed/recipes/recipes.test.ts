@@ -11,7 +11,7 @@ import { UserError } from '../../../src/errors.ts';
 const options: RecipeOptions = {
   engine: 'fsdp', base: 'meta-llama/Llama-2-7b-hf', quantized: true, quantType: 'nf4', doubleQuant: true,
   r: 16, alpha: 16, dropout: 0.05, peft: 'lora', targetModules: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'],
-  epochs: 1, batchSize: 2, accumulation: 4, learningRate: 2e-4, warmup: 0.05, schedule: 'cosine', optimizer: 'paged_adamw_8bit', weightDecay: 0, clip: 1, seed: 42, maxLength: 512,
+  epochs: 1, batchSize: 2, accumulation: 4, learningRate: 2e-4, warmup: 0.05, schedule: 'cosine', optimizer: 'paged_adamw_8bit', weightDecay: 0, clip: 1, seed: 42, template: 'es', maxLength: 512,
   checkpointing: true, nodes: 1, gpusPerNode: 2, zero: 3, offload: 'none', tensorParallel: 1, pipelineParallel: 1, cpu: false,
 };
 const example = { tokens: [0, 10, 11, 12, 1], promptLength: 3, prompt: '### Instrucción:\n¿Qué?\n', answer: 'Eso.' };
