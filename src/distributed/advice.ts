@@ -33,10 +33,15 @@ const changes: readonly Change[] = [
       options: { ...o, batchSize, accumulation },
     };
   },
-  (o) => (o.gpus > o.tensorParallel * o.pipelineParallel && !['zero3', 'fsdp'].includes(o.scheme)
-    ? { change: '--scheme fsdp: reparte también los pesos, con más tráfico', options: { ...o, scheme: 'fsdp' } }
-    : undefined),
-  // Not where the optimizer is sharded: FSDP fails on saving a paged one.
+  (o) => {
+    if (o.gpus === o.tensorParallel * o.pipelineParallel || ['zero3', 'fsdp'].includes(o.scheme)) return undefined;
+    const isPaged = o.optimizer.startsWith('paged'); // FSDP fails on saving it
+    return {
+      change: `--scheme fsdp${isPaged ? ' --optimizer adamw' : ''}: reparte también los pesos, con más tráfico`,
+      options: { ...o, scheme: 'fsdp', optimizer: isPaged ? 'adamw' : o.optimizer },
+    };
+  },
+  // Not where the optimizer is sharded, for the same reason.
   (o) => (o.optimizer === 'adamw' && o.scheme === 'ddp'
     ? { change: '--optimizer paged-adamw-8bit: momentos en 8 bits, y a la CPU si falta sitio', options: { ...o, optimizer: 'paged-adamw-8bit' } }
     : undefined),

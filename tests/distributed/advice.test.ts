@@ -51,6 +51,13 @@ describe('what to change first', () => {
     expect(required(steps.at(-1)!.plan)).toBeGreaterThan(1 * GiB);
   });
 
+  it('takes a paged optimizer off where it advises FSDP', () => {
+    const [first] = advised({ optimizer: 'paged-adamw-8bit', gpus: 2 }, 6 * GiB);
+    expect(first!.options).toMatchObject({ scheme: 'fsdp', optimizer: 'adamw' });
+    expect(first!.change).toContain('--scheme fsdp --optimizer adamw:');
+    expect(advised({ gpus: 2 }, 6 * GiB)[0]!.change).toContain('--scheme fsdp:');
+  });
+
   it('never advises a paged optimizer where states are sharded: FSDP fails on saving it', () => {
     for (const { options } of advised({ scheme: 'fsdp', gpus: 2, method: 'full' }, 2 * GiB)) {
       expect(options.optimizer).toBe('adamw');
