@@ -4,6 +4,7 @@ import type { qlora, QloraOptions } from '../../demo/qlora.ts';
 import { writeFileAtomic } from '../checkpoint/files.ts';
 import { embeddedInstructions } from '../data/embedded.ts';
 import { world } from '../data/world/index.ts';
+import { UserError } from '../errors.ts';
 import { formatCount, formatDuration, formatNumber } from '../format.ts';
 import type { TrainEvent } from '../runs/events.ts';
 import type { Recorder } from '../runs/recorder.ts';
@@ -18,13 +19,18 @@ export const specialistFolder = (output: string, i: number): string => join(outp
  *
  * @param options those of the router's own run
  * @returns the folders of the adapters; undefined if interrupted
+ * @throws UserError if there are more of them than families
  */
 export async function trainSpecialists(
   count: number, options: QloraOptions, program: typeof qlora, recorder: Recorder,
 ): Promise<readonly string[] | undefined> {
+  const families = [...new Set(world().map(({ family }) => family))];
+  if (count > families.length) {
+    throw new UserError(`--experts: ${count} adaptadores no se reparten las ${families.length} familias de las instrucciones `
+      + `incluidas, al menos una para cada uno; pide ${families.length} o menos.`);
+  }
   recorder.heading(`Antes · Entrena los ${formatCount(count, 'adaptador', 'adaptadores')} entre los que elige el router`);
   const records = embeddedInstructions().train;
-  const families = [...new Set(world().map(({ family }) => family))];
   const folders: string[] = [];
   for (let i = 0; i < count; i++) {
     const own = families.filter((_, j) => Math.floor(j * count / families.length) === i);
