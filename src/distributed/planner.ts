@@ -415,19 +415,26 @@ function dequantizedBytes(size: ModelSize, o: PlanOptions): number {
   return o.method === 'qlora' ? width(o) * largest : 0;
 }
 
-/** Parameters gathered for use, and communication buckets. */
+/**
+ * Parameters gathered for use, and communication buckets. A single rank exchanges nothing with others; but what waits
+ * on the host comes whole to be used, and gradients go there by a bucket.
+ */
 function communicationBytes(
   o: PlanOptions, { block, root }: UnitBytes, whole: ModelStates, ranks: number,
 ): number {
-  if (ranks === 1) return 0;
+  if (ranks === 1 && o.offload === 'none') return 0;
   switch (o.scheme) {
     case 'ddp': return whole.gradients; // its buckets are a second copy (`gradient_as_bucket_view=False`)
     case 'zero1':
-    case 'zero2': return 2 * Math.min(whole.gradients, zeroBucket * bytesOfTrained(o).gradients);
+    case 'zero2': {
+      const bucket = Math.min(whole.gradients, zeroBucket * bytesOfTrained(o).gradients);
+      return ranks === 1 ? bucket : 2 * bucket; // one of gradients, one of parameters
+    }
     case 'zero3':
     case 'fsdp': {
       const gathered = root.weights + gatheredBlocks * block.weights;
-      const brought = o.offload === 'none' ? 0 : gathered / ranks; // shards on their way from the host
+      // Shards on their way from the host; a single one is what was asked for itself.
+      const brought = o.offload === 'none' || ranks === 1 ? 0 : gathered / ranks;
       const reduced = block.gradients; // one block's gradients, whole until they are scattered
       return gathered + brought + reduced;
     }

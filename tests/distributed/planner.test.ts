@@ -81,6 +81,23 @@ describe('model states', () => {
   });
 });
 
+describe('parameters that wait on the host', () => {
+  it('come whole to be used, a few blocks of them, on one card as on two', () => {
+    const buffers = (gpus: number) => planOf({ method: 'full', scheme: 'zero3', offload: 'cpu', gpus }).parts.buffers;
+    const block = 2 * (4 * 4096 ** 2 + 3 * 4096 * 11008 + 2 * 4096);
+    const root = 2 * (2 * 32000 * 4096 + 4096);
+    expect(buffers(1)).toBe(root + 3 * block + block); // and a block's gradients on their way there
+    expect(buffers(1)).toBeLessThan(buffers(2)); // which have shards beside them
+    expect(planOf({ method: 'full', scheme: 'zero3' }).parts.buffers).toBe(0);
+  });
+
+  it('leave room for the gradients’ buckets, whatever the cards', () => {
+    const buffers = (gpus: number) => planOf({ method: 'full', scheme: 'zero2', offload: 'cpu', gpus }).parts.buffers;
+    expect(buffers(1)).toBe(2 * 5e8);
+    expect(buffers(2)).toBe(2 * 2 * 5e8);
+  });
+});
+
 describe('trained parameters', () => {
   it.each([
     ['HuggingFaceTB/SmolLM2-135M', 'all-linear', 4_884_480, 139_399_488],
