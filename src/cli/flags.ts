@@ -155,6 +155,11 @@ export function parseDemoFlags(argv: readonly string[]): DemoFlags {
   const flags = withHeldOut(parseOptions(table, argv, command, idle));
   const trainsOwn = flags.adapters.length === 0 && flags.data === embeddedData && flags.experts > 1;
   if (flags.peft === 'router' && flags.adapters.length < 2 && !trainsOwn) throw new UserError(tooFewAdapters);
+  const { pageBytes, optimizerBytes = pageBytes } = flags;
+  if (optimizerBytes < pageBytes) {
+    throw new UserError(`--optimizer-memory ${optimizerBytes / 1024}: no cabe ni una página, que ocupa ${pageBytes / 1024} KiB; `
+      + 'sube esa memoria, o baja --page-size.');
+  }
   return flags;
 }
 

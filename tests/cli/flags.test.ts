@@ -119,6 +119,13 @@ describe('a mistake in an option', () => {
     expect(message).toMatch(/^[^\n]+\.$/);
   });
 
+  it('less memory for pages than one of them takes is refused, since one is always there', () => {
+    expect(messageOf('--optimizer-memory', '63')).toBe('--optimizer-memory 63: no cabe ni una página, que ocupa 64 KiB; '
+      + 'sube esa memoria, o baja --page-size.');
+    expect(messageOf('--optimizer-memory', '64', '--page-size', '65')).toContain('65 KiB');
+    parseDemoFlags(['--optimizer-memory', '64']);
+  });
+
   it.each([
     [['--tinit', '3'], '--tinit no cambia nada sin --peft adalora'],
     [['--adapter', 'a'], '--adapter no cambia nada sin --peft router'],
