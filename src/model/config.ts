@@ -73,7 +73,7 @@ const families: Record<string, Family> = {
     defaults: { kvHeads: 8, maxPositions: 131072 },
     biases: () => [],
     headNorms: false,
-    slides: () => true,
+    slides: (c, layer) => !c.layer_types || slidesByName(c, layer), // named layers make it a Ministral
   },
   // Qwen 2 and 2.5.
   qwen2: {
@@ -92,7 +92,11 @@ const families: Record<string, Family> = {
 
 function qwenSlides(c: HuggingFaceConfig, layer: number): boolean {
   if (!c.use_sliding_window) return false;
-  return c.layer_types ? c.layer_types[layer] === 'sliding_attention' : layer >= c.max_window_layers;
+  return c.layer_types ? slidesByName(c, layer) : layer >= c.max_window_layers;
+}
+
+function slidesByName(c: HuggingFaceConfig, layer: number): boolean {
+  return c.layer_types?.[layer] === 'sliding_attention';
 }
 
 const rope = z.object({
@@ -133,7 +137,8 @@ const huggingFaceConfig = z.object({
   layer_types: z.array(z.enum(['full_attention', 'sliding_attention'])).nullish(),
   // transformers 5 writes rope_parameters; older files rope_theta and rope_scaling.
   rope_theta: z.number().positive().nullish(),
-  rope_scaling: rope.loose().nullish(),
+  rope_scaling: rope.loose().nullish()
+    .transform((scaling) => (Object.keys(scaling ?? {}).length > 0 ? scaling : undefined)), // an empty one says nothing
   rope_parameters: rope.loose().nullish(),
 });
 type HuggingFaceConfig = z.infer<typeof huggingFaceConfig>;

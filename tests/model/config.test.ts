@@ -48,6 +48,12 @@ describe('a config.json', () => {
     expect(scalingOf({ rope_scaling: { rope_type: 'default' } })).toBeUndefined();
   });
 
+  it('says nothing of the rotation by an empty field beside a full one', () => {
+    const rope_parameters = { rope_type: 'linear', factor: 2, rope_theta: 500 };
+    expect(parseConfig({ ...tinyLlama, rope_scaling: {}, rope_parameters }, file))
+      .toMatchObject({ ropeScaling: { type: 'linear', factor: 2 }, ropeTheta: 500 });
+  });
+
   it('may have biases', () => {
     expect(parseConfig({ ...tinyLlama, attention_bias: true }, file).biases)
       .toEqual(['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj', 'self_attn.o_proj']);
@@ -81,6 +87,11 @@ describe('a config.json of another family', () => {
   it('has a sliding window in every layer of Mistral, unless it is null', () => {
     expect(of('mistral', { sliding_window: 8 })).toMatchObject({ slidingWindow: 8, slides: [true, true, true, true] });
     expect(of('llama', { sliding_window: 8 }).slidingWindow).toBeUndefined();
+  });
+
+  it('has a sliding window in those layers of Mistral alone that are said to, as in Ministral', () => {
+    const layer_types = ['full_attention', 'sliding_attention', 'full_attention', 'sliding_attention'];
+    expect(of('mistral', { sliding_window: 8, layer_types })).toMatchObject({ slides: [false, true, false, true] });
   });
 
   it('has a sliding window in the layers of Qwen that say so, if it is used at all', () => {
