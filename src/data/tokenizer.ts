@@ -77,6 +77,7 @@ export function loadTokenizer(folder: string): Tokenizer {
   const generation = readIfThere(join(folder, 'generation_config.json'), generationSchema)
     ?? readIfThere(join(folder, 'config.json'), generationSchema);
   refuseRunaway(contents, file);
+  refuseOtherIds(contents, file);
   const { tokenizer, encode, added } = openLibrary(contents, config, file);
 
   const tokenOf = (field: keyof SpecialTokens) => config[field] ?? map?.[field] ?? undefined;
@@ -131,18 +132,54 @@ function openLibrary(contents: TokenizerFile, config: object, file: string) {
 
 /** The library runs the expressions that the file holds; one of them could stop the program for ever. */
 function refuseRunaway({ normalizer, pre_tokenizer: preTokenizer, decoder }: TokenizerFile, file: string): void {
-  const parts: unknown[] = [normalizer, preTokenizer, decoder];
-  while (parts.length > 0) {
-    const part = parts.pop();
-    if (typeof part !== 'object' || part === null) continue;
-    for (const [field, value] of Object.entries(part)) {
-      if (field === 'Regex' && typeof value === 'string' && mayRunAway(value)) {
-        throw new UserError(`En «${file}», la expresión regular «${value}» podría no acabar nunca: `
-          + 'vuelve a descargar el tokenizador o elige otro modelo.');
-      }
-      parts.push(value);
+  for (const { Regex: expression } of partsOf(normalizer, preTokenizer, decoder)) {
+    if (typeof expression === 'string' && mayRunAway(expression)) {
+      throw new UserError(`En «${file}», la expresión regular «${expression}» podría no acabar nunca: `
+        + 'vuelve a descargar el tokenizador o elige otro modelo.');
     }
   }
+}
+
+/** The ways to part a text that the library does as Python's; every other it takes for one of these. */
+const PARTINGS = [
+  'Split con behavior Isolated', 'Split con behavior Removed', 'Split con behavior Removed e invert',
+  'Punctuation con behavior Isolated', 'Punctuation con behavior Contiguous',
+];
+
+/** What the library passes over without a word: its ids would be others than Python's. */
+function refuseOtherIds(contents: TokenizerFile, file: string): void {
+  const { model, normalizer, pre_tokenizer: preTokenizer, added_tokens: added } = contents;
+  const refuse = (what: string): never => {
+    throw new UserError(`El tokenizador «${file}» usa ${what}, que aquí no se admite: elige otro modelo.`);
+  };
+  if (model.type === 'Unigram' && model['byte_fallback']) refuse('Unigram con byte_fallback');
+  const word = added.find((token) => token['single_word']);
+  if (word) refuse(`single_word en el token «${word.content}»`);
+  // Gemma's splits at spaces, of which its normalizer leaves none.
+  const hasSpaces = !partsOf(normalizer).some(({ pattern }) => textOf(pattern) === ' ');
+  for (const { type, behavior = 'Isolated', invert, pattern } of partsOf(preTokenizer)) {
+    if (type !== 'Split' && type !== 'Punctuation') continue;
+    const parting = `${type} con behavior ${String(behavior)}${invert ? ' e invert' : ''}`;
+    const isDone = PARTINGS.includes(parting) && !(parting === PARTINGS[1] && textOf(pattern) !== undefined);
+    if (!isDone && (hasSpaces || textOf(pattern) !== ' ')) refuse(parting);
+  }
+}
+
+/** What a pattern looks for, if it is no regular expression. */
+function textOf(pattern: unknown): unknown {
+  return (pattern as { String?: unknown } | null | undefined)?.String;
+}
+
+/** Every object and list of parts of the file. */
+function partsOf(...roots: unknown[]): Readonly<Record<string, unknown>>[] {
+  const found: Readonly<Record<string, unknown>>[] = [];
+  for (const parts = [...roots]; parts.length > 0;) {
+    const part = parts.pop();
+    if (typeof part !== 'object' || part === null) continue;
+    found.push(part as Readonly<Record<string, unknown>>);
+    for (const inside of Object.values(part)) parts.push(inside);
+  }
+  return found;
 }
 
 function largestId({ model: { vocab }, added_tokens: added }: TokenizerFile): number {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { alpacaPrompt } from '../../src/data/prompt.ts';
 import { checkTokenizer, loadTokenizer } from '../../src/data/tokenizer.ts';
+import { userErrorOf } from '../temporary.ts';
 
 const tokenizer = loadTokenizer('assets/model');
 const golden = JSON.parse(readFileSync('tests/golden/tokenizer/ids.json', 'utf8')) as { text: string; ids: number[] }[];
@@ -51,6 +52,9 @@ it('the special tokens are where each kind of folder has them', () => {
   expect(of('zephyr')).toMatchObject({ bosId: 1, eosId: 2, eosIds: [2], padId: 2 });
   expect(of('smollm2')).toMatchObject({ bosId: undefined, eosId: 395, eosIds: [395], padId: 395 });
 });
+
+const splitAt = (text: string, behavior: string, invert = false) =>
+  ({ type: 'Split', pattern: { String: text }, behavior, invert });
 
 describe('loadTokenizer', () => {
   let folder: string;
@@ -116,6 +120,29 @@ describe('loadTokenizer', () => {
     write('Foo');
     expect(() => loadTokenizer(folder))
       .toThrow(/tokenizer\.json.*«model\.type» es «Foo» y se esperaba «BPE», «Unigram» o «WordPiece»/);
+  });
+
+  it.each([
+    ['Split con behavior MergedWithNext', { pre_tokenizer: splitAt('-', 'MergedWithNext') }],
+    ['Split con behavior Contiguous e invert', { pre_tokenizer: splitAt('-', 'Contiguous', true) }],
+    ['Split con behavior Removed', { pre_tokenizer: { type: 'Sequence', pretokenizers: [splitAt('-', 'Removed')] } }],
+    ['Punctuation con behavior Removed', { pre_tokenizer: { type: 'Punctuation', behavior: 'Removed' } }],
+    ['Unigram con byte_fallback', {
+      model: { type: 'Unigram', unk_id: 0, byte_fallback: true, vocab: [['<unk>', 0], ['</s>', 0], ['a', -1]] },
+    }],
+    ['single_word en el token «</s>»', { added_tokens: [{ id: 1, content: '</s>', single_word: true, special: true }] }],
+  ])('refuses by name what would give other ids than the Python library: %s', (what, change) => {
+    const file = join(folder, 'tokenizer.json');
+    writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')) as object, ...change }));
+    expect(userErrorOf(() => loadTokenizer(folder), file)).toContain(`usa ${what}, que aquí no se admite`);
+  });
+
+  it('takes what splits at a space where the text has none left, as in Gemma', () => {
+    const file = join(folder, 'tokenizer.json');
+    const replaced = { type: 'Replace', pattern: { String: ' ' }, content: '▁' };
+    const gemma = { normalizer: replaced, pre_tokenizer: splitAt(' ', 'MergedWithPrevious') };
+    writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')) as object, ...gemma }));
+    expect(loadTokenizer(folder).vocabSize).toBe(4096);
   });
 
   it('refuses a missing or malformed file', () => {
