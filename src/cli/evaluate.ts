@@ -1,4 +1,5 @@
 import { loadInstructions } from '../data/load.ts';
+import { checkTokenizer } from '../data/tokenizer.ts';
 import { loadModel } from '../model/load.ts';
 import { loadAdapter } from '../peft/folder.ts';
 import { useBackend } from '../tensor/backend.ts';
@@ -33,6 +34,7 @@ Hace las preguntas de examen a un modelo, con un adaptador de PEFT o sin él, ve
   await useBackend(flags.backend);
   const data = await loadInstructions(sources.model.folder, dataOptions({ ...flags, examples: 0 }, sources));
   const model = loadModel(sources.model.folder, { loadIn4bit: flags.loadIn4bit });
+  checkTokenizer(data.tokenizer, model.config.vocabSize);
   if (flags.adapter !== undefined) loadAdapter(model, flags.adapter);
   const figures = await evaluate(model, data.heldOut, data.tokenizer);
   if (flags.json) return write(JSON.stringify(figures));

@@ -1,8 +1,9 @@
 import { findModel } from '../checkpoint/source.ts';
 import { alpacaPrompt } from '../data/prompt.ts';
-import { loadTokenizer } from '../data/tokenizer.ts';
+import { checkTokenizer, loadTokenizer } from '../data/tokenizer.ts';
 import { UserError } from '../errors.ts';
 import { formatBytes, formatCount, formatNumber, formatPercent, formatSignificant } from '../format.ts';
+import type { LlamaModel } from '../model/llama.ts';
 import { combineFolders } from '../peft/combine-folders.ts';
 import { combinations, combineDefaults, majoritySigns } from '../peft/combine.ts';
 import { logitsDifference, mergeAdapter, trainedModel } from '../peft/merge.ts';
@@ -95,12 +96,21 @@ async function mergeIntoBase(flags: Flags): Promise<void> {
   } else {
     say('La base solo está en 4 bits: se ha fusionado sobre ellos, descuantizados, que es menos exacto que sobre 16.');
   }
-  if (parameters <= CHEAP_PARAMETERS) {
-    const ids = Int32Array.from(loadTokenizer(model).encode(question));
-    const logits = logitsDifference(output, trainedModel(model, adapter, quant).base, ids);
-    say(`Sus logits en una pregunta difieren de los de la base en 4 bits con el adaptador al lado ${inWords(logits)}.`);
-  }
+  if (parameters <= CHEAP_PARAMETERS) compare(output, model, trainedModel(model, adapter, quant).base);
   say(`Modelo guardado en «${output}»: ${formatBytes(bytes)} en bf16, ${formatCount(shards, 'archivo')}.`);
+}
+
+/** Says how far the merged model's logits are from the trained one's. A base that cannot read is merged all the same. */
+function compare(output: string, model: string, trained: LlamaModel): void {
+  try {
+    const tokenizer = loadTokenizer(model);
+    checkTokenizer(tokenizer, trained.config.vocabSize);
+    const logits = logitsDifference(output, trained, Int32Array.from(tokenizer.encode(question)));
+    say(`Sus logits en una pregunta difieren de los de la base en 4 bits con el adaptador al lado ${inWords(logits)}.`);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    say(`No se comparan sus logits en una pregunta. ${error.message}`);
+  }
 }
 
 async function combine(flags: Flags, combination: NonNullable<Flags['combine']>): Promise<void> {

@@ -4,6 +4,7 @@ import { writeFileAtomic } from '../checkpoint/files.ts';
 import { loadInstructions } from '../data/load.ts';
 import { textOf } from '../data/batches.ts';
 import type { Example } from '../data/batches.ts';
+import { checkTokenizer } from '../data/tokenizer.ts';
 import { readArchitecture } from '../distributed/architecture.ts';
 import { recipe } from '../distributed/recipes/project.ts';
 import { engines } from '../distributed/recipes/recipe.ts';
@@ -67,6 +68,7 @@ Escribe el mismo ajuste que haría npm run demo como proyecto completo para otro
   const { folder, name, pin } = sources.model;
   const config = readArchitecture(folder);
   const data = await loadInstructions(folder, dataOptions(flags, sources));
+  checkTokenizer(data.tokenizer, config.vocabSize);
   const example = ({ tokens, promptLength, record }: Example) => ({
     tokens: [...tokens], promptLength, ...textOf(record, data.tokenizer, flags.template),
   });

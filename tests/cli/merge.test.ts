@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadModel } from '../../src/model/load.ts';
@@ -35,6 +35,15 @@ describe('npm run merge', () => {
     expect(stdout).toMatch(/sus 4 bits \(NF4 con doble cuantización\), esas matrices diferirían 0,00\d+ de media/);
     expect(stdout).toMatch(/^Sus logits .* de media y .* como mucho\.$/m);
     expect(stdout).toMatch(/^Modelo guardado en «.*»: .* en bf16, 1 archivo\.$/m);
+  });
+
+  it('merges without a tokenizer, and says that no question could be asked', () => {
+    writeSmallModel(at('mute'));
+    rmSync(at('mute', 'tokenizer.json'));
+    const { stdout, stderr, status } = merge('--model', at('mute'), '--adapter', at('adapter'), '--output', at('mute-merged'));
+    expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
+    expect(stdout).toMatch(/^No se comparan sus logits en una pregunta\. No existe el archivo «.*tokenizer\.json».*\.$/m);
+    expect(stdout).toMatch(/^Modelo guardado en «.*mute-merged»/m);
   });
 
   it('with --combine makes several adapters one, and leaves the base alone', () => {

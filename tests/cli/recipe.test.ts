@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { writeSmallModel } from '../small-model.ts';
+import { smallConfig, writeSmallModel } from '../small-model.ts';
 import { temporaryFolder } from '../temporary.ts';
 
 const at = temporaryFolder();
@@ -66,6 +66,15 @@ describe('npm run recipe', () => {
     expect(status).toBe(1);
     expect(stderr).toMatch(/^--target-modules elige unas capas sí y otras no[^\n]+\.\n$/);
   });
+});
+
+it('refuses a tokenizer of more entries than the model has, as npm run evaluate does', limit, () => {
+  writeSmallModel(at('narrow'), { ...smallConfig, vocabSize: 4000 });
+  for (const [program, ...args] of [['recipe', '--out', at('none')], ['evaluate', '--backend', 'wasm']] as const) {
+    const { stdout, stderr, status } = run(program, ...args, '--model', at('narrow'));
+    expect({ stdout, status }).toEqual({ stdout: '', status: 1 });
+    expect(stderr).toMatch(/^El tokenizador tiene 4096 entradas y el modelo solo 4000[^\n]+\.\n$/);
+  }
 });
 
 describe('npm run evaluate', () => {
