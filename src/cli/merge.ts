@@ -100,7 +100,7 @@ async function mergeIntoBase(flags: Flags): Promise<void> {
   say(`Modelo guardado en «${output}»: ${formatBytes(bytes)} en bf16, ${formatCount(shards, 'archivo')}.`);
 }
 
-/** Says how far the merged model's logits are from the trained one's. A base that cannot read is merged all the same. */
+/** Says how far the merged model's logits are from the trained one's. A base that cannot read is merged as well. */
 function compare(output: string, model: string, trained: LlamaModel): void {
   try {
     const tokenizer = loadTokenizer(model);
