@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { UserError } from '../errors.ts';
@@ -52,6 +52,10 @@ export function openCheckpoint(folder: string): Checkpoint {
   const single = join(folder, 'model.safetensors');
   const index = join(folder, 'model.safetensors.index.json');
   const sharded = !existsSync(single) && existsSync(index);
+  if (!sharded && !existsSync(single)) {
+    const pickles = onlyPickles(readdirSync(folder), `«${folder}»`);
+    if (pickles) throw pickles;
+  }
   const weights = sharded ? openShards(folder, index) : readSafetensors(single);
   return {
     config,
@@ -67,12 +71,27 @@ export function openCheckpoint(folder: string): Checkpoint {
   };
 }
 
+/** Weights of a kind that is never opened. */
+const pickled = /(?<!training_args)\.(bin|pth?|ckpt|pkl)$/;
+
+/** What to tell of a model whose weights are in pickles; undefined where there are none either. */
+export function onlyPickles(files: readonly string[], where: string): UserError | undefined {
+  const pickle = files.find((file) => pickled.test(file));
+  return pickle === undefined ? undefined : new UserError(`En ${where} los pesos solo están como «${pickle}», un pickle de `
+    + 'Python, que al abrirse puede ejecutar cualquier programa: elige un modelo con model.safetensors.');
+}
+
 /** The shards as one source: a 4-bit weight and its satellites need not lie in the same one. */
 function openShards(folder: string, index: string): TensorSource {
   const { weight_map: weightMap } = readJson(index, indexSchema);
+  const open = (file: string): SafetensorsFile => {
+    const path = join(folder, file);
+    if (existsSync(path)) return readSafetensors(path);
+    throw new UserError(`«${index}» nombra «${file}», que no está en la carpeta: vuelve a descargar el modelo.`);
+  };
   const shards = new Map<string, SafetensorsFile>();
   for (const [name, file] of Object.entries(weightMap)) {
-    const shard = shards.get(file) ?? readSafetensors(join(folder, file));
+    const shard = shards.get(file) ?? open(file);
     shards.set(file, shard);
     shard.entry(name); // refused now rather than in the middle of loading
   }

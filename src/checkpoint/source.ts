@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { UserError } from '../errors.ts';
 import type { DownloadShow } from './download.ts';
 import { readJson } from './files.ts';
+import { onlyPickles } from './folder.ts';
 import { fetchRepository, hubSettings, parseHubName } from './hub.ts';
 import type { Files, HubSettings, Pin } from './hub.ts';
 
@@ -37,7 +38,6 @@ const besides = [
   'config.json', 'generation_config.json', 'tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json',
   'added_tokens.json', 'chat_template.jinja',
 ];
-const pickled = /\.(bin|pth?|ckpt|pkl)$/;
 const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) });
 
 /** Configuration, tokenizer, and the weights as safetensors: nothing in another format is ever downloaded. */
@@ -53,8 +53,5 @@ async function chooseModelFiles({ paths, where, lacking, get }: Files): Promise<
     const { weight_map: weightMap } = readJson(await get(index), indexSchema);
     return [...found, index, ...new Set(Object.values(weightMap))];
   }
-  const pickle = paths.find((path) => pickled.test(path));
-  if (pickle === undefined) throw lacking('model.safetensors');
-  throw new UserError(`En ${where} los pesos solo están como «${pickle}», un pickle de Python, que al abrirse puede `
-    + 'ejecutar cualquier programa: elige un modelo con model.safetensors.');
+  throw onlyPickles(paths, where) ?? lacking('model.safetensors');
 }

@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { openCheckpoint } from '../../src/checkpoint/folder.ts';
@@ -75,7 +75,8 @@ describe('a folder with shards', () => {
 
   it('is refused without one of its shards', () => {
     rmSync(at(shards[1]));
-    expect(userErrorOf(() => openCheckpoint(at('.')), at(shards[1]))).toContain('No existe');
+    expect(userErrorOf(() => openCheckpoint(at('.')), index()))
+      .toContain(`nombra «${shards[1]}», que no está en la carpeta: vuelve a descargar el modelo`);
   });
 
   it('is refused when a shard lacks what the index promises', () => {
@@ -111,6 +112,17 @@ describe('a folder that is no model is refused in one sentence', () => {
   it.each(['config.json', 'model.safetensors'])('without %s', (file) => {
     rmSync(at('model', file));
     expect(userErrorOf(() => openCheckpoint(at('model')), at('model', file))).toContain('No existe');
+  });
+
+  it('with the weights in pickles', () => {
+    renameSync(at('model', 'model.safetensors'), at('model', 'pytorch_model.bin'));
+    expect(userErrorOf(() => openCheckpoint(at('model')), at('model')))
+      .toContain('los pesos solo están como «pytorch_model.bin», un pickle de Python');
+  });
+
+  it('with what a trainer left and no weights', () => {
+    renameSync(at('model', 'model.safetensors'), at('model', 'training_args.bin'));
+    expect(userErrorOf(() => openCheckpoint(at('model')), at('model', 'model.safetensors'))).toContain('No existe');
   });
 
   it('with a config.json that is not JSON', () => {
