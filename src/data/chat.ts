@@ -16,8 +16,8 @@ export const chatTemplateField = z.union([
   z.array(z.object({ name: z.string(), template: z.string() })),
 ]).nullish();
 
-/** The library's own dates speak the language of the machine. What ends it keeps a line break that follows. */
-const englishDates = "{% set strftime_now = english_strftime_now %}{{ '' }}";
+/** The library's own dates speak the language of the machine. Its line break goes, and what follows begins a line. */
+const englishDates = '{% set strftime_now = english_strftime_now %}\n';
 
 /** A model's own way of writing a conversation: a Jinja template, rendered as transformers does. */
 export class ChatTemplate {
@@ -32,7 +32,7 @@ export class ChatTemplate {
     text: string, private readonly file: string, private readonly tokens: Readonly<Record<string, string | undefined>>,
   ) {
     try {
-      this.template = new Template(englishDates + text);
+      this.template = new Template(englishDates + text.replaceAll(/\r\n?/g, '\n')); // Jinja knows no other line ends
     } catch (error) {
       throw this.refusal(error);
     }
@@ -63,7 +63,7 @@ export class ChatTemplate {
   /**
    * One question and its answer: what the model is given, and what it is to say, its end included.
    *
-   * @throws UserError if the template fails, or writes the question otherwise once it is answered
+   * @throws UserError if the template fails, writes the question otherwise once it is answered, or writes no answer
    */
   exchange(question: string, answer: string): { prompt: string; answer: string } {
     const asked: ChatMessage[] = [{ role: 'user', content: question }];
@@ -72,6 +72,7 @@ export class ChatTemplate {
     if (!whole.startsWith(prompt)) {
       throw this.refusal(new Error('la conversación con respuesta no empieza como la pregunta sola'));
     }
+    if (whole === prompt) throw this.refusal(new Error('no escribe la respuesta'));
     return { prompt, answer: whole.slice(prompt.length) };
   }
 

@@ -52,6 +52,16 @@ describe.each(kinds)('a chat template in the style of %s', (kind) => {
   });
 });
 
+it.each([
+  ['spaces before its first block', '  {% if true %}a{% endif %}', 'a'],
+  ['a tab and a comment', '\t{# nothing #}\n\ta', '\ta'],
+  ['a line break first', '\n\na', '\n\na'],
+  ['spaces before what is no block', '  a', '  a'],
+  ['line ends of Windows', 'a\r\n{% if true %}\r\nb\r\n{% endif %}\r\nc\r\n', 'a\nb\nc'],
+])('a template with %s is written as Jinja does', (_what, template, text) => {
+  expect(new ChatTemplate(template, 'file', {}).render([], false)).toBe(text);
+});
+
 describe('an answer', () => {
   it('that the template does not close with an end token gets one', () => {
     const chat = new ChatTemplate('{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}'
@@ -96,6 +106,8 @@ describe('a folder', () => {
     ['refuses the conversation', '{{ raise_exception("Solo hablo yo") }}', 'Solo hablo yo'],
     ['calls what is not there', '{{ nothing() }}', 'plantilla de chat'],
     ['writes a question otherwise once it is answered', '{{ messages | length }}', 'no empieza'],
+    ['writes no answer', '{{ messages[0].content }}', 'no escribe la respuesta'],
+    ['is empty', '', 'no escribe la respuesta'],
   ])('whose template %s is refused when it is used', (_what, template, says) => {
     const chat = new ChatTemplate(template, 'somewhere/chat_template.jinja', {});
     expect(userErrorOf(() => chat.exchange('Hola', 'Buenas'), 'somewhere/chat_template.jinja')).toContain(says);
