@@ -19,6 +19,41 @@ export const chatTemplateField = z.union([
 /** The library's own dates speak the language of the machine. Its line break goes, and what follows begins a line. */
 const englishDates = '{% set strftime_now = english_strftime_now %}\n';
 
+/** What Python's `strip`, `lstrip` and `rstrip` do with the characters to strip, which the library's do not heed. */
+const stripped = {
+  strip_characters: (text: string, characters: string) => stripped.lstrip_characters(
+    stripped.rstrip_characters(text, characters), characters),
+  lstrip_characters: (text: string, characters: string) => {
+    let start = 0;
+    while (start < text.length && characters.includes(text[start]!)) start++;
+    return text.slice(start);
+  },
+  rstrip_characters: (text: string, characters: string) => {
+    let end = text.length;
+    while (end > 0 && characters.includes(text[end - 1]!)) end--;
+    return text.slice(0, end);
+  },
+};
+
+/** Makes of each `text.strip(characters)` in a parsed template a call of those functions. */
+function heedCharacters(part: unknown): void {
+  if (typeof part !== 'object' || part === null) return;
+  Object.values(part).forEach(heedCharacters);
+  const { success, data } = stripCall.safeParse(part);
+  if (!success) return;
+  const { callee: { object, property } } = data;
+  Object.assign(part, { callee: { ...property, value: `${property.value}_characters` }, args: [object, ...data.args] });
+}
+
+const stripCall = z.object({
+  type: z.literal('CallExpression'),
+  callee: z.object({
+    type: z.literal('MemberExpression'), computed: z.literal(false), object: z.unknown(),
+    property: z.looseObject({ type: z.literal('Identifier'), value: z.enum(['strip', 'lstrip', 'rstrip']) }),
+  }),
+  args: z.array(z.unknown()).length(1),
+});
+
 /** A model's own way of writing a conversation: a Jinja template, rendered as transformers does. */
 export class ChatTemplate {
   private readonly template: Template;
@@ -33,6 +68,7 @@ export class ChatTemplate {
   ) {
     try {
       this.template = new Template(englishDates + text.replaceAll(/\r\n?/g, '\n')); // Jinja knows no other line ends
+      heedCharacters(this.template.parsed);
     } catch (error) {
       throw this.refusal(error);
     }
@@ -48,6 +84,7 @@ export class ChatTemplate {
     try {
       return this.template.render({
         ...this.tokens,
+        ...stripped,
         messages,
         add_generation_prompt: opening,
         tools: null,

@@ -58,6 +58,9 @@ it.each([
   ['a line break first', '\n\na', '\n\na'],
   ['spaces before what is no block', '  a', '  a'],
   ['line ends of Windows', 'a\r\n{% if true %}\r\nb\r\n{% endif %}\r\nc\r\n', 'a\nb\nc'],
+  ['characters to strip, as Qwen 3 has', "{{ '\\n a \\n'.lstrip('\\n') }}|{{ '\\n a \\n'.split('b')[-1].rstrip('\\n') }}|{{ 'xaxyx'.strip('xy') }}",
+    ' a \n|\n a |a'],
+  ['spaces to strip', "{{ ' a '.strip() }}|{{ ' a '.lstrip() }}|{{ ' a '.rstrip() }}", 'a|a | a'],
 ])('a template with %s is written as Jinja does', (_what, template, text) => {
   expect(new ChatTemplate(template, 'file', {}).render([], false)).toBe(text);
 });
