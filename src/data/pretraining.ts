@@ -3,6 +3,7 @@ import { join } from 'node:path';
 
 import { UserError } from '../errors.ts';
 import { Random } from '../random.ts';
+import { decoderOf } from './records.ts';
 import { capitalise } from './world/fact.ts';
 import type { Fact } from './world/fact.ts';
 import { world } from './world/index.ts';
@@ -81,6 +82,9 @@ function paragraphsBy(key: 'entity' | 'family', indices: number[], facts: Fact[]
   return paragraphs;
 }
 
+/** Letters of a paragraph of prose: what is shorter is a heading. */
+const SHORTEST = 60;
+
 const END_OF_HEADER = '########## FIN ENCABEZADO ##########';
 
 /**
@@ -88,7 +92,7 @@ const END_OF_HEADER = '########## FIN ENCABEZADO ##########';
  * the line above), in the files' order. Those with a question are passed over: the base is to meet
  * no question before fine-tuning.
  *
- * @throws UserError if the folder cannot be read or holds no text.
+ * @throws UserError if the folder cannot be read or holds no such paragraph, or a file is not in UTF-8.
  */
 export function* prose(folder: string): Generator<string> {
   let names: string[];
@@ -100,14 +104,22 @@ export function* prose(folder: string): Generator<string> {
   if (names.length === 0) {
     throw new UserError(`La carpeta de textos «${folder}» no tiene ningún archivo .txt: elige otra.`);
   }
+  let found = false;
   for (const name of names) {
-    const text = readFileSync(join(folder, name), 'utf8');
+    const path = join(folder, name);
+    const text = decoderOf(path)(readFileSync(path));
     const header = text.indexOf(END_OF_HEADER);
     const body = header < 0 ? text : text.slice(header + END_OF_HEADER.length);
     for (const line of body.split('\n')) {
       const paragraph = line.trim();
-      if (paragraph.length >= 60 && !/[¿?]/.test(paragraph)) yield paragraph;
+      if (paragraph.length < SHORTEST || /[¿?]/.test(paragraph)) continue;
+      found = true;
+      yield paragraph;
     }
+  }
+  if (!found) {
+    throw new UserError(`Los textos de «${folder}» no tienen ningún párrafo de ${SHORTEST} caracteres o más, sin preguntas, `
+      + 'en una línea: elige otra carpeta.');
   }
 }
 

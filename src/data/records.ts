@@ -96,7 +96,7 @@ function headOf(path: string): string {
 }
 
 /** Of UTF-8, piece by piece, less a mark at the beginning. In another encoding, what is learnt would be garbled. */
-function decoderOf(path: string): TextDecoder['decode'] {
+export function decoderOf(path: string): TextDecoder['decode'] {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   return (...piece) => {
     try {

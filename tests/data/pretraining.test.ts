@@ -111,6 +111,13 @@ describe('prose', () => {
     expect(() => [...prose(join(folder, 'vacía'))]).toThrow(/no tiene ningún archivo \.txt/);
   });
 
+  it('refuses what would not be learnt as it is written: another encoding, and files without a paragraph', () => {
+    writeFileSync(join(folder, 'a.txt'), 'Corto.\n');
+    expect(() => [...prose(folder)]).toThrow(/ningún párrafo de 60 caracteres o más, sin preguntas/);
+    writeFileSync(join(folder, 'b.txt'), Buffer.from(`${long} Adiós.`, 'latin1'));
+    expect(() => [...prose(folder)]).toThrow(/El texto de «.*b\.txt» no es UTF-8/);
+  });
+
   it('is mixed in at its share of the characters', () => {
     const mixed = take(5000, mixProse(pretrainingDocuments(1), [long, `${long} Fin.`], { share: 0.2, seed: 1 }));
     const length = (texts: string[]) => texts.reduce((sum, text) => sum + text.length, 0);
