@@ -6,6 +6,7 @@ import { useBackend } from '../tensor/backend.ts';
 import { evaluate } from '../train/evaluate.ts';
 import { formatCount, formatNumber, formatPercent, formatSignificant } from '../format.ts';
 import { dataOptions, examinationOptions, withHeldOut } from './flags.ts';
+import { leftOut } from './left-out.ts';
 import { runCommand } from './main.ts';
 import { helpText, optional, parseOptions, text, toggle } from './options.ts';
 import { createScreen } from './screen.ts';
@@ -38,6 +39,7 @@ Hace las preguntas de examen a un modelo, con un adaptador de PEFT o sin él, ve
   if (flags.adapter !== undefined) loadAdapter(model, flags.adapter);
   const figures = await evaluate(model, data.heldOut, data.tokenizer);
   if (flags.json) return write(JSON.stringify(figures));
+  for (const line of leftOut({ ...data, repeated: 0 }, flags.maxLength)) write(line); // nothing is trained
   write(`${flags.model}${flags.adapter === undefined ? '' : ` con ${flags.adapter}`}: pérdida ${formatNumber(figures.loss, 3, true)}, `
     + `perplejidad ${formatSignificant(figures.perplexity, 4)}, acierto exacto ${formatPercent(figures.exactMatch)} `
     + `de ${formatCount(figures.count, 'pregunta')}`);

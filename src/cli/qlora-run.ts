@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { qlora } from '../../demo/qlora.ts';
 import type { ModelSource } from '../checkpoint/source.ts';
 import { UserError } from '../errors.ts';
-import { formatBytes, formatCount, formatNumber, formatPercent } from '../format.ts';
+import { formatBytes, formatNumber, formatPercent } from '../format.ts';
 import { heldQuantization } from '../model/load.ts';
 import { methods } from '../peft/methods.ts';
 import type { QuantType } from '../quant/codebooks.ts';
@@ -13,6 +13,7 @@ import { mixedPrecision } from '../tensor/bfloat16.ts';
 import { trainDefaults } from '../train/train.ts';
 import { dataOptions } from './flags.ts';
 import type { DemoFlags } from './flags.ts';
+import { leftOut } from './left-out.ts';
 import { countResults, qloraParameters, sizeResults, trainingResults } from './qlora-record.ts';
 import { inputFiles, pinned, pinsOf, sumOf } from './sources.ts';
 import type { Sources } from './sources.ts';
@@ -95,18 +96,7 @@ export async function runQlora(
     },
     data(data) {
       recorder.origin(inputFiles(sources), qloraParameters(flags, data.train.length), pinsOf(sources));
-      if (data.dropped > 0) {
-        recorder.line(
-          `Quedan fuera, sin sitio para la respuesta en --max-length ${flags.maxLength}: `
-          + `${formatCount(data.dropped, 'ejemplo')}.`,
-        );
-      }
-      if (data.unanswered > 0) {
-        recorder.line(`Quedan fuera, con la respuesta vacía: ${formatCount(data.unanswered, 'registro')}.`);
-      }
-      if (data.repeated > 0) {
-        recorder.line(`Quedan fuera del entrenamiento, por repetir una pregunta de examen: ${formatCount(data.repeated, 'registro')}.`);
-      }
+      for (const line of leftOut(data, flags.maxLength)) recorder.line(line);
       if (data.heldOut.length > 0) recorder.line('Pregunta primero a la base sin ajustar…');
     },
     event(event) {

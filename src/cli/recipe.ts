@@ -12,6 +12,7 @@ import { UserError } from '../errors.ts';
 import { targetNames } from '../peft/targets.ts';
 import { trainDefaults } from '../train/train.ts';
 import { dataOptions, runOptions, withHeldOut } from './flags.ts';
+import { leftOut } from './left-out.ts';
 import { commandLine, runCommand } from './main.ts';
 import { choice, helpText, integer, option, optional, parseOptions, text, toggle } from './options.ts';
 import type { Idle } from './options.ts';
@@ -88,6 +89,6 @@ Escribe el mismo ajuste que haría npm run demo como proyecto completo para otro
   }, { command: commandLine(command, argv) });
   for (const [path, contents] of files) writeFileAtomic(join(flags.out, path), contents);
   write(`Proyecto en «${flags.out}»: ${[...files.keys()].join(', ')}.`);
-  for (const note of notes) write(`- ${note}`);
+  for (const note of [...notes, ...leftOut(data, flags.maxLength)]) write(`- ${note}`);
   write(`Para entrenar: lee «${join(flags.out, 'README.md')}».`);
 });

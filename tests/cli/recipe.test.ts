@@ -49,6 +49,11 @@ describe('npm run recipe', () => {
     expect((JSON.parse(first!) as { input: string }).input).toMatch(/^\[user\] .+ \[assistant\] $/s);
   });
 
+  it('says how many records it leaves out', limit, () => {
+    const { stdout } = run('recipe', '--out', at('short'), '--examples', '8', '--eval', '40', '--max-length', '40');
+    expect(stdout).toMatch(/^- Quedan fuera, sin sitio para la respuesta en --max-length 40: 1\d ejemplos\.$/m);
+  });
+
   it('refuses to write into a file', limit, () => {
     const { stderr, status } = run('recipe', '--out', 'README.md');
     expect(status).toBe(1);
@@ -82,6 +87,13 @@ describe('npm run evaluate', () => {
     const { stdout, stderr } = run('evaluate', '--eval', '2', '--json', '--backend', 'wasm');
     expect(stderr).toBe('');
     expect(JSON.parse(stdout)).toMatchObject({ count: 2, exactMatch: 0 });
+  });
+
+  it('says how many it leaves out, and in JSON the figures alone', limit, () => {
+    const args = ['--eval', '40', '--max-length', '40', '--backend', 'wasm'];
+    const { stdout } = run('evaluate', ...args);
+    expect(stdout).toMatch(/^Quedan fuera, sin sitio para la respuesta en --max-length 40: 13 ejemplos\.\n.* de 27 preguntas\n$/);
+    expect(JSON.parse(run('evaluate', ...args, '--json').stdout)).toMatchObject({ count: 27 });
   });
 
   it('has only options that change what is asked, and tells of no training', limit, () => {
