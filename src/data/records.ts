@@ -74,9 +74,9 @@ async function readParquet(path: string, columns: readonly string[]): Promise<un
   } catch (error) {
     // The library's words, in English, where they name what it does not read.
     const [, unsupported] = /unsupported (.*)/.exec((error as Error).message) ?? [];
-    const why = unsupported === undefined ? 'está cortado o dañado' : `no se admite «${unsupported}»`;
-    throw new UserError(`El archivo Parquet «${path}» no se puede leer (${why}): `
-      + 'vuelve a descargarlo, o pásalo a JSON Lines.');
+    throw new UserError(`El archivo Parquet «${path}» no se puede leer ` + (unsupported === undefined
+      ? '(está cortado o dañado): vuelve a descargarlo, o pásalo a JSON Lines.'
+      : `(no se admite «${unsupported}»): pásalo a Parquet con Snappy o a JSON Lines.`));
   }
 }
 
