@@ -59,8 +59,15 @@ export function inputFiles({ model, data, heldOut }: Sources): string[] {
   ];
 }
 
-const modelFiles = ({ folder }: ModelSource): string[] =>
-  [...openCheckpoint(folder).fileList, join(folder, 'tokenizer.json')];
+/** What decides which tokens a model reads, where it is there: `loadTokenizer` reads them. */
+const tokenizerFiles = [
+  'tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'generation_config.json', 'chat_template.jinja',
+];
+
+function modelFiles({ folder }: ModelSource): string[] {
+  const paths = tokenizerFiles.map((name) => join(folder, name));
+  return [...openCheckpoint(folder).fileList, ...paths.filter((path) => existsSync(path))];
+}
 
 /** A short sum of files, one that is missing being told elsewhere. */
 export function sumOf(files: readonly string[]): string {

@@ -84,7 +84,8 @@ describe('npm run demo', () => {
     const record = readRun('run', at('whole'))!;
     expect(record.command).toMatch(/^npm run demo -- .*--epochs 2/);
     expect(record.provenance.inputs.map(({ path }) => path)).toEqual([
-      at('model', 'config.json'), at('model', 'model.safetensors'), at('model', 'tokenizer.json'), at('data.json'),
+      at('model', 'config.json'), at('model', 'model.safetensors'), at('model', 'tokenizer.json'),
+      at('model', 'tokenizer_config.json'), at('data.json'),
     ]);
     expect(written()).toBe(before); // only with --record
   });
