@@ -34,6 +34,15 @@ describe.skipIf(!executable)(`the panel of each experiment, with its recorded ru
     });
     const over = shown.filter((element) => element.matches('div, figure, header') &&
       (element.scrollHeight > element.clientHeight + 1 || element.scrollWidth > element.clientWidth + 1));
+    // A drawing is smaller than it can be read only where its column is too narrow.
+    const small = [...panel.querySelectorAll<SVGSVGElement>('.vivo-figuras figure > svg')].filter((drawing) => {
+      const { width, height } = drawing.viewBox.baseVal;
+      const [wide, high] = [drawing.clientWidth / width, drawing.clientHeight / height];
+      return drawing.checkVisibility() && Math.min(wide, high) < Math.min(0.7, wide) - 0.01;
+    });
+    // Where the result comes from is one line, which the title does not crowd.
+    const [origin] = panel.querySelectorAll<HTMLElement>('.vivo-procedencia');
+    const torn = origin!.offsetHeight > 30 ? [origin!] : [];
     // A line of what scrolls is shown whole or not at all, but where someone scrolls.
     const cut = [...panel.querySelectorAll('.vivo-texto, .vivo-editor, .vivo-problemas')].filter((box) => {
       const { top, bottom } = box.getBoundingClientRect();
@@ -46,6 +55,7 @@ describe.skipIf(!executable)(`the panel of each experiment, with its recorded ru
     return [
       ...outside.map((one) => `fuera: ${said(one)}`), ...over.map((one) => `no cabe: ${said(one)}`),
       ...cut.map((one) => `línea cortada: ${said(one)}`),
+      ...small.map((one) => `pequeña: ${said(one)}`), ...torn.map((one) => `partida: ${said(one)}`),
     ];
   });
 

@@ -36,7 +36,7 @@ export class Panel {
     trainThere: button('vivo-abrir vivo-entrenar', trains, trainsTitle, () => this.actions.train!(this.id)),
     train: button('', trains, trainsTitle, () => this.actions.train!(this.id)),
     restore: button('', 'Restaurar', 'Vuelve al código original', () => this.actions.edit?.(this.id, this.view!.original)),
-    more: button('vivo-mas', '', 'Más gráficas (g)', () => this.turnPage()),
+    more: button('vivo-mas', 'Gráficas', 'Más gráficas (g)', () => this.turnPage()),
     close: button('', '✕', 'Cierra el panel (c)', () => this.actions.open(this.id, false)),
   };
 
@@ -200,6 +200,7 @@ export class Panel {
     for (const figure of this.figures.children as HTMLCollectionOf<HTMLElement>) {
       const { height, page } = this.drawn.get(figure.dataset.grafico!)!;
       figure.hidden = height === 0 || page !== this.shownPage;
+      figure.style.minHeight = `${height}px`; // what gives way when room is short is the charts that have more
     }
     setText(this.buttons.more, `Gráficas ${this.shownPage + 1} de ${this.pages} ›`);
   }
@@ -244,6 +245,7 @@ function heightOf(figure: HTMLElement, room: number): number {
     return figure.scrollHeight;
   }
   const { width, height } = drawing.viewBox.baseVal;
-  const caption = figure.querySelector('figcaption')?.offsetHeight ?? 0;
-  return height * Math.min(least, figure.clientWidth / width) + caption;
+  const caption = figure.querySelector('figcaption');
+  const below = caption ? caption.offsetHeight + parseFloat(getComputedStyle(caption).marginTop) : 0;
+  return height * Math.min(least, figure.clientWidth / width) + below;
 }
