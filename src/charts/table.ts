@@ -12,9 +12,11 @@ export function table(rows: readonly (readonly Cell[])[], alt: string): string {
     + `<tbody>${body.map((row) => `<tr>${cells(row, 'td')}</tr>`).join('')}</tbody></table>`;
 }
 
-/** What stands under a chart or a table, in words; a percentage keeps its sign on its line. */
-export const caption = (words: string): string =>
-  `<figcaption>${escapeHtml(words.replaceAll(/(?<=\d) (?=%)/g, '\u00a0'))}</figcaption>`;
+/** What stands under a chart or a table, in words. */
+export const caption = (words: string): string => `<figcaption>${escapeHtml(unbroken(words))}</figcaption>`;
+
+/** Words in which a percentage keeps its sign on its line. */
+export const unbroken = (words: string): string => words.replaceAll(/(?<=\d) (?=%)/g, '\u00a0');
 
 export function escapeHtml(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');

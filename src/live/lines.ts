@@ -1,8 +1,14 @@
+import { unbroken } from '../charts/table.ts';
 import { formatDuration, formatNumber, formatPercent } from '../format.ts';
 import type { RunEvent } from '../runs/events.ts';
 
 /** An event as a line of the panel's text, or none: the charts tell the rest. */
 export function lineOf(event: RunEvent): string | undefined {
+  const words = wordsOf(event);
+  return words && unbroken(words);
+}
+
+function wordsOf(event: RunEvent): string | undefined {
   switch (event.type) {
     case 'text': return event.text.trim();
     case 'evaluation': {

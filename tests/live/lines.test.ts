@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { progressOf } from '../../src/live/lines.ts';
+import { lineOf, progressOf } from '../../src/live/lines.ts';
 import type { RunEvent } from '../../src/runs/events.ts';
 
 describe('how far a training is', () => {
@@ -21,5 +21,14 @@ describe('how far a training is', () => {
 
   it('has nothing left after the last one', () => {
     expect(progressOf([start, step(125, 0)])).toBe('paso 125 de 125 · pérdida 0,500 · 1235 tokens/s');
+  });
+});
+
+describe('a line of the panel', () => {
+  it('keeps the sign of a percentage on the line of its number', () => {
+    const text = 'Acierto 67 %, y antes 0,5 %';
+    expect(lineOf({ type: 'text', text })).toBe('Acierto 67\u00a0%, y antes 0,5\u00a0%');
+    const scores = { loss: 0.1, perplexity: 1.1, exactMatch: 0.885, count: 364 };
+    expect(lineOf({ type: 'evaluation', when: 'after', step: 9, ...scores })).toContain('88,5\u00a0%');
   });
 });
