@@ -12,6 +12,9 @@ export type Heard = Extract<ChildMessage, { type: 'header' | 'event' }>;
 /** Of what a program prints, a line is cut here. */
 const longestLine = 500;
 
+/** What native TensorFlow logs as it starts, in each of its processes, at any level: nothing for a slide. */
+const chatter = /^(WARNING: All log messages before absl|[IW]\d{4} \d\d:\d\d:[\d.]+ +\d+ [\w.]+:\d+\] )/;
+
 /**
  * The process of one run. It starts at once and waits for its order with everything in memory, so that little passes
  * from the order to its first event.
@@ -44,6 +47,7 @@ export class Program {
     });
     for (const stream of [this.child.stdout!, this.child.stderr!]) {
       createInterface({ input: stream }).on('line', (line) => {
+        if (chatter.test(line)) return;
         this.hear({ type: 'event', event: { type: 'text', text: line.slice(0, longestLine) }, sentAt: Date.now() });
       });
     }

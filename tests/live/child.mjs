@@ -15,6 +15,9 @@ process.once('message', ({ id, edited }) => {
     process.send({ type: 'header', header });
     process.send({ type: 'unheard of' });
     console.log('impreso');
+    console.error('WARNING: All log messages before absl::InitializeLog() is called are written to STDERR');
+    console.error('I0000 00:00:1795948277.514174   19352 port.cc:153] oneDNN custom operations are on. You may see');
+    console.error('E0000 00:00:1795948277.514174   19352 cuda.cc:9] un error de verdad');
     process.send({ type: 'event', event: { type: 'result', results: { a: 1 }, at: 0.2 }, sentAt: Date.now() });
     setTimeout(() => process.send({ type: 'finished' }), 50);
   }

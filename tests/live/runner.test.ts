@@ -68,6 +68,13 @@ describe('a live run', () => {
     expect(last().endedAt! - last().startedAt).toBeGreaterThanOrEqual(50);
   });
 
+  it('tells nothing of what native TensorFlow logs as it starts, whatever the level, but its errors', async () => {
+    const { runner, events } = start();
+    await runner.run('good');
+    expect(texts(events).filter((text) => /WARNING|oneDNN/.test(text))).toEqual([]);
+    expect(texts(events)).toContainEqual(expect.stringContaining('un error de verdad'));
+  });
+
   it('is given the edited program', async () => {
     const { runner, events, last } = start();
     await runner.run('good', '/tmp/edited.ts');
