@@ -103,6 +103,19 @@ describe.skipIf(!executable)(`the planner on its slide, in a file, in Chromium${
     expect(await chosen.inputValue()).toBe(model);
   });
 
+  it('gives the keys back as it closes, not a frame later: on a busy machine the next key comes before', async () => {
+    const focused = await page.getByLabel('Modelo').evaluate((list) => {
+      const press = (key: string) => list.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }));
+      list.focus();
+      press('Escape');
+      return document.activeElement === list;
+    });
+    expect(await panel().isVisible()).toBe(false);
+    expect(focused).toBe(false);
+    await page.keyboard.press('m');
+    expect(await panel().isVisible()).toBe(true);
+  });
+
   it('closes at Escape, and keys turn the slides again', async () => {
     await page.keyboard.press('Escape');
     expect(await panel().isVisible()).toBe(false);

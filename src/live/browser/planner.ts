@@ -149,9 +149,15 @@ export class Planner {
   }
 
   private toggle(): void {
-    this.panel.hidden = !this.panel.hidden;
-    if (!this.panel.hidden) this.selects.get('model')!.focus(); // hidden, it gives the keys back to the slides
+    this.open(this.panel.hidden !== false);
+    if (!this.panel.hidden) this.selects.get('model')!.focus();
     this.tell();
+  }
+
+  /** Closed, it gives the keys back to the slides at once: by itself a list keeps the focus for a frame more. */
+  private open(open: boolean): void {
+    this.panel.hidden = !open;
+    if (!open && this.panel.contains(document.activeElement)) (document.activeElement as HTMLElement).blur();
   }
 
   private tell(): void {
@@ -159,7 +165,7 @@ export class Planner {
   }
 
   private take({ open, choice }: View): void {
-    this.panel.hidden = !open;
+    this.open(open);
     this.choice = choice;
     this.draw();
   }
