@@ -2,6 +2,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
+import { runCommand } from '../../src/cli/main.ts';
+import { helpText, parseOptions, toggle } from '../../src/cli/options.ts';
 import { experimentCommand } from '../../src/cli/rehearsal.ts';
 import { launch } from '../../src/deck/chromium.ts';
 import { startTalk } from '../../src/live/start.ts';
@@ -19,77 +21,91 @@ const breath = 2000;
 /** Of the training whose events are timed. */
 const trainedFor = 25_000;
 
-const folder = mkdtempSync(join(tmpdir(), 'bench-'));
-const deck = join(folder, 'modulo-2.md');
-const markdown = readFileSync('slides/modulo-2.md', 'utf8');
-writeFileSync(deck, markdown);
+const [command, options] = ['npm run bench:talk', { help: toggle('help', 'esta ayuda') }];
 
-const talk = await startTalk({
-  deck, host: '127.0.0.1', port: 0, output: join(folder, 'out'), command: experimentCommand(undefined),
-  limits: () => ({ budget: 300, silence: 60 }), failed: (error) => { throw error; },
+await runCommand(async () => {
+  if (!parseOptions(options, process.argv.slice(2), command).help) return bench();
+  process.stdout.write(`${helpText(`Uso: ${command} -- [opciones]
+
+Mide en unos minutos, con Chromium, lo que una charla hace esperar en esta máquina tal como está ahora: de la tecla al
+primer suceso, de cada suceso a la pantalla, de un cambio del texto a verlo, y de una ejecución que muere a la grabada.
+Acaba con 1 si algo pasa de su límite.`, { Opciones: options })}\n`);
 });
-const browser = await launch();
-try {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 720 } });
-  const page = await context.newPage();
-  await page.goto(talk.url);
-  await page.evaluate(() => { location.hash = '#10'; });
-  // As a presenter does, in a window of its own: of a tab behind another one nothing is drawn but a frame a second.
-  const [presenter] = await Promise.all([context.waitForEvent('page'), page.keyboard.press('p')]);
-  await presenter.waitForLoadState();
-  const panel = page.locator('.vivo[aria-label="QLoRA en Alpaca"]');
-  const state = (name: string, value: string) => panel.and(page.locator(`[data-${name}="${value}"]`)).waitFor({ timeout: 120_000 });
-  const press = () => page.keyboard.press('e');
-  const bothReady = () => talk.talk.ready.then(() => talk.talk.ready); // the second loads when the first is there
-  await bothReady();
+process.exit(); // also where there is no browser, and the talk stands open
 
-  for (let i = 0; i < repeats; i++) {
+async function bench(): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'bench-'));
+  const deck = join(folder, 'modulo-2.md');
+  const markdown = readFileSync('slides/modulo-2.md', 'utf8');
+  writeFileSync(deck, markdown);
+
+  const talk = await startTalk({
+    deck, host: '127.0.0.1', port: 0, output: join(folder, 'out'), command: experimentCommand(undefined),
+    limits: () => ({ budget: 300, silence: 60 }), failed: (error) => { throw error; },
+  });
+  const browser = await launch();
+  try {
+    const context = await browser.newContext({ viewport: { width: 1280, height: 720 } });
+    const page = await context.newPage();
+    await page.goto(talk.url);
+    await page.evaluate(() => { location.hash = '#10'; });
+    // As a presenter does, in a window of its own: of a tab behind another one nothing is drawn but a frame a second.
+    const [presenter] = await Promise.all([context.waitForEvent('page'), page.keyboard.press('p')]);
+    await presenter.waitForLoadState();
+    const panel = page.locator('.vivo[aria-label="QLoRA en Alpaca"]');
+    const state = (name: string, value: string) => panel.and(page.locator(`[data-${name}="${value}"]`)).waitFor({ timeout: 120_000 });
+    const press = () => page.keyboard.press('e');
+    const bothReady = () => talk.talk.ready.then(() => talk.talk.ready); // the second loads when the first is there
+    await bothReady();
+
+    for (let i = 0; i < repeats; i++) {
+      await press();
+      await page.waitForFunction((count) => performance.getEntriesByName('primer suceso').length > count, i, { polling: 20 });
+      await press();
+      await state('estado', 'stopped');
+      await (i % 2 === 0 ? page.waitForTimeout(breath) : bothReady());
+    }
+    tell('de la tecla al primer suceso', await measured(page, 'primer suceso'), bars.first);
+
+    await forget(page);
+    await forget(presenter);
     await press();
-    await page.waitForFunction((count) => performance.getEntriesByName('primer suceso').length > count, i, { polling: 20 });
+    await page.waitForTimeout(trainedFor);
     await press();
     await state('estado', 'stopped');
-    await (i % 2 === 0 ? page.waitForTimeout(breath) : bothReady());
-  }
-  tell('de la tecla al primer suceso', await measured(page, 'primer suceso'), bars.first);
+    tell('del suceso a la pantalla', await measured(page, 'suceso en pantalla'), bars.screen);
+    tell('del suceso a la del presentador', await measured(presenter, 'suceso en pantalla'), bars.screen);
 
-  await forget(page);
-  await forget(presenter);
-  await press();
-  await page.waitForTimeout(trainedFor);
-  await press();
-  await state('estado', 'stopped');
-  tell('del suceso a la pantalla', await measured(page, 'suceso en pantalla'), bars.screen);
-  tell('del suceso a la del presentador', await measured(presenter, 'suceso en pantalla'), bars.screen);
+    const edits: number[] = [];
+    for (let i = 0; i < repeats; i++) {
+      const title = `PEFT, vez ${i}`;
+      const began = Date.now();
+      writeFileSync(deck, markdown.replace(/^## PEFT .*$/m, `## ${title}`));
+      const seen = await page.waitForFunction((text) => [...document.querySelectorAll('h2')].some((h2) => h2.textContent === text) && Date.now(),
+        title, { polling: 'raf' });
+      edits.push(await seen.jsonValue() as number - began);
+      await page.waitForTimeout(500);
+    }
+    tell('de guardar un cambio a verlo', edits, bars.edit);
 
-  const edits: number[] = [];
-  for (let i = 0; i < repeats; i++) {
-    const title = `PEFT, vez ${i}`;
-    const began = Date.now();
-    writeFileSync(deck, markdown.replace(/^## PEFT .*$/m, `## ${title}`));
-    const seen = await page.waitForFunction((text) => [...document.querySelectorAll('h2')].some((h2) => h2.textContent === text) && Date.now(),
-      title, { polling: 'raf' });
-    edits.push(await seen.jsonValue() as number - began);
-    await page.waitForTimeout(500);
+    const kills: number[] = [];
+    for (const wait of killedAfter) {
+      await talk.talk.ready;
+      await press();
+      while (!talk.talk.busy) await page.waitForTimeout(1);
+      await page.waitForTimeout(wait);
+      const killed = Date.now();
+      process.kill(talk.talk.pid!, 'SIGKILL');
+      const seen = await page.waitForFunction(() =>
+        document.querySelector('.vivo[data-fuente="recorded"]:not([hidden])')?.querySelector('svg') && Date.now(), undefined, { polling: 'raf' });
+      kills.push(await seen.jsonValue() as number - killed);
+    }
+    tell(`de matarla (a los ${killedAfter.join(', ')} ms) a lo grabado`, kills, bars.kill);
+  } finally {
+    await browser.close();
+    await talk.close();
+    rmSync(folder, { recursive: true, force: true });
   }
-  tell('de guardar un cambio a verlo', edits, bars.edit);
-
-  const kills: number[] = [];
-  for (const wait of killedAfter) {
-    await talk.talk.ready;
-    await press();
-    while (!talk.talk.busy) await page.waitForTimeout(1);
-    await page.waitForTimeout(wait);
-    const killed = Date.now();
-    process.kill(talk.talk.pid!, 'SIGKILL');
-    const seen = await page.waitForFunction(() =>
-      document.querySelector('.vivo[data-fuente="recorded"]:not([hidden])')?.querySelector('svg') && Date.now(), undefined, { polling: 'raf' });
-    kills.push(await seen.jsonValue() as number - killed);
-  }
-  tell(`de matarla (a los ${killedAfter.join(', ')} ms) a lo grabado`, kills, bars.kill);
-} finally {
-  await browser.close();
-  await talk.close();
-  rmSync(folder, { recursive: true, force: true });
 }
 
 async function measured(of: Page, name: string): Promise<number[]> {
