@@ -23,10 +23,11 @@ export function errorsTable({ bf16, types }: Quantization, alt: string): string 
   const cell = (name: typeof names[number], figure: keyof z.infer<typeof format>, decimals: number): Cell =>
     ({ text: formatNumber(types[name][figure], decimals, true), best: name === least(figure) });
   const furthest = Math.max(...names.map((name) => Math.abs(types[name].perplexity / bf16.perplexity - 1)));
-  const words = `Menor error: ${titles[least('rmse')]}. Menor perplejidad: ${titles[least('perplexity')]}; `
+  const words = 'Errores en desviaciones típicas; cuadrático: raíz de la media de los cuadrados. '
+    + `Menor error: ${titles[least('rmse')]}. Menor perplejidad: ${titles[least('perplexity')]}; `
     + `ninguna se aparta de la de bf16 más de un ${formatPercent(Math.ceil(furthest * 1000) / 1000)}.`;
   return table([
-    ['formato', 'error medio (σ)', 'error cuadr. (σ)', 'perplejidad'],
+    ['formato', 'error medio', 'error cuadrático', 'perplejidad'],
     ['bf16', '—', '—', formatNumber(bf16.perplexity, 3, true)],
     ...names.map((name) => [titles[name], cell(name, 'mae', 4), cell(name, 'rmse', 4), cell(name, 'perplexity', 3)]),
   ], alt) + caption(words);

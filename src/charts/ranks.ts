@@ -47,7 +47,7 @@ export function ranksChart({ ranks, full, truncated = [] }: Ranks, alt: string):
       Plot.lineY(ranks, { x: 'r', y: 'loss', stroke: palette.learns, strokeWidth: 3 }),
       Plot.dot(ranks, { x: 'r', y: 'loss', fill: palette.learns, r: 5 }),
       ...(cut.length > 0
-        ? [label(cut[0]!, 'su ΔW recortada a rango r', palette.measured, { textAnchor: 'start', dx: 34, dy: 1 })]
+        ? [label(cut[0]!, 'ΔW, el cambio del full, recortado a rango r', palette.measured, { textAnchor: 'start', dx: 34, dy: 1 })]
         : []),
       label(ranks.at(-1)!, 'LoRA de rango r', palette.learns, { dy: -16 }),
     ],

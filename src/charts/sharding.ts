@@ -53,7 +53,7 @@ export function statesChart({ schemes }: Sharding, alt: string): string {
     })) + caption(meaning);
 }
 
-const meaning = 'Cuatro hilos hacen de GPU; en las de verdad, DeepSpeed, FSDP o Megatron. Marca: fórmula, fp32, 16 B/parámetro.';
+const meaning = 'Medido en cuatro hilos que hacen de GPU; la raya es la fórmula: 16 bytes por parámetro (fp32). Ψ: parámetros.';
 
 /** Every scheme's figures beside the formulas'. */
 export function schemesTable({ schemes }: Sharding, alt: string): string {

@@ -142,8 +142,9 @@ describe('tables', () => {
       const results = { bf16, types: { ...types, nf4: { ...types.nf4, ...type } } } as RunRecord['results'];
       return parse(charts.quantization!.errors!(quantizationRecord({ results }), '')).querySelector('figcaption')!.textContent;
     };
-    expect(said({})).toBe('Menor error: NF4. Menor perplejidad: Int4; ninguna se aparta de la de bf16 más de un 3,8\u00a0%.');
-    expect(said({ rmse: 1, perplexity: 1.84 })).toMatch(/^Menor error: Int4. Menor perplejidad: NF4;/);
+    expect(said({})).toBe('Errores en desviaciones típicas; cuadrático: raíz de la media de los cuadrados. '
+      + 'Menor error: NF4. Menor perplejidad: Int4; ninguna se aparta de la de bf16 más de un 3,8\u00a0%.');
+    expect(said({ rmse: 1, perplexity: 1.84 })).toMatch(/ Menor error: Int4. Menor perplejidad: NF4;/);
   });
 
   it('keep a figure of their caption beside its unit', () => {
