@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { openDeck, overflowFaults } from '../../src/check/browser.ts';
 import { sizes } from '../../src/deck/look.ts';
 import type { ReadRun } from '../../src/deck/provenance.ts';
-import { readAll } from '../deck/record.ts';
+import { fromElsewhere, readAll } from '../deck/record.ts';
 import { executable, launch, why } from './chromium.ts';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 }); // a browser on a busy machine
@@ -48,17 +48,10 @@ describe.skipIf(!executable)(`the deck in Chromium${why}`, () => {
   beforeAll(async () => { browser = await launch(); });
   afterAll(() => browser.close());
 
-  const long = 'Intel(R) Xeon(R) Platinum 8488C CPU @ 2.40GHz';
-  const stale: ReadRun = (id) => {
-    const run = readAll(id)!;
-    const machine = { ...run.provenance.machine, cpu: long, cores: 128 };
-    return { ...run, startedAt: '2026-09-30T00:00:00Z', provenance: { ...run.provenance, machine, dirty: true, inputs: [{ path: 'nowhere', sha256: '' }] } };
-  };
-
   it.each<[string, ReadRun | undefined]>([
     ['with the committed runs', undefined],
     ['with no run', () => undefined],
-    ['with stale runs from machines with long names', stale],
+    ['with stale runs from machines with long names', fromElsewhere(readAll)],
   ])('has ten slides and none overflows in either size, %s', async (_when, read) => {
     for (const size of sizes) {
       const page = await openDeck(browser, readFileSync(deck, 'utf8'), { read, look: { size } });

@@ -3,6 +3,8 @@ import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { handoutHtml } from '../../src/deck/handout.ts';
 import { sizes } from '../../src/deck/look.ts';
+import { readRun } from '../../src/runs/store.ts';
+import { fromElsewhere } from '../deck/record.ts';
 import { executable, launch, why } from './chromium.ts';
 
 /** What a reader of paper can read without a glass, in points. */
@@ -34,6 +36,19 @@ describe.skipIf(!executable)(`the handout in Chromium${why}`, () => {
       return [...found];
     }), least);
     expect(small).toEqual([]);
+    await page.close();
+  }, 120_000);
+
+  it.each([
+    ['with the committed runs', undefined],
+    ['with stale runs from machines with long names', fromElsewhere(readRun)],
+  ])('has a sheet a slide, and four millimetres to spare on each: %s', async (_when, read) => {
+    const page = await browser.newPage();
+    await page.setContent(handoutHtml('slides/modulo-2.md', { read }));
+    await page.addStyleTag({ content: '@page { margin-bottom: 15mm }' });
+    await page.evaluate(() => document.fonts.ready);
+    const pdf = await page.pdf({ preferCSSPageSize: true, printBackground: true });
+    expect(pdf.toString('latin1').match(/\/Type\s*\/Page\b/g)).toHaveLength(10);
     await page.close();
   }, 120_000);
 });

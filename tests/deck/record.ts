@@ -230,3 +230,11 @@ export const readAll: ReadRun = (id) => [
 export function render(markdown: string, read: ReadRun = readAll): { html: string[]; comments: string[][] } {
   return withPlugins(new Marp({ ...marpOptions, script: false }), { read }).render(markdown, { htmlAsArray: true });
 }
+
+/** Runs as of a machine with a long name, and of inputs that are no more: the longest to say where they come from. */
+export const fromElsewhere = (read: ReadRun): ReadRun => (id) => {
+  const run = read(id)!;
+  const machine = { ...run.provenance.machine, cpu: 'Intel(R) Xeon(R) Platinum 8488C CPU @ 2.40GHz', cores: 128 };
+  const provenance = { ...run.provenance, machine, dirty: true, inputs: [{ path: 'nowhere', sha256: '' }] };
+  return { ...run, startedAt: '2026-09-30T00:00:00Z', provenance };
+};
