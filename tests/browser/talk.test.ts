@@ -314,8 +314,13 @@ describe.skipIf(!executable)(`npm run talk in Chromium${why}`, () => {
     first.talk.clock(true, 1);
     const kept = session!;
     expect(kept.clock).toBeDefined();
+    const guests = await browser.newContext();
+    const guest = await guests.newPage();
+    await guest.goto(new URL(first.url).origin);
     await first.close();
-    await expect.poll(() => window.locator('.vivo-aviso').textContent()).toContain('Sin conexión');
+    await expect.poll(() => window.locator('.vivo-aviso').textContent()).toMatch(/^Sin conexión .* en su terminal/);
+    await expect.poll(() => guest.locator('.vivo-aviso').textContent()).toMatch(/^Sin conexión .* vuelve sola/);
+    await guests.close();
     expect(await label(window)).toMatch(/^en vivo · (detenida|terminada)/);
     const second = await start({ port, session: kept });
     await expect.poll(() => window.locator('.vivo-aviso').isVisible()).toBe(false);

@@ -32,7 +32,9 @@ function takeToken(): string {
 }
 
 const looksOnly = 'Esta ventana solo mira: para manejar la charla, abre la dirección de «npm run talk».';
-const offline = 'Sin conexión con «npm run talk»: inícialo otra vez en su terminal.';
+/** Whoever only looks has no terminal, and may have lost the network alone. */
+const offline = token === '' ? 'Sin conexión con la charla: vuelve sola en cuanto la haya.'
+  : 'Sin conexión con «npm run talk»: inícialo otra vez en su terminal.';
 /** Why the server does not do what it is asked, by its status. */
 const refusals: Readonly<Record<number, string>> = {
   403: looksOnly, // its token is of an earlier session
