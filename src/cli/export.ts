@@ -4,6 +4,7 @@ import { formatBytes } from '../format.ts';
 import { lookOptions } from './look.ts';
 import { runCommand } from './main.ts';
 import { helpText, option, parseOptions, text, toggle } from './options.ts';
+import { checkOutput } from './output.ts';
 import { completePage } from './page/complete.ts';
 
 const command = 'npm run export';
@@ -28,6 +29,7 @@ texto. PDF, apuntes y PPTX se hacen con Chromium; CHROME_PATH dice dónde está.
     return;
   }
   const { deck, output, theme, size, notes } = flags;
+  checkOutput('--output', output);
   await exportDeck(deck, output, {
     look: { theme, size },
     notes,

@@ -15,6 +15,7 @@ import {
   choice, helpText, integer, numbers, option, optional, parseOptions, positive, repeated, size, text, toggle,
 } from './options.ts';
 import type { Idle, Values } from './options.ts';
+import { checkOutput } from './output.ts';
 import { createScreen } from './screen.ts';
 import { runWriting } from './writing.ts';
 
@@ -69,6 +70,7 @@ Con --combine no toca la base: reúne varios adaptadores LoRA en uno, como add_w
     { 'Opciones': common, 'En la base': intoBase, 'Varios en uno': together, 'Ayuda': help }));
     return;
   }
+  checkOutput('--output', flags.output);
   await (flags.combine === undefined ? mergeIntoBase(flags) : combine(flags, flags.combine));
 });
 

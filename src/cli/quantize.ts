@@ -8,6 +8,7 @@ import { isBlockSize } from '../quant/quantize.ts';
 import { runCommand } from './main.ts';
 import { choice, helpText, integer, option, optional, parseOptions, size, text, toggle } from './options.ts';
 import type { Kind } from './options.ts';
+import { checkOutput } from './output.ts';
 import { createScreen, isTerminal } from './screen.ts';
 import { runWriting } from './writing.ts';
 
@@ -41,6 +42,7 @@ Cuantiza un modelo a 4 bits, tensor a tensor, y lo escribe como bitsandbytes: lo
   }
   if (model === undefined) throw new UserError('Falta --model: indica la carpeta, o el nombre en el hub, del modelo que quieres cuantizar.');
   if (output === undefined) throw new UserError('Falta --output: indica la carpeta en que se escribe el modelo cuantizado.');
+  checkOutput('--output', output);
 
   const { folder } = await findModel(model, createScreen({ json: false }));
   const started = performance.now();

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { checkOutput } from '../../src/cli/output.ts';
@@ -19,4 +20,15 @@ describe('a folder to be written', () => {
         .toMatch(/^--work: .* es un archivo y se esperaba una carpeta/);
     }
   });
+
+  it.each([
+    ['export'], ['quantize', '--model', 'assets/model'], ['merge', '--adapter', 'tests/golden/adapters/lora'],
+  ])('is asked for before anything is done: %s', (command, ...options) => {
+    writeFileSync(at('file'), '');
+    const { status, stdout, stderr } = spawnSync(
+      process.execPath, ['--import', './src/start.js', `src/cli/${command}.ts`, ...options, '--output', at('file', 'a')],
+      { encoding: 'utf8' });
+    expect([status, stdout]).toEqual([1, '']);
+    expect(stderr).toMatch(/^--output: .* es un archivo y se esperaba una carpeta/);
+  }, 60_000);
 });
