@@ -11,8 +11,9 @@ let whenUnread = (): void => process.exit();
 export async function runCommand(command: () => Promise<void>): Promise<void> {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
-      whenUnread();
+      if (error.code === 'EPIPE' || error.code === 'EIO') return whenUnread();
+      if (stream === process.stdout) process.stderr.write(`${explain(error)}\n`);
+      process.exit(1);
     });
   }
   try {

@@ -1,3 +1,5 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, openSync } from 'node:fs';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { explain, runCommand } from '../../src/cli/main.ts';
 import { UserError } from '../../src/errors.ts';
@@ -26,6 +28,15 @@ describe('running a command', () => {
     await runCommand(async () => { throw new TypeError('x is not a function'); });
     expect(written.join('')).toMatch(/TypeError: x is not a function\n\s+at .*main\.test\.ts/);
     expect(process.exitCode).toBe(1);
+  });
+
+  it.skipIf(!existsSync('/dev/full'))('tells that what it prints to does not take it, as a file on a full disk', () => {
+    const args = ['--import', './src/start.js', 'src/cli/doctor.ts', '--help'];
+    const { status, stderr } = spawnSync(process.execPath, args, {
+      encoding: 'utf8', stdio: ['ignore', openSync('/dev/full', 'w'), 'pipe'],
+    });
+    expect(stderr).toBe('El disco está lleno: libera espacio y repite la orden.\n');
+    expect(status).toBe(1);
   });
 
   it('says nothing of a command that ends well', async () => {
