@@ -154,7 +154,7 @@ describe.skipIf(!executable)(`npm run talk in Chromium${why}`, () => {
     report(`from the kill to the recorded run ${took} ms`);
     expect(took).toBeLessThan(2000);
     expect(await label(page)).toMatch(/^grabado el \d+ \S+ \d{4}, en .+ \(\d+ núcleos\)$/);
-    expect(await panel(page).locator('.vivo-motivo').textContent()).toBe('La ejecución en vivo ha muerto.');
+    expect(await panel(page).getByRole('alert').textContent()).toBe('La ejecución en vivo ha muerto.'); // heard, too
     expect(await panel(page).locator('[data-grafico="evaluation"] td').count()).toBeGreaterThan(3);
   });
 

@@ -73,6 +73,7 @@ export class Panel {
     this.panel.setAttribute('aria-label', experiment.title);
     this.panel.hidden = true;
     this.text.setAttribute('role', 'log');
+    this.reason.setAttribute('role', 'alert');
     setInterval(() => { if (this.view?.run?.state === 'running') this.tick(); }, 200);
   }
 
