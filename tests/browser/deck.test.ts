@@ -77,6 +77,14 @@ describe.skipIf(!executable)(`the deck in Chromium${why}`, () => {
     await page.close();
   });
 
+  it('shows code sign by sign: no === drawn as ≡, nor ||= as what nobody types', async () => {
+    const page = await openDeck(browser, readFileSync(deck, 'utf8'));
+    const drawn = await page.locator('section code').evaluateAll((all) => all.map((one) => getComputedStyle(one).fontVariantLigatures));
+    expect(drawn.length).toBeGreaterThan(5);
+    expect(new Set(drawn)).toEqual(new Set(['none']));
+    await page.close();
+  });
+
   it('is exported without a note, if asked, and those of an earlier export go', async () => {
     const [short, public_] = [join(folder, 'corta.md'), join(folder, 'public')];
     writeFileSync(short, '# Una\n\n<!-- experimento: quantization -->\n\nTexto.\n\n^ **Notas:** Un secreto.\n\n<!-- Otro secreto. -->');
