@@ -102,7 +102,7 @@ export function overfittingChart({ overfitting: o }: Overfitting, alt: string): 
       Plot.lineY(o.dropped, { x: 'step', y: 'loss', stroke: palette.green, strokeWidth: 3 }),
       Plot.lineY(o.plain, { x: 'step', y: 'loss', stroke: palette.learns, strokeWidth: 3 }),
       Plot.dot([o.bestLoss], { x: 'step', y: 'loss', r: 8, fill: palette.measured, symbol: 'diamond' }),
-      Plot.text([o.bestLoss], { x: 'step', y: 'loss', text: () => 'la menor', fill: palette.measured, dy: -24 }),
+      Plot.text([o.bestLoss], { x: 'step', y: 'loss', text: () => 'la menor', fill: palette.measured, textAnchor: 'start', dx: -8, dy: -24 }),
       end(o.plain, 'sin dropout', palette.learns, over ? -11 : 11),
       end(o.dropped, `dropout ${formatNumber(o.dropout, 2)}`, palette.green, over ? 11 : -11),
       ...(o.stopped ? [Plot.text([o.stopped], {

@@ -34,7 +34,7 @@ export function timelineDiagram(alt: string): string {
     line(x(blocks), base, x(blocks), base + 30, { 'stroke': palette.line, 'stroke-width': 2 }),
     path(at(keepingAll), { 'fill': 'none', 'stroke': palette.quiet, 'stroke-width': 3, 'stroke-dasharray': '9 6' }),
     path(at(recomputing), { 'fill': palette.learns, 'fill-opacity': 0.2, 'stroke': palette.learns, 'stroke-width': 3 }),
-    text(x(blocks) + 62, top + 10, 'guardándolo todo', { 'fill': palette.quiet, 'text-anchor': 'start' }),
+    text(x(blocks) + 94, top + 10, 'guardándolo todo', { 'fill': palette.quiet, 'text-anchor': 'start' }),
     text(x(end), base - 50, 'recomputando', { 'fill': palette.learns, 'text-anchor': 'end' }),
     text(x(blocks) - 10, base + 26, 'forward', { 'fill': palette.quiet, 'text-anchor': 'end' }),
     text(x(blocks) + 10, base + 26, 'backward', { 'fill': palette.quiet, 'text-anchor': 'start' }));
