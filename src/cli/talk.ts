@@ -5,7 +5,7 @@ import { backendOption } from './flags.ts';
 import { lookOptions } from './look.ts';
 import { explain, runCommand } from './main.ts';
 import { helpText, integer, option, optional, parseOptions, positive, text, toggle } from './options.ts';
-import type { Kind } from './options.ts';
+import type { Idle, Kind } from './options.ts';
 import { experimentCommand, latestTimes, limitsOf, readRehearsal, timesTable, writeTimes } from './rehearsal.ts';
 import { createScreen } from './screen.ts';
 import { interruptedSession, removeSession, writeSession } from './session.ts';
@@ -27,12 +27,17 @@ const table = {
   help: toggle('help', 'esta ayuda'),
 };
 
+const idle: readonly Idle<typeof table>[] = [
+  [['speed'], ({ replay }) => !replay && 'sin --replay'],
+  [['budget', 'backend'], ({ replay }) => replay && 'con --replay'],
+];
+
 /** Where runs leave what is not for the slides of everyone. */
 const output = 'out';
 
 /** `npm run talk`: the deck with its experiments, live. */
 await runCommand(async () => {
-  const flags = parseOptions(table, process.argv.slice(2), command);
+  const flags = parseOptions(table, process.argv.slice(2), command, idle);
   if (flags.help) {
     process.stdout.write(`${helpText(`Uso: ${command} -- [opciones]
 

@@ -37,6 +37,8 @@ describe('npm run talk', () => {
   }, 120_000);
 
   it.each([
+    [['--speed', '3'], '--speed no cambia nada sin --replay: quítala.'],
+    [['--replay', '--budget', '9'], '--budget no cambia nada con --replay: quítala.'],
     [['--port', '99999'], 'La opción --port espera un puerto'],
     [['--deck', 'nowhere.md', '--port', '0'], '«nowhere.md»'],
     [['--host', '192.0.2.1', '--port', '0', '--replay'], '«192.0.2.1» no es de esta máquina'],
