@@ -15,10 +15,13 @@ process.once('message', ({ id, edited }) => {
     process.send({ type: 'header', header });
     process.send({ type: 'unheard of' });
     console.log('impreso');
+    process.send({ type: 'event', event: { type: 'result', results: { a: 1 }, at: 0.2 }, sentAt: Date.now() });
+    setTimeout(() => process.send({ type: 'finished' }), 50);
+  }
+  if (id === 'logging') {
     console.error('WARNING: All log messages before absl::InitializeLog() is called are written to STDERR');
     console.error('I0000 00:00:1795948277.514174   19352 port.cc:153] oneDNN custom operations are on. You may see');
     console.error('E0000 00:00:1795948277.514174   19352 cuda.cc:9] un error de verdad');
-    process.send({ type: 'event', event: { type: 'result', results: { a: 1 }, at: 0.2 }, sentAt: Date.now() });
     setTimeout(() => process.send({ type: 'finished' }), 50);
   }
   if (id === 'failing') process.send({ type: 'failed', message: 'No hay modelo.' });
