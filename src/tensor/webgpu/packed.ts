@@ -68,21 +68,23 @@ class Part {
       setup: `
   if (local < 16) { book[local] = tables[local]; }
   workgroupBarrier();`,
-      // Four weights of a row lie in one half of a word, high nibble first in each byte, and share a scale.
-      code: `var<workgroup> book: array<f32, 16>;
+      // Eight weights of a row lie in a word, high nibble first in each byte, four in half of it; they share a scale.
+      paired: input % 8 === 0,
+      code: (vectors, half) => `var<workgroup> book: array<f32, 16>;
 struct Fetched { bits: u32, ${double ? 'code: u32, nested: f32' : 'scale: f32'} }
 fn fetched(k: u32, n: u32) -> Fetched {
   let row = min(${transpose ? 'n' : 'k'}, p.output - 1);
-  let column = min(${transpose ? 'k' : 'n'}, p.input - 4);
+  let column = min(${transpose ? 'k' : 'n'}, p.input - ${4 * vectors});
   let at = row * p.input + column;
   let block = at >> p.shift;
-  let bits = packed[at / 8] >> ((at & 4) * 4);
+  let bits = packed[at / 8]${vectors === 2 ? '' : ' >> ((at & 4) * 4)'};
   return Fetched(bits, ${double ? '(scales[block / 4] >> ((block & 3) * 8)) & 255, tables[272 + block / 256]' : 'scales[block]'});
 }
-fn numbers(f: Fetched) -> vec4f {
-  let bits = f.bits;
+fn numbers(f: Fetched, vector: u32) -> vec4f {
+  let bits = f.bits >> (vector * 16);
   let scale = ${double ? 'tables[16 + f.code] * f.nested' : 'f.scale'} + p.offset;
-  return scale * vec4f(book[(bits >> 4) & 15], book[bits & 15], book[(bits >> 12) & 15], book[(bits >> 8) & 15]);
+  return ${half ? 'clamp(scale, -65504, 65504)' : 'scale'} * vec4f(
+    book[(bits >> 4) & 15], book[bits & 15], book[(bits >> 12) & 15], book[(bits >> 8) & 15]);
 }`,
     });
   }

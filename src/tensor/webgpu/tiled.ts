@@ -25,18 +25,18 @@ export function byTiles(tile: Tile, along: 'k' | 'n', half: boolean): Form {
   const [across, down] = [columns / 4, rows / 4]; // vectors
   const types: Types = { left: half && along === 'k' ? 'vec4h' : 'vec4f', right: half ? 'vec4h' : 'vec4f' };
   /** Four vectors along k become four along the other side. Loops, which software adapters compile in half the time. */
-  const turned = (into: string, type: Vector, vectors: number, from: string) => `
+  const turned = (into: string, vectors: number, from: string, kept: (v: string) => string) => `
     for (var unit = local; unit < ${vectors * depth / 4}; unit += ${threads}) {
       let k = unit % ${depth / 4} * 4;
       let place = unit / ${depth / 4};
       var v: mat4x4f;
       for (var i = 0u; i < 4; i++) { v[i] = ${from}; }
       v = transpose(v);
-      for (var i = 0u; i < 4; i++) { ${into}[(k + i) * ${vectors} + place] = ${narrowed(type, 'v[i]')}; }
+      for (var i = 0u; i < 4; i++) { ${into}[(k + i) * ${vectors} + place] = ${kept('v[i]')}; }
     }`;
   return {
     key: `${Object.values(tile).join(' ')}${half ? ' half' : ''}`,
-    rows, columns, threads, half, lanes: undefined, before: shared(tile, types),
+    rows, columns, depth, threads, vectors: 1, half, lanes: undefined, before: shared(tile, types),
     main: `
   let across = (p.columns + ${columns - 1}) / ${columns};
   let m0 = group / across * ${rows};
@@ -45,10 +45,10 @@ export function byTiles(tile: Tile, along: 'k' | 'n', half: boolean): Form {
   let column = local % ${across};
 ${each(4 * high, (i) => `  var sum${i} = vec4f();`)}
   for (var k0 = 0u; k0 < p.depth; k0 += ${depth}) {
-${turned('lefts', types.left, down, 'left(m0 + place * 4 + i, k0 + k)')}
+${turned('lefts', down, 'left(leftRow(m0 + place * 4 + i), k0 + k)', (v) => narrowed(types.left, v))}
 ${along === 'n' ? `    for (var unit = local; unit < ${across * depth}; unit += ${threads}) {
-      rights[unit] = ${narrowed(types.right, `numbers(fetched(k0 + unit / ${across}, n0 + unit % ${across} * 4))`)};
-    }` : turned('rights', types.right, across, 'numbers(fetched(k0 + k, n0 + place * 4 + i))')}
+      rights[unit] = ${types.right}(numbers(fetched(k0 + unit / ${across}, n0 + unit % ${across} * 4), 0));
+    }` : turned('rights', across, 'numbers(fetched(k0 + k, n0 + place * 4 + i), 0)', (v) => `${types.right}(${v})`)}
     workgroupBarrier();
     for (var k = 0u; k < ${depth}; k++) {
       let b = vec4f(rights[k * ${across} + column]);

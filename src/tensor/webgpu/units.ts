@@ -32,11 +32,15 @@ export function fits(unit: MatrixUnit, tile: UnitTile): boolean {
 
 /**
  * A product by matrix units: the workgroup fetches a part of both matrices, each number once, and its subgroups
- * multiply it. What comes next is on its way from memory meanwhile: nothing looks at it before they are done.
+ * multiply it. What comes next is on its way from memory meanwhile: nothing looks at it before they are done. The loop
+ * has as few instructions beside the units' own as can be: there are hundreds of them to sixteen.
  *
  * @param scaled whether `rowScales[m]`, a power of two, goes on each row of the left matrix: it comes off the product
+ * @param paired whether the right matrix may be fetched by eight numbers, two vectors
  */
-export function byUnits(unit: MatrixUnit, tile: UnitTile, along: 'k' | 'n', scaled: boolean): Form {
+export function byUnits(
+  unit: MatrixUnit, tile: UnitTile, along: 'k' | 'n', { scaled, paired }: { scaled: boolean; paired: boolean },
+): Form {
   const { m, n, k, element, lanes } = unit;
   const { down, across } = tile;
   const { rows, columns, depth, subgroups, threads } = partOf(unit, tile);
@@ -46,31 +50,29 @@ export function byUnits(unit: MatrixUnit, tile: UnitTile, along: 'k' | 'n', scal
   const [rightHeight, rightWidth] = along === 'k' ? [columns, depth / 4] : [depth, columns / 4];
   const [leftPitch, rightPitch] = [depth / 4 + padding, rightWidth + padding];
   const lefts = rows * depth / 4 / threads; // that an invocation fetches
-  const rights = columns * depth / 4 / threads;
+  const vectors = paired && columns * depth % (8 * threads) === 0 ? 2 : 1; // of the right part, fetched at once
+  const rights = columns * depth / 4 / vectors / threads;
 
   /** The row and the vector in it, of a part that is so wide, that is an invocation's i-th. */
   const placed = (i: number, width: number) => {
     const at = `(local + ${i * threads})`;
     return { row: `${at} / ${width}`, place: `${at} % ${width}` };
   };
+  const leftAt = (i: number) => placed(i, depth / 4);
+  const rightAt = (i: number) => placed(i, rightWidth / vectors);
   const fetched = (k0: string) => `
-${each(lefts, (i) => {
-  const { row, place } = placed(i, depth / 4);
-  return `    left${i} = left(m0 + ${row}, ${k0} + ${place} * 4);`;
-})}
+${each(lefts, (i) => `    left${i} = left(row${i}, ${k0} + ${leftAt(i).place} * 4);`)}
 ${each(rights, (i) => {
-  const { row, place } = placed(i, rightWidth);
-  return `    right${i} = ${along === 'k' ? `fetched(${k0} + ${place} * 4, n0 + ${row})` : `fetched(${k0} + ${row}, n0 + ${place} * 4)`};`;
+  const [row, at] = [rightAt(i).row, `${rightAt(i).place} * ${4 * vectors}`];
+  return `    right${i} = ${along === 'k' ? `fetched(${k0} + ${at}, n0 + ${row})` : `fetched(${k0} + ${row}, n0 + ${at})`};`;
 })}`;
-  const put = (into: string, pitch: number, { row, place }: ReturnType<typeof placed>, v: string) =>
-    `    ${into}[${row} * ${pitch} + ${place}] = ${narrowed(vector, v)};`;
   const [unitsDown, unitsAcross] = [SIDE / m, SIDE / n]; // of a subgroup's square
   const squares = (text: (i: number, j: number) => string) =>
     each(unitsDown, (i) => each(unitsAcross, (j) => text(i, j)));
 
   return {
     key: `units ${[m, n, k, element, lanes, down, across, depth].join(' ')}${scaled ? ' scaled' : ''}`,
-    rows, columns, threads, half: element === 'f16', lanes,
+    rows, columns, depth, threads, vectors, half: element === 'f16', lanes,
     before: `
 var<workgroup> lefts: array<${vector}, ${rows * leftPitch}>;
 var<workgroup> rights: array<${vector}, ${rightHeight * rightPitch}>;
@@ -82,14 +84,16 @@ var<workgroup> made: array<f32, ${subgroups * m * n}>;`,
   let n0 = group % across * ${columns};
   let ownRow = subgroup / ${across} * ${SIDE};
   let ownColumn = subgroup % ${across} * ${SIDE};
-${each(lefts, (i) => `  var left${i}: vec4f;`)}
+${each(lefts, (i) => `  let row${i} = leftRow(m0 + ${leftAt(i).row});
+  var left${i}: vec4f;`)}
 ${each(rights, (i) => `  var right${i}: Fetched;`)}
-${scaled ? each(lefts, (i) => `  let scale${i} = rowScales[min(m0 + ${placed(i, depth / 4).row}, p.rows - 1)];`) : ''}
+${scaled ? each(lefts, (i) => `  let scale${i} = rowScales[min(m0 + ${leftAt(i).row}, p.rows - 1)];`) : ''}
 ${squares((i, j) => `  var sum${i}_${j}: subgroup_matrix_result<f32, ${n}, ${m}>;`)}
 ${fetched('0')}
   for (var k0 = 0u; k0 < p.depth; k0 += ${depth}) {
-${each(lefts, (i) => put('lefts', leftPitch, placed(i, depth / 4), scaled ? `left${i} * scale${i}` : `left${i}`))}
-${each(rights, (i) => put('rights', rightPitch, placed(i, rightWidth), `numbers(right${i})`))}
+${each(lefts, (i) => `    lefts[${leftAt(i).row} * ${leftPitch} + ${leftAt(i).place}] = ${narrowed(vector, scaled ? `left${i} * scale${i}` : `left${i}`)};`)}
+${each(rights, (i) => each(vectors, (v) =>
+  `    rights[${rightAt(i).row} * ${rightPitch} + ${rightAt(i).place} * ${vectors} + ${v}] = ${vector}(numbers(right${i}, ${v}));`))}
     workgroupBarrier();
     if (k0 + ${depth} < p.depth) {${fetched(`k0 + ${depth}`)}
     }
