@@ -131,7 +131,7 @@ class Worker {
 
   async run({ name, module, run, options }: Job): Promise<{ result: Json; seconds: number }> {
     const said = await new Promise<unknown>((resolve, reject) => {
-      const died = () => reject(new Error(`${name}: its process died`));
+      const died = () => reject(new Error(`${name}: su proceso ha terminado sin dar resultado`));
       const { child } = this;
       child.once('exit', died).once('message', (message) => {
         child.off('exit', died);

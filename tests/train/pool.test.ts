@@ -114,7 +114,7 @@ describe('a job that fails', () => {
 
   it.each([
     ['bug', /^r = 4: TypeError: x is not a function\n.*pool-jobs/s],
-    ['death', /^r = 4: its process died$/],
+    ['death', /^r = 4: su proceso ha terminado sin dar resultado$/],
     ['nothing', /^r = 4: nothing gave no JSON value$/],
     ['absent', /^r = 4: .*exports no function absent/],
   ])('is named when it is a %s', async (run, message) => {
