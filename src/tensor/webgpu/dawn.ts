@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { UserError } from '../../errors.ts';
+import { registerBatchMatMul } from './batch-matmul.ts';
 import { checkDevice, findAdapter, registerWebgpu, unreadable } from './device.ts';
 import type { Adapter, WebgpuBackend } from './device.ts';
 
@@ -61,15 +62,17 @@ export async function startDawn(folder = dawnFolder()): Promise<Adapter> {
   const found = await findAdapter(gpu).catch(() => undefined);
   if (!found) throw new UserError(noAdapter(wanted));
   const backend = await registerWebgpu(found);
+  registerBatchMatMul();
   readInTurn(backend, await eventPump(backend.device));
   return found.told;
 }
 
 /**
  * What Dawn keeps back for want of a standard, subgroup matrices and times that are not rounded, and on NVIDIA float16,
- * which older drivers fail some of WebGPU's own tests with. Our kernels are tested by themselves.
+ * which older drivers fail some of WebGPU's own tests with. Our kernels are tested by themselves. And no looks at
+ * indices, which are half of a kernel's instructions: tests look instead (tests/tensor/webgpu/bounds.ts).
  */
-const toggles = ['allow_unsafe_apis', 'vulkan_enable_f16_on_nvidia'] as const;
+const toggles = ['allow_unsafe_apis', 'vulkan_enable_f16_on_nvidia', 'disable_robustness'] as const;
 
 function noAdapter(wanted: string | undefined): string {
   if (wanted) {

@@ -57,7 +57,8 @@ function narrow(x: Tensor2D, w: Tensor2D, turned: boolean, scaling: number): Ten
 ${fourOf('x', 'depth', inVectors)}
 ${turned ? fourOf('w', 'depth', inVectors) : `fn w4(column: u32, k: u32) -> vec4f { // past the depth x is zero, and these are of no consequence
   let at = k * p.r + column;
-  return vec4f(w[at], w[at + p.r], w[at + 2 * p.r], w[at + 3 * p.r]);
+  let step = ${inVectors ? 'vec4u(0, 1, 2, 3)' : 'min(vec4u(0, 1, 2, 3), vec4u(p.depth - 1 - k))'} * p.r;
+  return vec4f(w[at], w[at + step.y], w[at + step.z], w[at + step.w]);
 }`}`,
       main: `
   let across = (p.r + ${columns - 1}) / ${columns};

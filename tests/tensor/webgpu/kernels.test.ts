@@ -10,12 +10,14 @@ import { dropout } from '../../../src/tensor/dropout.ts';
 import { linear } from '../../../src/tensor/linear.ts';
 import { attention, crossEntropy, rmsNorm, rotary, swiglu } from '../../../src/tensor/ops.ts';
 import { QuantizedMatrix } from '../../../src/tensor/quantized.ts';
-import { lowerBindingBytes, usedAdapter } from '../../../src/tensor/webgpu/device.ts';
+import { lowerBindingBytes, usedAdapter, webgpuBackend } from '../../../src/tensor/webgpu/device.ts';
 import { matmul } from '../../../src/tensor/webgpu/matmul.ts';
+import { runProgram } from '../../../src/tensor/webgpu/program.ts';
 import { useSubgroups } from '../../../src/tensor/webgpu/reduce.ts';
 import { tiles, unitTiles, useBlock, useHalves, useMatrixUnits, useTile, useUnitTile } from '../../../src/tensor/webgpu/tiles.ts';
 import { tinyConfig } from '../../tiny.ts';
 import { hasAdapter, why } from './adapter.ts';
+import { watchBounds } from './bounds.ts';
 
 /** The largest difference that a kernel may make, relative to the largest value of its reference. */
 const BAR = 1e-4;
@@ -34,6 +36,16 @@ const withGradients = (f: (...xs: Tensor[]) => Tensor, ...xs: Tensor[]): Tensor[
 };
 
 const cases: [string, Case][] = [
+  ...([[1, 5, 7, 1, 3], [6, 5, 7, 6, 9], [4, 1, 33, 1, 2]] as const).map(
+    ([batch, rows, depth, batchB, columns]): [string, Case] => [
+      `products of ${batch} × ${rows} × ${depth} and ${batchB} × ${depth} × ${columns}`, () => {
+        const [a, b] = [normal(batch, rows, depth), normal(batchB, depth, columns)];
+        const [turnedA, turnedB] = [a.transpose([0, 2, 1]), b.transpose([0, 2, 1])];
+        return [
+          tf.matMul(a, b), tf.matMul(turnedA, b, true), tf.matMul(a, turnedB, false, true),
+          tf.matMul(turnedA, turnedB, true, true),
+        ];
+      }]),
   ...([[1, 1, 1], [7, 5, 9], [13, 300, 16], [66, 16, 41], [3, 64, 7]] as const).map(
     ([rows, depth, columns]): [string, Case] => [
       `a frozen and a trained linear layer, ${rows} × ${depth} × ${columns}`, () => {
@@ -43,7 +55,9 @@ const cases: [string, Case][] = [
           ...withGradients((x, w) => linear(x as Tensor2D, w as Tensor2D, true), x, w),
         ];
       }]),
-  ...([[1, 1, 64, 64], [5, 7, 64, 64], [33, 130, 192, 64], [9, 50, 96, 32], [2, 12, 512, 128]] as const).flatMap(
+  ...([
+    [1, 1, 64, 64], [5, 7, 64, 64], [37, 50, 100, 64], [33, 130, 192, 64], [9, 50, 96, 32], [2, 12, 512, 128],
+  ] as const).flatMap(
     ([rows, out, input, blockSize]) => (['nf4', 'fp4'] as const).flatMap((quantType) => [true, false].map(
       (doubleQuant): [string, Case] => [
         `a ${quantType} layer ${rows} × ${input} × ${out} by ${blockSize}${doubleQuant ? ', scales in 8 bits' : ''}`, () => {
@@ -88,12 +102,16 @@ const values = (found: Case) => tf.tidy(() => found().map((x) => x.dataSync<'flo
 
 describe.runIf(hasAdapter)(`the WGSL kernels${why}`, () => {
   const expected = new Map<string, Float32Array[]>();
+  let pastEnds: () => Promise<string[]>;
   beforeAll(async () => {
     await useBackend('cpu'); // where the plain TensorFlow.js references run
     for (const [name, found] of cases) expected.set(name, values(found));
     expected.set('tiles', values(() => [tf.matMul(normal(70, 37) as Tensor2D, normal(37, 90) as Tensor2D)]));
     await useBackend('webgpu');
+    pastEnds = watchBounds(webgpuBackend().device);
   });
+  // Dawn does not look at indices: see `toggles`.
+  afterEach(async () => expect(await pastEnds(), 'read or write past an end').toEqual([]));
 
   const expectReference = (name: string, found: Case, bar = BAR) => {
     const ours = values(found);
@@ -241,6 +259,16 @@ describe.runIf(hasAdapter)(`the WGSL kernels${why}`, () => {
       const ours = matmul(a, b, { transposeA: true, transposeB: true }).dataSync();
       ours.forEach((x, i) => expect(x).toBeCloseTo(turned[i]!, 5));
     });
+  });
+
+  it('are found out where they read past an end', async () => {
+    const past = (name: string, at: string) => tf.tidy(() => runProgram({
+      key: name, write: { y: [4] }, read: { x: tf.ones([4]) }, integers: { size: 4 }, invocations: 4,
+      code: () => ({ main: `if (index < p.size) { y[index] = x[${at}]; }` }),
+    })[0]!.dataSync());
+    past('within', 'index');
+    past('past the end', 'index + 1');
+    expect(await pastEnds()).toEqual(['past the end']);
   });
 
   it('leave no tensor and no buffer behind, whatever the sizes', () => {
