@@ -12,7 +12,9 @@ const columns: Readonly<Record<string, string>> = {
 const names = [...new Set(Object.values(columns))];
 const rows = new Map<string, Record<string, number>>();
 let current: Record<string, number> | undefined;
+let last = '';
 for await (const line of createInterface({ input: process.stdin })) {
+  if (line.trim()) last = line;
   const [, kernel] = /^@@ ?(.*)$/.exec(line) ?? [];
   const [, name, value] = /^([\w ]+): (\d+)$/.exec(line.trim()) ?? [];
   if (kernel !== undefined) {
@@ -22,7 +24,7 @@ for await (const line of createInterface({ input: process.stdin })) {
     current[columns[name]] = Number(value);
   }
 }
-if (rows.size === 0) throw new Error('The driver has compiled nothing');
+if (rows.size === 0) throw new Error(`The driver has compiled nothing; the last that was said: ${last}`);
 const longest = Math.max(...[...rows.keys()].map(({ length }) => length));
 console.log([''.padEnd(longest), ...names].join('  '));
 for (const [kernel, row] of rows) {
