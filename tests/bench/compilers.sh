@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 source tests/bench/mesa.sh
 root=$(mktemp -d)
-trap 'rm -rf "$root"' EXIT
+trap 'rm -rf --one-file-system "$root"' EXIT
 make_root "$root" mesa-drm-shim > /dev/null
 
 compiled() { # title, driver, variables
