@@ -1,21 +1,15 @@
-import { existsSync, writeSync } from 'node:fs';
-import { shapes, syntheticFolder, writeSyntheticModel } from '../../src/model/synthetic.ts';
-import type { Shape } from '../../src/model/synthetic.ts';
+import { writeSync } from 'node:fs';
 import { useBackend } from '../../src/tensor/backend.ts';
 import { useMixedPrecision } from '../../src/tensor/bfloat16.ts';
 import { webgpuBackend } from '../../src/tensor/webgpu/device.ts';
 import { measure } from '../../src/train/measure.ts';
+import { askedModel } from './asked.ts';
 
 /*
  * A training step of two blocks on a device that computes nothing, which says in between what is compiled: what the
  * driver prints meanwhile belongs to it. See compilers.sh.
  */
-const [name = 'TinyLlama-1.1B', sequence = '512'] = process.argv.slice(2);
-const found = shapes[name as keyof typeof shapes] as Shape | undefined;
-if (!found) throw new Error(`There is no shape ${name}; there are ${Object.keys(shapes).join(', ')}`);
-const shape = { ...found, layers: 2 };
-const folder = syntheticFolder('out/bench', shape); // where `npm run bench` has it
-if (!existsSync(folder)) for (const _ of writeSyntheticModel(folder, shape)) { /* it says how far it is */ }
+const { sequence, folder } = askedModel('TinyLlama-1.1B', { layers: 2 });
 
 await useBackend('webgpu');
 useMixedPrecision(true);
@@ -27,5 +21,5 @@ device.createComputePipeline = (descriptor) => {
   writeSync(2, '\n@@\n');
   return pipeline;
 };
-await measure({ folder, sequence: Number(sequence), batch: 1, r: 16, steps: 1 });
+await measure({ folder, sequence, batch: 1, r: 16, steps: 1 });
 process.exit(0); // Dawn keeps the process
