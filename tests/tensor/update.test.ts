@@ -6,6 +6,7 @@ import { useBackend } from '../../src/tensor/backend.ts';
 import type { BackendName } from '../../src/tensor/backend.ts';
 import { plusUpdate } from '../../src/tensor/linear.ts';
 import { hasAdapter, why } from './webgpu/adapter.ts';
+import { stayWithinBounds } from './webgpu/bounds.ts';
 
 const normal = (...shape: [number, number]): Tensor2D => {
   const random = Random.for(5, ...shape);
@@ -44,6 +45,7 @@ for (const [backend, because, isThere] of backends) {
       for (const shape of cases) expected.set(shape, found(inPlainProducts, shape));
       await useBackend(backend);
     });
+    if (backend === 'webgpu') stayWithinBounds();
 
     it.each(cases.map((shape) => ({ shape })))('is that of plain products, and so are its gradients: %o', ({ shape }) => {
       const ours = found((y, x, a, b) => plusUpdate(y, { x, a, b, scaling }), shape);

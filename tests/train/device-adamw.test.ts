@@ -12,6 +12,7 @@ import { makeOptimizer } from '../../src/train/optimizer.ts';
 import type { OptimizerOptions } from '../../src/train/optimizer.ts';
 import { temporaryFolder } from '../temporary.ts';
 import { hasAdapter, why } from '../tensor/webgpu/adapter.ts';
+import { stayWithinBounds } from '../tensor/webgpu/bounds.ts';
 
 const at = temporaryFolder();
 
@@ -67,6 +68,7 @@ function onHost(options: { weightDecay: number }, scale: number) {
 
 describe.runIf(hasAdapter)(`AdamW on the device${why}`, () => {
   beforeAll(() => useBackend('webgpu'));
+  stayWithinBounds();
   afterEach(() => lowerBindingBytes(Infinity));
 
   it.each([

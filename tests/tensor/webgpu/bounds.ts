@@ -1,7 +1,25 @@
+import { afterEach, beforeAll, expect } from 'vitest';
+import { webgpuBackend } from '../../../src/tensor/webgpu/device.ts';
+
 /** The group's binding where shaders count indices that are past an end. */
 const BINDING = 100;
 /** Shaders that can be told apart. */
 const MOST = 4096;
+
+/**
+ * Of the tests of a suite, none may pass an end: Dawn does not look at indices (see `toggles`). To be called after the
+ * `beforeAll` that chooses WebGPU.
+ *
+ * @returns the same as `watchBounds`
+ */
+export function stayWithinBounds(): () => Promise<string[]> {
+  let pastEnds: () => Promise<string[]>;
+  beforeAll(() => {
+    pastEnds = watchBounds(webgpuBackend().device);
+  });
+  afterEach(async () => expect(await pastEnds(), 'read or write past an end').toEqual([]));
+  return () => pastEnds();
+}
 
 /**
  * From now on shaders notice, on this device, every index that is past the end of what they are given: ours, and
@@ -9,7 +27,7 @@ const MOST = 4096;
  *
  * @returns those that have met one since it was last asked
  */
-export function watchBounds(device: GPUDevice): () => Promise<string[]> {
+function watchBounds(device: GPUDevice): () => Promise<string[]> {
   const { STORAGE, COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
   const faults = device.createBuffer({ size: 4 * MOST, usage: STORAGE | COPY_SRC | COPY_DST });
   const names: string[] = [];
