@@ -14,7 +14,7 @@ export interface AdamWOptions {
   readonly beta1: number;
   readonly beta2: number;
   readonly epsilon: number;
-  /** Decoupled from the gradient (Loshchilov and Hutter, 2019). */
+  /** Decoupled from the gradient (Loshchilov and Hutter, 2019); of those that `decays` tells. */
   readonly weightDecay: number;
   /** Bytes of a page of states, and of all the pages that may stay in memory. */
   readonly pageBytes: number;
@@ -79,12 +79,15 @@ export class AdamW {
   step(gradients: readonly Float32Array[], learningRate: number, scale = 1): void {
     this.steps++;
     const { stepSize, correction, decay } = stepNumbers(this.options, this.steps, learningRate);
+    const common = { ...this.options, scale, stepSize, correction };
+    const whole = { ...common, decayBefore: 1, decayAfter: 1 };
     // PyTorch decays a weight before its step, bitsandbytes' kernels after it.
-    const [decayBefore, decayAfter] = this.options.optimizer === 'paged_adamw_32bit' ? [decay, 1] : [1, decay];
-    const numbers = { ...this.options, scale, stepSize, correction, decayBefore, decayAfter };
+    const decayed = this.options.optimizer === 'paged_adamw_32bit'
+      ? { ...common, decayBefore: decay, decayAfter: 1 } : { ...common, decayBefore: 1, decayAfter: decay };
     this.eachStretch(({ tensor, from, to }, format, arrays) => {
-      const { values } = this.parameters[tensor]!;
+      const { name, values } = this.parameters[tensor]!;
       const gradient = gradients[tensor]!;
+      const numbers = decays(name) ? decayed : whole;
       format.visit(arrays, to - from, (m, v, at) => update(values, gradient, m, v, from + at, numbers));
     });
     for (const parameter of this.parameters) parameter.upload();
@@ -149,6 +152,11 @@ export function stepNumbers(
     correction: Math.sqrt(1 - beta2 ** step),
     decay: 1 - learningRate * weightDecay,
   };
+}
+
+/** Whether a parameter decays: norms and biases do not, as in transformers (`Trainer.get_decay_parameter_names`). */
+export function decays(name: string): boolean {
+  return !/bias|layernorm|rmsnorm|(^|[._])norm(\.|$)/i.test(name);
 }
 
 /** What gradients are scaled by for their norm to be no more than `most`, as `torch.nn.utils.clip_grad_norm_` does. */

@@ -7,7 +7,7 @@ import { adamw, addTo, squares } from '../tensor/webgpu/adamw.ts';
 import { bindingBytes } from '../tensor/webgpu/device.ts';
 import { flatLength, gather, layFlat, spread } from '../tensor/webgpu/flat.ts';
 import type { Piece } from '../tensor/webgpu/flat.ts';
-import { stepNumbers } from './adamw.ts';
+import { decays, stepNumbers } from './adamw.ts';
 import type { AdamWOptions, StateArray } from './adamw.ts';
 import type { FieldArray } from './moments.ts';
 import type { Optimizer } from './optimizer.ts';
@@ -15,8 +15,9 @@ import type { Optimizer } from './optimizer.ts';
 /** Numbers of a flat tensor: few dispatches for an adapter, and what a step takes for its while stays small. */
 const MOST = 2 ** 24;
 
-/** Parameters, or parts of them, that lie one after another. Each tensor: (numbers). */
+/** Parameters, or parts of them, that lie one after another: all decay, or none. Each tensor: (numbers). */
 interface Flat {
+  readonly decays: boolean;
   readonly pieces: readonly Piece[];
   m: Tensor1D;
   v: Tensor1D;
@@ -41,9 +42,12 @@ export class DeviceAdamW implements Optimizer {
     private readonly options: Pick<AdamWOptions, 'beta1' | 'beta2' | 'epsilon' | 'weightDecay'>,
   ) {
     const most = Math.min(MOST, Math.floor(bindingBytes() / 4));
-    this.flats = layFlat(parameters.map(({ values }) => values.length), most).map((pieces) => {
-      const zeros = () => tf.fill([flatLength(pieces)], 0) as Tensor1D;
-      return { pieces, m: zeros(), v: zeros() };
+    this.flats = [true, false].flatMap((decay) => {
+      const sizes = parameters.map(({ name, values }) => (decays(name) === decay ? values.length : 0));
+      return layFlat(sizes, most).map((pieces) => {
+        const zeros = () => tf.fill([flatLength(pieces)], 0) as Tensor1D;
+        return { decays: decay, pieces, m: zeros(), v: zeros() };
+      });
     });
   }
 
@@ -80,7 +84,8 @@ export class DeviceAdamW implements Optimizer {
     const tensors = this.tensors();
     for (const flat of this.flats) {
       flat.before = gather(tensors, flat.pieces, flat.before);
-      const after = adamw(flat.before, flat.sum!, flat.m, flat.v, numbers);
+      const decay = flat.decays ? numbers.decay : 1;
+      const after = adamw(flat.before, flat.sum!, flat.m, flat.v, { ...numbers, decay });
       spread(after, flat.pieces, tensors);
       tf.dispose([after, flat.sum!]);
       flat.sum = undefined;

@@ -4,7 +4,7 @@ import { readSafetensors } from '../../src/checkpoint/safetensors.ts';
 import { Parameter } from '../../src/model/weights.ts';
 import { Random } from '../../src/random.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
-import { AdamW, adamwDefaults } from '../../src/train/adamw.ts';
+import { AdamW, adamwDefaults, optimizerNames } from '../../src/train/adamw.ts';
 import type { AdamWOptions, OptimizerName } from '../../src/train/adamw.ts';
 import { testBackend } from '../backend.ts';
 
@@ -77,6 +77,24 @@ describe('AdamW', () => {
     parameters().forEach(({ values }, p) => values.forEach((value, i) => {
       expect(model[p]!.values[i]!).toBeCloseTo(value * 0.95, 6);
     }));
+  });
+
+  it.each(optimizerNames)('leaves norms and biases alone, as transformers does: %s', (optimizer) => {
+    const names = [
+      'model.layers.0.input_layernorm.weight', 'model.norm.weight', 'model.layers.0.self_attn.q_norm.weight',
+      'model.layers.0.self_attn.q_proj.bias',
+    ];
+    const others = [
+      'model.embed_tokens.weight', 'model.layers.0.self_attn.q_proj.weight', 'model.norms.weight',
+      'base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector',
+    ];
+    const model = [...names, ...others].map((name) => new Parameter(name, Float32Array.of(2, 4), [2]));
+    const adamw = new AdamW(model, { ...adamwDefaults, optimizer, weightDecay: 0.1 });
+    adamw.step(model.map(() => new Float32Array(2)), 0.5);
+    adamw.close();
+    for (const { name, values } of model) {
+      expect([name, values[1]! / 4]).toEqual([name, names.includes(name) ? 1 : expect.closeTo(0.95, 6) as number]);
+    }
   });
 
   it('scales the gradients first, as clipping asks', () => {
