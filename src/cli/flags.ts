@@ -144,8 +144,12 @@ const idle: readonly Idle<typeof table>[] = [
   [['r', 'alpha', 'dropout', 'targetModules', 'experts'], givenAdapters],
   [['validateEvery'], ({ patience }) => patience === undefined && 'sin --patience'],
   [['speed'], ({ replay }) => !replay && 'sin --replay'],
-  [['resume', 'record'], ({ replay }) => replay && 'con --replay'],
+  [fieldsBut('replay', 'speed', 'json', 'help'), ({ replay }) => replay && 'con --replay'],
 ];
+
+function fieldsBut(...names: (keyof typeof table)[]) {
+  return (Object.keys(table) as (keyof typeof table)[]).filter((field) => !names.includes(field));
+}
 
 /**
  * Reads the command line of `npm run demo`.

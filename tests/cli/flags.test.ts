@@ -135,13 +135,15 @@ describe('a mistake in an option', () => {
     [['--validate-every', '5'], '--validate-every no cambia nada sin --patience'],
     [['--speed', '2'], '--speed no cambia nada sin --replay'],
     [['--replay', '--record'], '--record no cambia nada con --replay'],
+    [['--epochs', '2', '--replay'], '--epochs no cambia nada con --replay'],
+    [['--replay', '--output', 'out/otra'], '--output no cambia nada con --replay'],
   ])('%j: one that does nothing beside the others', (argv, says) => {
     expect(messageOf(...argv)).toBe(`${says}: quítala.`);
   });
 
   it.each([
     [['--peft', 'adalora', '--tinit', '3', '--r', '4']], [['--peft', 'adamix', '--experts', '2']],
-    [['--peft', 'router', '--r', '4']], [['--patience', '2', '--validate-every', '5']], [['--replay', '--speed', '2']],
+    [['--peft', 'router', '--r', '4']], [['--patience', '2', '--validate-every', '5']], [['--replay', '--speed', '2', '--json']],
   ])('not %j', (argv) => {
     parseDemoFlags(argv);
   });
