@@ -38,6 +38,15 @@ export type RopeScaling =
   | {
     readonly type: 'llama3'; readonly factor: number; readonly lowFreqFactor: number; readonly highFreqFactor: number;
     readonly originalMaxPositions: number;
+  }
+  | {
+    readonly type: 'yarn'; readonly factor: number; readonly originalMaxPositions: number;
+    /** Turns in a text of the original length: frequencies of more are kept, of less stretched. */
+    readonly betaFast: number; readonly betaSlow: number;
+    /** Whether the ramp between them begins and ends at whole pairs. */
+    readonly truncate: boolean;
+    /** What cosines and sines are multiplied by. */
+    readonly attentionFactor: number;
   };
 
 /** The linear layers of a block, by their path inside it. */
@@ -112,6 +121,16 @@ const llama3 = scaled.extend({
   original_max_position_embeddings: positiveInteger.nullish(),
 }).refine((c) => c.high_freq_factor > c.low_freq_factor, {
   path: ['high_freq_factor'], error: 'se esperaba un número mayor que low_freq_factor',
+});
+const yarn = z.object({
+  factor: z.number().positive().nullish(),
+  original_max_position_embeddings: positiveInteger.nullish(),
+  beta_fast: z.number().nonnegative().nullish(),
+  beta_slow: z.number().nonnegative().nullish(),
+  truncate: z.boolean().default(true),
+  attention_factor: z.number().positive().nullish(),
+  mscale: z.number().nonnegative().nullish(),
+  mscale_all_dim: z.number().nonnegative().nullish(),
 });
 
 /** What is read of a Hugging Face `config.json`. */
@@ -231,9 +250,25 @@ function parseRopeScaling(c: HuggingFaceConfig, maxPositions: number, file: stri
         originalMaxPositions: original ?? maxPositions,
       };
     }
+    case 'yarn':
+      return yarnOf(parseAs(yarn, parameters, subject), c, maxPositions);
     default:
-      throw unsupported(file, 'rope_type', type, '«default», «linear», «dynamic» o «llama3»');
+      throw unsupported(file, 'rope_type', type, '«default», «linear», «dynamic», «llama3» o «yarn»');
   }
+}
+
+function yarnOf(read: z.infer<typeof yarn>, c: HuggingFaceConfig, maxPositions: number): RopeScaling {
+  const originalMaxPositions =
+    c.original_max_position_embeddings ?? read.original_max_position_embeddings ?? maxPositions;
+  const factor = read.factor ?? maxPositions / originalMaxPositions;
+  const scale = (mscale: number) => (factor > 1 ? 1 + 0.1 * mscale * Math.log(factor) : 1);
+  const { mscale, mscale_all_dim: allDim } = read;
+  return {
+    type: 'yarn', factor, originalMaxPositions, truncate: read.truncate,
+    // `||`, as transformers has it: 0 says nothing
+    betaFast: read.beta_fast || 32, betaSlow: read.beta_slow || 1,
+    attentionFactor: read.attention_factor ?? (mscale && allDim ? scale(mscale) / scale(allDim) : scale(1)),
+  };
 }
 
 function unsupported(file: string, field: string, found: string, expected: string): UserError {

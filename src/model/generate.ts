@@ -2,10 +2,11 @@ import * as tf from '@tensorflow/tfjs';
 import { Random } from '../random.ts';
 import type { AttentionPlace } from '../tensor/ops.ts';
 import type { LlamaConfig } from './config.ts';
+import { causalPlacement, inference } from './llama.ts';
+import type { LayerCache, LlamaModel, Placement } from './llama.ts';
+import { rotaryTables } from './rotary.ts';
 import { drawToken, tokenProbabilities } from './sampling.ts';
 import type { Sampling } from './sampling.ts';
-import { causalPlacement, inference, rotaryTables } from './llama.ts';
-import type { LayerCache, LlamaModel, Placement } from './llama.ts';
 
 export interface GenerateOptions {
   readonly maxNewTokens: number;

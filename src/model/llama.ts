@@ -5,6 +5,7 @@ import { attention, gatherRows, rmsNorm, rotary, swiglu } from '../tensor/ops.ts
 import type { Update } from '../tensor/linear.ts';
 import type { AttentionPlace, RotaryTables } from '../tensor/ops.ts';
 import type { LinearName, LlamaConfig } from './config.ts';
+import { rotaryTables } from './rotary.ts';
 import type { Weight } from './weights.ts';
 
 /** One pass over the model: whether dropout is on, and the seed that fixes what it drops. */
@@ -156,58 +157,6 @@ export class LlamaModel {
   dispose(): void {
     for (const weight of this.weights.values()) weight.dispose();
   }
-}
-
-/**
- * The angle by which each pair of a head's elements turns from one position to the next: (headDim / 2).
- * `length` is that of the longest text of the pass, which matters to `dynamic` alone: once past what the model was
- * trained on, all frequencies fall as the text grows.
- */
-export function rotaryFrequencies(config: LlamaConfig, length: number): number[] {
-  const { headDim, ropeTheta, maxPositions, ropeScaling: scaling } = config;
-  let theta = ropeTheta;
-  if (scaling?.type === 'dynamic') { // NTK-aware, by Reddit's /u/bloc97 and /u/emozilla
-    const stretch = scaling.factor * Math.max(length, maxPositions) / maxPositions - (scaling.factor - 1);
-    theta *= stretch ** (headDim / (headDim - 2));
-  }
-  return Array.from({ length: headDim / 2 }, (_, i) => {
-    const frequency = theta ** (-2 * i / headDim);
-    if (scaling?.type === 'linear') return frequency / scaling.factor; // Chen et al., 2023
-    if (scaling?.type !== 'llama3') return frequency;
-    // Llama 3.1: slow turns are stretched, fast ones kept, those between go from one to the other.
-    const { factor, lowFreqFactor, highFreqFactor, originalMaxPositions } = scaling;
-    const turns = originalMaxPositions * frequency / (2 * Math.PI); // in a text as long as those it was trained on
-    const kept = Math.min(1, Math.max(0, (turns - lowFreqFactor) / (highFreqFactor - lowFreqFactor)));
-    return (1 - kept) * frequency / factor + kept * frequency;
-  });
-}
-
-/** Rotary tables for rows at the given positions. */
-export function rotaryTables(config: LlamaConfig, positions: readonly number[]): RotaryTables {
-  const { headDim } = config;
-  const half = headDim / 2;
-  const frequencies = rotaryFrequencies(config, positions.reduce((most, position) => Math.max(most, position), 0) + 1);
-  const cos = new Float32Array(positions.length * headDim);
-  const sin = new Float32Array(positions.length * headDim);
-  positions.forEach((position, row) => {
-    for (let i = 0; i < half; i++) {
-      const angle = position * frequencies[i]!;
-      for (const at of [row * headDim + i, row * headDim + half + i]) {
-        cos[at] = Math.cos(angle);
-        sin[at] = Math.sin(angle);
-      }
-    }
-  });
-  const turn = new Float32Array(headDim * headDim);
-  for (let i = 0; i < half; i++) {
-    turn[(half + i) * headDim + i] = -1; // output i takes −x[half + i]
-    turn[i * headDim + half + i] = 1; // output half + i takes x[i]
-  }
-  return {
-    cos: tf.tensor(cos, [positions.length, 1, headDim]),
-    sin: tf.tensor(sin, [positions.length, 1, headDim]),
-    turn: tf.tensor2d(turn, [headDim, headDim]),
-  };
 }
 
 /**

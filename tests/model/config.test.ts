@@ -48,6 +48,27 @@ describe('a config.json', () => {
     expect(scalingOf({ rope_scaling: { rope_type: 'default' } })).toBeUndefined();
   });
 
+  it('fills in what YaRN leaves out, as transformers does', () => {
+    const yarnOf = (change: object, others: object = {}) =>
+      parseConfig({ ...tinyLlama, ...others, rope_scaling: { type: 'yarn', factor: 4, ...change } }, file).ropeScaling;
+    const read = {
+      type: 'yarn', factor: 4, originalMaxPositions: 2048, betaFast: 32, betaSlow: 1, truncate: true,
+      attentionFactor: 1 + 0.1 * Math.log(4),
+    };
+    expect(yarnOf({})).toEqual(read);
+    expect(yarnOf({ original_max_position_embeddings: 256, factor: null }))
+      .toEqual({ ...read, originalMaxPositions: 256, factor: 8, attentionFactor: 1 + 0.1 * Math.log(8) });
+    expect(yarnOf({ original_max_position_embeddings: 256 }, { original_max_position_embeddings: 512 }))
+      .toEqual({ ...read, originalMaxPositions: 512 });
+    expect(yarnOf({ beta_fast: 0, beta_slow: 2, truncate: false }))
+      .toEqual({ ...read, betaSlow: 2, truncate: false });
+    expect(yarnOf({ attention_factor: 1.5, mscale: 1, mscale_all_dim: 2 })).toEqual({ ...read, attentionFactor: 1.5 });
+    expect(yarnOf({ mscale: 0.5, mscale_all_dim: 2 }))
+      .toEqual({ ...read, attentionFactor: (1 + 0.05 * Math.log(4)) / (1 + 0.2 * Math.log(4)) });
+    expect(yarnOf({ mscale: 0.5 })).toEqual(read);
+    expect(yarnOf({ factor: 0.5 })).toEqual({ ...read, factor: 0.5, attentionFactor: 1 });
+  });
+
   it('says nothing of the rotation by an empty field beside a full one', () => {
     const rope_parameters = { rope_type: 'linear', factor: 2, rope_theta: 500 };
     expect(parseConfig({ ...tinyLlama, rope_scaling: {}, rope_parameters }, file))
@@ -121,7 +142,7 @@ describe('a config.json is refused in one sentence that names the file', () => {
     ['another architecture, by any name', { model_type: 'toString' }, '«toString»'],
     ['a rotation of another kind', { rope_scaling: { rope_type: 'longrope', factor: 8 } }, '«longrope»'],
     ['a rotation of another kind, as older files name it', { rope_scaling: { type: 'su' } }, '«su»'],
-    ['a rotation of another kind, as newer files name it', { rope_parameters: { rope_type: 'yarn' } }, '«yarn»'],
+    ['a rotation of another kind, as newer files name it', { rope_parameters: { rope_type: 'proportional' } }, '«proportional»'],
     ['a rotation of a part of each head', { rope_parameters: { partial_rotary_factor: 0.5 } }, 'partial_rotary_factor'],
     ['a rotation without its factor', { rope_scaling: { type: 'linear' } }, '«factor»'],
     ['a rotation whose bounds are no range', {

@@ -13,7 +13,7 @@ import { lossAndGradients } from '../../src/train/gradients.ts';
 import { testBackend, testBackends } from '../backend.ts';
 
 /** Each a tiny random model in a folder written by transformers; golden/families/make.py tells how they differ. */
-const families = ['llama2', 'llama3', 'linear', 'dynamic', 'biased', 'mistral', 'qwen2', 'qwen3'];
+const families = ['llama2', 'llama3', 'linear', 'dynamic', 'biased', 'mistral', 'qwen2', 'qwen3', 'yarn'];
 const lengths = [24, 17];
 const promptLengths = [13, 17];
 const newTokens = 16;
@@ -50,6 +50,7 @@ describe('what tells the families apart', () => {
     ['llama3', { ropeScaling: undefined }],
     ['linear', { ropeScaling: undefined }],
     ['dynamic', { ropeScaling: undefined }],
+    ['yarn', { ropeScaling: undefined }],
     ['mistral', { slidingWindow: 8 }], // for 7
     ['qwen2', { slides: [true, true] }], // for [false, true]
     ['qwen3', { headNorms: false }],

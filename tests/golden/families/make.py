@@ -45,6 +45,10 @@ VARIANTS = {
                           tie_word_embeddings=True, **rope(rope_theta=1e6)), torch.float32, False),
     'qwen3': (Qwen3Config(**shape, head_dim=10, tie_word_embeddings=True, **rope(rope_theta=1e6)),
               torch.bfloat16, False),
+    # Of 8 pairs the first is kept, the last five are stretched, and two are between.
+    'yarn': (Qwen3Config(**{**shape, 'max_position_embeddings': 128}, head_dim=16, tie_word_embeddings=True, **rope(
+        'yarn', 100.0, factor=4.0, original_max_position_embeddings=32, beta_fast=4.0,
+    )), torch.bfloat16, False),
 }
 
 

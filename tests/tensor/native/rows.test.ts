@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { rotaryTables } from '../../../src/model/llama.ts';
+import { rotaryTables } from '../../../src/model/rotary.ts';
 import { Random } from '../../../src/random.ts';
 import { hasTensorflow, useBackend } from '../../../src/tensor/backend.ts';
 import { NativeGraphs } from '../../../src/tensor/native/graph.ts';
