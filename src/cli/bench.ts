@@ -20,6 +20,7 @@ import type { ProductRow } from './bench-gpu.ts';
 import { backendOption } from './flags.ts';
 import { commandLine, explain, runCommand } from './main.ts';
 import { helpText, option, optional, parseOptions, text, toggle } from './options.ts';
+import { checkOutput } from './output.ts';
 import { createScreen } from './screen.ts';
 import type { Screen } from './screen.ts';
 
@@ -231,6 +232,7 @@ Mide pasos enteros de QLoRA con pesos al azar, cada medida en su proceso. Sin el
     { Opciones: table })}\n`);
     return;
   }
+  checkOutput('--folder', flags.folder);
   if (flags.python !== undefined && output(flags.python, ['-c', 'import torch, transformers, peft']) === undefined) {
     throw new UserError(`--python: «${flags.python}» no tiene torch, transformers y peft; instálalos o da otro Python.`);
   }

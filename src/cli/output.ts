@@ -1,5 +1,5 @@
-import { accessSync, constants, existsSync, statSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { existsSync, mkdtempSync, rmdirSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { UserError } from '../errors.ts';
 
 /**
@@ -15,8 +15,9 @@ export function checkOutput(option: string, folder: string): void {
     throw new UserError(`${option}: «${nearest}» es un archivo y se esperaba una carpeta; elige otra.`);
   }
   try {
-    accessSync(nearest, constants.W_OK);
-  } catch {
-    throw new UserError(`${option}: no hay permiso para escribir en «${nearest}»; elige otra carpeta.`);
+    rmdirSync(mkdtempSync(join(nearest, '.prueba-'))); // what is permitted does not tell of /proc, nor of a full disk
+  } catch (error) {
+    throw new UserError(
+      `${option}: en «${nearest}» no se puede escribir (${(error as NodeJS.ErrnoException).code}); elige otra carpeta.`);
   }
 }

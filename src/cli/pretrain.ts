@@ -12,7 +12,7 @@ import { useBackend } from '../tensor/backend.ts';
 import { newModel, pretrain, pretrainDefaults } from '../train/pretrain.ts';
 import { backendOption, embeddedModel } from './flags.ts';
 import { interruption, runCommand } from './main.ts';
-import { helpText, integer, notNegative, option, optional, parseOptions, positive, text, toggle } from './options.ts';
+import { helpText, integer, notNegative, option, optional, parseOptions, positive, share, text, toggle } from './options.ts';
 import { checkOutput } from './output.ts';
 import { createScreen } from './screen.ts';
 
@@ -32,7 +32,7 @@ const options = {
   weightDecay: option('weight-decay', 'X', 'decaimiento de pesos', notNegative, String(pretrainDefaults.weightDecay)),
   seed: option('seed', 'N', 'semilla', integer(0), String(pretrainDefaults.seed)),
   prose: optional('prose', 'DIR', 'carpeta de textos que se mezclan con los enunciados', text('una carpeta'), 'ninguna'),
-  proseShare: option('prose-share', 'X', 'parte del texto que es prosa', notNegative, '0.2'),
+  proseShare: option('prose-share', 'X', 'parte del texto que es prosa, de 0 a menos de 1', share, '0.2'),
   backend: backendOption,
   output: option('output', 'DIR', 'carpeta del modelo', text('una carpeta'), embeddedModel),
   work: option('work', 'DIR', 'carpeta del punto de control', text('una carpeta'), 'out/pretrain'),

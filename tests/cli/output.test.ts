@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { checkOutput } from '../../src/cli/output.ts';
 import { temporaryFolder, userErrorOf } from '../temporary.ts';
@@ -10,7 +10,7 @@ describe('a folder to be written', () => {
   it('may be there, or have to be made: nothing is', () => {
     checkOutput('--output', at());
     checkOutput('--output', at('a', 'b'));
-    expect(existsSync(at('a'))).toBe(false);
+    expect(readdirSync(at())).toEqual([]);
   });
 
   it('is neither a file nor below one', () => {
@@ -19,6 +19,11 @@ describe('a folder to be written', () => {
       expect(userErrorOf(() => checkOutput('--work', folder), at('file')))
         .toMatch(/^--work: .* es un archivo y se esperaba una carpeta/);
     }
+  });
+
+  it.runIf(existsSync('/proc/self'))('is one that can be made, which permissions alone do not tell', () => {
+    expect(userErrorOf(() => checkOutput('--folder', '/proc/a/b'), '/proc'))
+      .toBe('--folder: en «/proc» no se puede escribir (ENOENT); elige otra carpeta.');
   });
 
   it.each([
