@@ -10,6 +10,7 @@ import { matmul } from '../../../src/tensor/webgpu/matmul.ts';
 import { runProgram } from '../../../src/tensor/webgpu/program.ts';
 import { halfPrecision, tiles, unitTiles, useTile, useUnitTile } from '../../../src/tensor/webgpu/tiles.ts';
 import { noDawn } from '../../backend.ts';
+import { tensorCore } from './emulated-units.ts';
 
 /** Dawn's adapter that has every feature, checks every shader, and computes nothing. */
 describe.runIf(hasDawn())(`kernels in half precision, where no device has float16${noDawn}`, () => {
@@ -56,9 +57,7 @@ describe.runIf(hasDawn())(`kernels in half precision, where no device has float1
   });
 });
 
-/** As NVIDIA has it: no adapter of this machine does, and Dawn's that computes nothing has no such pipelines. */
-const tensorCore = { m: 16, n: 16, k: 16, element: 'f16', lanes: 32 } as const;
-
+/** Dawn's adapter that computes nothing has no such pipelines either. */
 describe.runIf(hasDawn())(`kernels by matrix units, where no device has them${noDawn}`, () => {
   it.each(Object.entries(unitTiles))('are valid WGSL by %s workgroups: dense both ways, and from 4 bits', async (_, tile) => {
     const { adapter, told } = (await findAdapter(openDawn(['backend=null', 'enable-dawn-features=allow_unsafe_apis'])))!;

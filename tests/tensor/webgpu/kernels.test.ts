@@ -11,6 +11,7 @@ import { linear } from '../../../src/tensor/linear.ts';
 import { attention, crossEntropy, rmsNorm, rotary, swiglu } from '../../../src/tensor/ops.ts';
 import { QuantizedMatrix } from '../../../src/tensor/quantized.ts';
 import { lowerBindingBytes, usedAdapter } from '../../../src/tensor/webgpu/device.ts';
+import type { MatrixUnit } from '../../../src/tensor/webgpu/device.ts';
 import { matmul } from '../../../src/tensor/webgpu/matmul.ts';
 import { runProgram } from '../../../src/tensor/webgpu/program.ts';
 import { useSubgroups } from '../../../src/tensor/webgpu/reduce.ts';
@@ -18,6 +19,7 @@ import { tiles, unitTiles, useBlock, useHalves, useMatrixUnits, useTile, useUnit
 import { tinyConfig } from '../../tiny.ts';
 import { hasAdapter, why } from './adapter.ts';
 import { stayWithinBounds } from './bounds.ts';
+import { emulateUnit, oblongCore, tensorCore } from './emulated-units.ts';
 
 /** The largest difference that a kernel may make, relative to the largest value of its reference. */
 const BAR = 1e-4;
@@ -154,7 +156,8 @@ describe.runIf(hasAdapter)(`the WGSL kernels${why}`, () => {
   });
 
   const isOffered = hasAdapter && usedAdapter()!.features.includes('shader-f16');
-  describe.runIf(isOffered)(`in half precision${isOffered || !hasAdapter ? '' : ' [el adaptador no ofrece shader-f16]'}`, () => {
+  const noHalves = isOffered || !hasAdapter ? '' : ' [el adaptador no ofrece shader-f16]';
+  describe.runIf(isOffered)(`in half precision${noHalves}`, () => {
     beforeAll(() => useHalves(true));
     afterAll(() => useHalves(undefined));
 
@@ -162,21 +165,28 @@ describe.runIf(hasAdapter)(`the WGSL kernels${why}`, () => {
     it.each(multiplying)('%s: as the reference to 1e-2', (name, found) => expectReference(name, found, 1e-2));
   });
 
-  const hasUnits = hasAdapter && usedAdapter()!.units.length > 0;
-  describe.runIf(hasUnits)(`by matrix units${hasUnits || !hasAdapter ? '' : ' [el adaptador no ofrece matrices de subgrupo]'}`, () => {
-    beforeAll(() => useMatrixUnits(true));
+  /** @param unit one to be emulated, in place of the device's own */
+  const useUnits = (unit?: MatrixUnit) => {
+    let withdraw = () => {};
+    beforeAll(() => {
+      if (unit) withdraw = emulateUnit(unit);
+      useMatrixUnits(true);
+    });
     afterAll(() => {
+      withdraw();
       useMatrixUnits(undefined);
       useUnitTile(undefined);
     });
-
+  };
+  const testUnitTiles = () => it.each(Object.entries(unitTiles))('multiply by %s workgroups, both ways', (_, tile) => {
+    useUnitTile(tile);
+    expectProducts(1);
+  });
+  const testUnits = () => {
     const multiplying = cases.filter(([name]) => / layer/.test(name));
     it.each(multiplying)('%s: as the reference to 1e-2', (name, found) => expectReference(name, found, 1e-2));
 
-    it.each(Object.entries(unitTiles))('multiply by %s workgroups, both ways', (_, tile) => {
-      useUnitTile(tile);
-      expectProducts(1);
-    });
+    testUnitTiles();
 
     it('lose nothing of gradients that float16 cannot hold, however rows differ', () => {
       tf.tidy(() => {
@@ -189,6 +199,19 @@ describe.runIf(hasAdapter)(`the WGSL kernels${why}`, () => {
         exact.forEach((value, i) => expect(ours[i]).toBeCloseTo(value, 1));
       });
     });
+  };
+  const hasUnits = hasAdapter && usedAdapter()!.units.length > 0;
+  describe.runIf(hasUnits)(`by matrix units${hasUnits || !hasAdapter ? '' : ' [el adaptador no ofrece matrices de subgrupo]'}`, () => {
+    useUnits();
+    testUnits();
+  });
+  describe.runIf(isOffered)(`by matrix units of 16 × 16 × 16, emulated${noHalves}`, () => {
+    useUnits(tensorCore);
+    testUnits();
+  });
+  describe.runIf(isOffered)(`by matrix units of 16 × 8 × 32, emulated${noHalves}`, () => {
+    useUnits(oblongCore);
+    testUnitTiles();
   });
 
   it.each([1, 4, 63, 130, 100_000, 100_003])('drop out of %d numbers what the processor drops', async (size) => {
