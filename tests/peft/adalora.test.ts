@@ -1,11 +1,12 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { inference, logits } from '../../src/model/llama.ts';
-import type { LlamaModel } from '../../src/model/llama.ts';
+import type { LlamaModel, Pass } from '../../src/model/llama.ts';
 import { addAdaLora } from '../../src/peft/adalora.ts';
 import type { AdaLoraOptions } from '../../src/peft/adalora.ts';
 import { Random } from '../../src/random.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
+import { dropout } from '../../src/tensor/dropout.ts';
 import { valuesOf } from '../../src/tensor/read.ts';
 import { testBackend } from '../backend.ts';
 import { userErrorOf } from '../temporary.ts';
@@ -60,6 +61,33 @@ describe('AdaLoRA', () => {
       return [...tf.matMul(adapter.merged(path).sub<tf.Tensor2D>(w), tf.tensor2d(x, [8, 1])).dataSync()];
     });
     merged.forEach((value, i) => expect(value).toBeCloseTo(expected[i]!, 3));
+  });
+
+  it('drops out what the triplets are given of the input in training, and nothing of what the base is given', () => {
+    const { adapter, parameters } = addAdaLora(tinyBase(), { r: 2, alpha: 6, dropout: 0.5, targetModules: ['q_proj'] });
+    for (const parameter of parameters) {
+      parameter.values.fill(0.5);
+      parameter.upload();
+    }
+    const [path, seed] = ['model.layers.0.self_attn.q_proj', 11];
+    const x = tf.tensor2d([Array.from({ length: 8 }, (_, i) => Math.sin(i + 1))]);
+    const ofBase = (x: tf.Tensor2D) => x.mul<tf.Tensor2D>(100);
+    const applied = (pass: Pass) => tf.tidy(() => [...adapter.apply(path, x, ofBase, pass).sub(ofBase(x)).dataSync()]);
+    const kept = tf.tidy(() => dropout(x, 0.5, seed, path).sum().dataSync()[0]!);
+    const whole = x.sum().dataSync()[0]!;
+    expect(kept).not.toBeCloseTo(whole, 1);
+    const scaled = (sum: number) => 3 * 0.5 ** 3 * sum * 6 / (3 + 1e-5); // three triplets at the beginning
+    for (const value of applied({ training: true, seed })) expect(value).toBeCloseTo(scaled(kept), 3);
+    for (const value of applied(inference)) expect(value).toBeCloseTo(scaled(whole), 3);
+  });
+
+  it('has present the triplets that are kept, learnt or not, and those dropped that say something all the same', () => {
+    const { adapter, parameters } = addAdaLora(tinyBase(), { r: 3, initR: 4, targetModules: ['q_proj'] });
+    const path = 'model.layers.0.self_attn.q_proj';
+    parameters.find(({ name }) => name === `${path}.lora_E`)!.values.set([0, 2, 0, 3]);
+    adapter.masks.get(path)!.set([1, 1, 0, 0]);
+    expect(adapter.present.get(path)).toEqual([true, true, false, true]);
+    expect(adapter.present.get('model.layers.1.self_attn.q_proj')).toEqual([true, true, true, true]);
   });
 
   it.each<[Partial<AdaLoraOptions>, string]>([

@@ -10,6 +10,7 @@ import { loadAdapter, saveAdapter } from '../../src/peft/folder.ts';
 import { addLora } from '../../src/peft/lora.ts';
 import { Random } from '../../src/random.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
+import { dropout } from '../../src/tensor/dropout.ts';
 import { crossEntropy } from '../../src/tensor/ops.ts';
 import { consistentLossAndGradients } from '../../src/train/consistency.ts';
 import { answerLogits, lossAndGradients } from '../../src/train/gradients.ts';
@@ -37,12 +38,12 @@ function mixed(options = {}): PeftModel<AdaMix> {
 const logitsOf = (model: LlamaModel) => tf.tidy(() => [...logits(model, batch.tokens, 2).dataSync()]);
 
 /** What a layer makes of some input in one pass, less what the base makes of it. */
-function updateOf({ adapter, base }: PeftModel<AdaMix>, seed: number): number[] {
+function updateOf({ adapter, base }: PeftModel<AdaMix>, seed: number, layerPath = path): number[] {
   return tf.tidy(() => {
     const x = tf.eye(8) as Tensor2D;
-    const frozen = (x: Tensor2D) => base.weight(`${path}.weight`).linear(x);
+    const frozen = (x: Tensor2D) => base.weight(`${layerPath}.weight`).linear(x);
     const layer = (x: Tensor2D, update?: Update) => (update ? plusUpdate(frozen(x), update) : frozen(x));
-    return [...adapter.apply(path, x, layer, { training: true, seed }).sub(frozen(x)).dataSync()];
+    return [...adapter.apply(layerPath, x, layer, { training: true, seed }).sub(frozen(x)).dataSync()];
   });
 }
 
@@ -66,6 +67,29 @@ describe('AdaMix', () => {
     }
     expect(drawn).not.toContain(-1);
     expect(updateOf(model, 3)).toEqual(updateOf(model, 3));
+  });
+
+  it('draws for each layer by itself', () => {
+    const model = mixed();
+    const [path, other] = ['q_proj', 'o_proj'].map((name) => `model.layers.0.self_attn.${name}`) as [string, string];
+    for (const { name, values } of model.parameters) { // of each A nothing but its number, the same in both layers
+      const [, letter, m] = /lora_([AB])\.(\d)/.exec(name)!;
+      values.fill(letter === 'A' ? Number(m) + 1 : 1);
+    }
+    model.parameters.forEach((parameter) => parameter.upload());
+    const together = Array.from({ length: 60 }, (_, seed) =>
+      updateOf(model, seed, path)[0] === updateOf(model, seed, other)[0]).filter(Boolean).length;
+    expect(together / 60).toBeGreaterThan(0.1);
+    expect(together / 60).toBeLessThan(0.6);
+  });
+
+  it('drops out what the adapter is given of the input in training', () => {
+    const model = mixed({ experts: 1, dropout: 0.5 });
+    const zeros = (values: number[]) => Array.from({ length: 8 }, (_, row) =>
+      values.slice(row * 8, row * 8 + 8).every((value) => value === 0));
+    const kept = tf.tidy(() => [...dropout(tf.eye(8) as Tensor2D, 0.5, 4, path).sum(1).dataSync()]);
+    expect(new Set(kept)).toEqual(new Set([0, 2]));
+    expect(zeros(updateOf(model, 4))).toEqual(kept.map((sum) => sum === 0));
   });
 
   it('answers, when it does not train, as LoRA with the average of the As and that of the Bs', () => {

@@ -6,6 +6,7 @@ import { addLora } from '../../src/peft/lora.ts';
 import type { LoraOptions } from '../../src/peft/lora.ts';
 import { Random } from '../../src/random.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
+import { dropout } from '../../src/tensor/dropout.ts';
 import { testBackend } from '../backend.ts';
 import { userErrorOf } from '../temporary.ts';
 import { tinyBase, tinyConfig } from '../tiny.ts';
@@ -74,6 +75,27 @@ describe('LoRA', () => {
       const up = low.reduce((sum, value, k) => sum + b.values[o * r + k]! * value, 0);
       expect(y[o]).toBeCloseTo(10 * value + alpha / r * up, 3);
     });
+  });
+
+  it('drops out in training what A is given of the input, and nothing of what W is given', () => {
+    const { adapter, parameters } = addLora(tinyBase(), { r: 2, alpha: 6, dropout: 0.5, targetModules: ['q_proj'] });
+    for (const parameter of parameters) {
+      parameter.values.fill(0.5);
+      parameter.upload();
+    }
+    const [path, seed] = ['model.layers.0.self_attn.q_proj', 11];
+    const x = tf.tensor2d([Array.from({ length: 8 }, (_, i) => Math.sin(i + 1))]);
+    const kept = tf.tidy(() => dropout(x, 0.5, seed, path).sum().dataSync()[0]!);
+    expect(kept).not.toBeCloseTo(x.sum().dataSync()[0]!, 1);
+    const y = tf.tidy(() => adapter.apply(
+      path, x, (x, update) => plusUpdate(x.mul(10), update!), { training: true, seed }).sub(x.mul(10)).dataSync());
+    for (const value of y) expect(value).toBeCloseTo(2 * 0.25 * kept * 6 / 2, 3);
+  });
+
+  it.each([[false, 4], [true, 16]])('scales by the rank that a layer has; with rsLoRA (%s) by its root', (useRslora, r) => {
+    const { adapter } = addLora(tinyBase(), { r: 1, alpha: 8, useRslora, rankPattern: { q_proj: r } });
+    expect(adapter.factors('model.layers.0.self_attn.q_proj')!.scaling).toBe(2);
+    expect(adapter.factors('model.layers.0.self_attn.k_proj')!.scaling).toBe(8);
   });
 
   it('leaves alone a layer that is no target', () => {

@@ -6,6 +6,7 @@ import { addAdaLora } from '../../src/peft/adalora.ts';
 import type { AdaLora, AdaLoraOptions } from '../../src/peft/adalora.ts';
 import type { PeftModel } from '../../src/peft/adapter.ts';
 import { budgetAt } from '../../src/peft/rank-allocator.ts';
+import { Random } from '../../src/random.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
 import { AdamW } from '../../src/train/adamw.ts';
 import { train } from '../../src/train/train.ts';
@@ -76,6 +77,58 @@ describe('the budget', () => {
     expect(userErrorOf(start({ tinit: 6, tfinal: 4 }, 10), '--tinit (6)')).toContain('los --tfinal últimos (4), y en 10');
     userErrorOf(start({}, 1), '--tfinal');
     for (const [options, steps] of [[{}, 2], [{}, 3], [{ tinit: 5, tfinal: 4 }, 10]] as const) start(options, steps)();
+  });
+
+  it('is the first one for a tenth of the run and the last one for three tenths, where nothing else is said', () => {
+    const { hooks } = addAdaLora(tinyBase(), { r: 1 }).adapter;
+    hooks.start(109);
+    expect(hooks.phases).toEqual({ totalSteps: 109, tinit: 10, tfinal: 32 });
+  });
+});
+
+describe('an allocation', () => {
+  function allocating() {
+    const model = addAdaLora(tinyBase(), { r: 1, initR: 4, tinit: 1, tfinal: 2, deltaT: 2, targetModules: ['q_proj'] });
+    model.adapter.hooks.start(8);
+    const random = new Random(4);
+    for (const { values } of model.parameters) values.forEach((_, i) => (values[i] = random.normal()));
+    const step = (number: number) => model.adapter.hooks.afterStep(
+      number, model.parameters.map(({ values }) => Float32Array.from(values, () => random.normal())));
+    return { ...model, step };
+  }
+  const kept = (adapter: AdaLora) => digits(adapter).replaceAll('0', '').length;
+
+  it('comes at the steps that deltaT divides, counted from the run\'s beginning, and at the last that looks', () => {
+    const { adapter, step } = allocating();
+    const ranks = [1, 2, 3, 4, 5, 6, 7, 8].map((number) => {
+      step(number);
+      return kept(adapter);
+    });
+    expect(ranks).toEqual([8, 5, 5, 2, 2, 2, 2, 2]); // 2 + 6 · (4/5)³ = 5.07, 2 + 6 · (2/5)³ = 2.38
+  });
+
+  it('is the last that looks at gradients: from then on the importance stays as it is', () => {
+    const { adapter, step } = allocating();
+    for (let number = 1; number <= 5; number++) step(number);
+    const importance = () => [...adapter.hooks.state].filter(([name]) => !name.endsWith('.mask'))
+      .map(([, values]) => values.slice());
+    const before = importance();
+    for (let number = 6; number <= 8; number++) {
+      step(number);
+      expect(importance()).toEqual(before);
+    }
+  });
+
+  it('leaves on the device what it leaves on the host', () => {
+    const { parameters, step } = allocating();
+    for (let number = 1; number <= 6; number++) {
+      for (const parameter of parameters) parameter.tensor(); // there before the step is over
+      step(number);
+    }
+    for (const parameter of parameters.filter(({ name }) => name.endsWith('.lora_E'))) {
+      expect([...parameter.values]).toContain(0);
+      expect(parameter.tensor().dataSync()).toEqual(parameter.values);
+    }
   });
 });
 

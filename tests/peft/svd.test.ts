@@ -89,6 +89,21 @@ describe('a product brought to a rank', () => {
     expect([gram[1], gram[2], gram[5]].every((value) => Math.abs(value!) < 1e-9)).toBe(true);
   });
 
+  it('keeps a singular value of a hundred-thousandth of the largest, and past its own rank is nothing', () => {
+    const { a, b } = truncatedProduct(matrix(3, 3, [1, 0, 0, 0, 1e-5, 0, 0, 0, 0]), drawn(3, 5), 3);
+    const values = spectrum(multiply(b, a)).values;
+    expect(values[1]).toBeGreaterThan(1e-6);
+    expect([...a.values.subarray(10)]).toEqual([0, 0, 0, 0, 0]);
+    expect([2, 5, 8].map((at) => b.values[at])).toEqual([0, 0, 0]);
+  });
+
+  it('of a rank that rounding alone makes full is of its own', () => {
+    const column = drawn(9, 1);
+    const { a, b } = truncatedProduct(multiply(column, drawn(1, 4)), right, 3);
+    expect([...a.values.subarray(7)].every((value) => value === 0)).toBe(true);
+    expect(b.values.every((value, at) => at % 3 === 0 || value === 0)).toBe(true);
+  });
+
   it('of nothing is nothing', () => {
     const { a, b } = truncatedProduct(matrix(3, 2), matrix(2, 4), 2);
     expect([...a.values, ...b.values].every((value) => value === 0)).toBe(true);
