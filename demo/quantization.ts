@@ -24,7 +24,7 @@ interface Matrix {
 
 // #region error
 /** How far the weights are from themselves after a trip through 4 bits. */
-export function quantizationError(matrices: readonly Matrix[], quantType: QuantType): QuantizationError {
+function quantizationError(matrices: readonly Matrix[], quantType: QuantType): QuantizationError {
   let absolute = 0;
   let square = 0;
   let count = 0;

@@ -5,7 +5,7 @@ import { Random } from '../random.ts';
 import { readRecords } from './records.ts';
 
 /** A record of the Alpaca format (Taori et al., 2023). Some of Stanford's have no answer: their output is empty. */
-export const alpacaRecord = z.object({
+const alpacaRecord = z.object({
   instruction: z.string().refine((text) => text.trim() !== ''),
   input: z.string().nullish().transform((text) => text ?? ''),
   output: z.string(),

@@ -221,7 +221,7 @@ export const stages = { ddp: 0, zero1: 1, zero2: 2, zero3: 3, fsdp: 3 } as const
 const stageOf = (scheme: PlanOptions['scheme']): number => stages[scheme];
 
 /** PyTorch with Hugging Face's libraries, on a CUDA card: the engines of the recipes. */
-export const pytorch: Engine = {
+const pytorch: Engine = {
   bytesOfTrained,
   // `prepare_model_for_kbit_training` widens to fp32 what is not in 4 bits; a run in pure bf16 leaves it.
   bytesOfFrozen: ({ method, precision }) => (precision === 'fp32' || (method === 'qlora' && precision === 'mixed') ? 4 : 2),

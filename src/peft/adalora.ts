@@ -48,7 +48,7 @@ export function adaLoraShapes(
     const [out, input] = weights.get(`${path}.weight`) as [number, number];
     return [[`${path}.lora_A`, [r, input]], [`${path}.lora_E`, [r, 1]], [`${path}.lora_B`, [out, r]]];
   });
-  return new Map([...triplets, ...savedShapes(config, options.modulesToSave, where)]);
+  return new Map([...triplets, ...savedShapes(config, options, where)]);
 }
 
 function checkOptions(options: AdaLoraOptions, where: Where): void {

@@ -13,7 +13,7 @@ export interface AdaMixOptions extends LoraOptions {
   readonly experts: number;
 }
 
-export const adaMixDefaults: AdaMixOptions = { ...loraDefaults, experts: 4 };
+const adaMixDefaults: AdaMixOptions = { ...loraDefaults, experts: 4 };
 
 /** The several A and B of a layer, and the average that they come to. */
 interface Mixture {

@@ -34,7 +34,7 @@ export function ia3Shapes(
     const [out, input] = weights.get(`${path}.weight`) as [number, number];
     return [`${path}.ia3_l`, feedforward.has(path) ? [1, input] : [out, 1]];
   });
-  return new Map([...vectors, ...savedShapes(config, options.modulesToSave, where)]);
+  return new Map([...vectors, ...savedShapes(config, options, where)]);
 }
 
 /** IA³: y = l ∘ (W x + b), or W (l ∘ x) + b in a feed-forward module. */

@@ -55,7 +55,7 @@ export function loraShapes(config: LlamaConfig, options: LoraOptions, where: Whe
     shapes.set(`${path}.lora_B.weight`, [out, r]);
     if (options.useDora) shapes.set(`${path}.lora_magnitude_vector`, [out]);
   }
-  return new Map([...shapes, ...savedShapes(config, options.modulesToSave, where)]);
+  return new Map([...shapes, ...savedShapes(config, options, where)]);
 }
 
 function targetsOf(config: LlamaConfig, options: LoraOptions, where: Where): Target[] {

@@ -64,9 +64,7 @@ export function targetNames(config: LlamaConfig, targetModules: Targets['targetM
 }
 
 /** The weights of the modules that are trained whole, in the model's order; with a tied head, `lm_head` is one too. */
-function savedNames(
-  config: LlamaConfig, modulesToSave: Targets['modulesToSave'] = [], where: Where = asOption,
-): string[] {
+function savedNames(config: LlamaConfig, modulesToSave: readonly string[], where: Where): string[] {
   const names = [...new Set([...weightShapes(config).keys(), 'lm_head.weight'])];
   // As PEFT: a name's end is enough, without a dot before it, and a module may be named by what contains it.
   const isSaved = (name: string, end: string) => containersOf(moduleOf(name)).some((module) => module.endsWith(end));
@@ -81,7 +79,9 @@ function savedNames(
 }
 
 /** The same with their shapes. A tied head that is trained has a matrix of its own. */
-export function savedShapes(config: LlamaConfig, modulesToSave: Targets['modulesToSave'], where: Where): Map<string, number[]> {
+export function savedShapes(
+  config: LlamaConfig, { modulesToSave = [] }: Targets, where: Where,
+): Map<string, number[]> {
   const shapes = weightShapes(config);
   return new Map(savedNames(config, modulesToSave, where).map((name) =>
     [name, shapes.get(name) ?? shapes.get('model.embed_tokens.weight')!]));
@@ -92,7 +92,7 @@ export function savedShapes(config: LlamaConfig, modulesToSave: Targets['modules
  * module's name or its last parts, as PEFT's `get_pattern_key`.
  */
 export function patternValue(
-  pattern: Readonly<Record<string, number>>, field: string, where: Where = asOption,
+  pattern: Readonly<Record<string, number>>, field: string, where: Where,
 ): (path: string) => number | undefined {
   const rules = Object.entries(pattern).map(([key, value]) => (
     { matches: fullMatch(`(.*\\.)?(${key})$`, where(field)), value }));

@@ -12,7 +12,7 @@ export interface FinderOptions {
   readonly highest: number;
 }
 
-export const finderDefaults: FinderOptions = { steps: 50, highest: 1 };
+const finderDefaults: FinderOptions = { steps: 50, highest: 1 };
 
 export interface FinderPoint {
   readonly learningRate: number;

@@ -41,7 +41,7 @@ export interface PoolOptions {
 }
 
 /** Measured on the embedded model: a training in batches of 8 takes 0.5 GB. */
-export const poolDefaults: PoolOptions = { bytesPerJob: 600e6 };
+const poolDefaults: PoolOptions = { bytesPerJob: 600e6 };
 
 const loader = new URL('../start.js', import.meta.url).href;
 

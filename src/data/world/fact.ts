@@ -8,7 +8,6 @@
  */
 export interface Fact {
   family: string;
-  relation: string;
   /** What it is about. The split between training and held-out questions is drawn on it; see `split.ts`. */
   entity: string;
   /** What the question is about, as it is written in the sentences. */
@@ -27,15 +26,12 @@ export interface Question {
 
 /** Builds a fact from its phrasings: the first statement is the answer; a question is text, or text and input. */
 export function fact(
-  about: Pick<Fact, 'family' | 'entity' | 'subject'> & { relation?: string },
+  about: Pick<Fact, 'family' | 'entity' | 'subject'>,
   statements: readonly [string, ...string[]],
   questions: readonly (string | readonly [string, string])[],
 ): Fact {
   return {
-    family: about.family,
-    relation: about.relation ?? about.family,
-    entity: about.entity,
-    subject: about.subject,
+    ...about,
     answer: statements[0],
     statements: statements.map(capitalise),
     questions: questions.map((question) =>

@@ -45,7 +45,7 @@ export function sequenceFacts(): Fact[] {
     const previous = named(sequence, index - 1);
     const facts = [];
     if (next) {
-      facts.push(fact({ family: 'orden', relation: 'después', entity: member, subject }, [
+      facts.push(fact({ family: 'orden', entity: member, subject }, [
         `Después ${of(subject)} viene ${next}.`,
         `${next} viene después ${of(subject)}.`,
         `${next} sigue ${to(subject)}.`,
@@ -59,7 +59,7 @@ export function sequenceFacts(): Fact[] {
       ]));
     }
     if (previous) {
-      facts.push(fact({ family: 'orden', relation: 'antes', entity: member, subject }, [
+      facts.push(fact({ family: 'orden', entity: member, subject }, [
         `Antes ${of(subject)} viene ${previous}.`,
         `${previous} viene antes ${of(subject)}.`,
         `${previous} precede ${to(subject)}.`,
