@@ -456,7 +456,7 @@ function traffic(size: ModelSize, o: PlanOptions, engine: Engine, ranks: number)
   const { block, root } = unitBytes(size, o, engine, (size.embedding + size.norm + size.head) / t / p);
   const { weights, gradients } = sum(times(layers, block), root);
   const trained = engine.bytesOfTrained(o);
-  const updated = o.method === 'full' ? weights : gradients * trained.weights / trained.gradients;
+  const updated = gradients * trained.weights / trained.gradients;
   const boundary = o.sequence * o.batchSize * size.hiddenSize * width(o);
   const passes = o.checkpointing === 'none' ? 2 : 3; // forward, backward and, with checkpoints, forward again
   return {

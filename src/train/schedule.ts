@@ -19,6 +19,6 @@ export function learningRate(
   if (schedule === 'exponential') return peak * 10 ** (-DECADES * (steps - step) / Math.max(1, steps - 1));
   if (step <= warmupSteps) return peak * step / warmupSteps;
   if (schedule === 'constant') return peak;
-  const progress = (step - 1 - warmupSteps) / Math.max(1, steps - warmupSteps);
+  const progress = (step - 1 - warmupSteps) / (steps - warmupSteps);
   return peak * 0.5 * (1 + Math.cos(Math.PI * progress));
 }

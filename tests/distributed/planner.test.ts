@@ -137,6 +137,12 @@ describe('activations', () => {
     expect(lora({ targetModules: ['q_proj', 'v_proj'], dropout: 0.1 })).toBe(bare + 2 * 3 * h + 2 * 2 * 8);
   });
 
+  it('of the way back through a block: the gradients of the feed-forward\'s three inner tensors and of the residual twice', () => {
+    expect(activationsOfBlock(llama7, o).working).toBe(2 * (3 * f + 2 * h));
+    expect(activationsOfBlock(llama7, { ...o, precision: 'fp32' }).working).toBe(4 * (3 * f + 2 * h));
+    expect(activationsOfBlock(llama7, { ...o, tensorParallel: 4 }).working).toBe(2 * (3 * f / 4 + 2 * h));
+  });
+
   it('without checkpoints grow with the layers; with one a block, 2·s·b·h a layer and one block; with √L, less of the first', () => {
     const of = (checkpointing: PlanOptions['checkpointing'], size = llama7) =>
       planOf({ method: 'full', sequence: 512, batchSize: 2, checkpointing }, size).parts.activations;
@@ -154,12 +160,30 @@ describe('activations', () => {
     expect(of(8)).toBeCloseTo((of(1) - whole) / 8 + whole, 6);
   });
 
+  it('of an adapter\'s copy and mask too, where the layer is split by its input', () => {
+    const copy = (name: string, tensorParallel: number) => activationsOfBlock(
+      llama7, { ...o, method: 'lora', r: 8, targetModules: [name], tensorParallel }).kept
+      - activationsOfBlock(llama7, { ...o, method: 'lora', r: 8, targetModules: [], tensorParallel }).kept - 2 * 8;
+    for (const [name, width] of [['o_proj', h], ['down_proj', f]] as const) expect(copy(name, 4)).toBe(3 * width / 4);
+    for (const name of ['q_proj', 'up_proj']) expect(copy(name, 4)).toBe(copy(name, 1));
+  });
+
+  it('and of the loss, whose vocabulary is shared out', () => {
+    const of = (tensorParallel: number) =>
+      planOf({ method: 'full', sequence: 512, gpus: tensorParallel, tensorParallel, checkpointing: 'none' }, llama70);
+    const kept = (tensorParallel: number) => 80 * activationsOfBlock(llama70, { ...o, tensorParallel }).kept;
+    expect(of(1).parts.activations).toBe(512 * (kept(1) + 16 * 32000));
+    expect(of(2).parts.activations).toBeCloseTo(512 * (kept(2) + 16 * 32000 / 2), 3);
+  });
+
   it('of a pipeline are held for as many micro-batches as fly', () => {
     const first = (accumulation: number) => planOf({
       method: 'lora', gpus: 4, pipelineParallel: 4, accumulation, checkpointing: 'none', sequence: 512,
     }).parts.activations;
     expect(first(4) / first(1)).toBeGreaterThan(3);
     expect(first(64)).toBe(first(4));
+    const { kept, working } = activationsOfBlock(llama7, { ...o, method: 'lora' });
+    expect(first(4)).toBe(512 * (4 * 8 * kept + working)); // the last one has the loss, and but one in flight
   });
 });
 
@@ -189,6 +213,20 @@ describe('traffic of a step', () => {
     expect(planOf({ method: 'full' }).traffic).toEqual({ data: 0, tensor: 0, pipeline: 0, host: 0 });
   });
 
+  it('with m micro-batches is (m + 1)Ψ for ZeRO-2, which shares out each one\'s gradients, and 3mΨ at stage 3', () => {
+    const data = (scheme: PlanOptions['scheme']) => planOf({ ...full, scheme, accumulation: 4 }).traffic.data / psi;
+    expect((['ddp', 'zero1', 'zero2', 'zero3'] as const).map((scheme) => Math.round(data(scheme) * 1e6) / 1e6))
+      .toEqual([2, 2, 5, 12]);
+  });
+
+  it('with the host is a rank\'s gradients there and its updated weights back; at stage 3 each pass brings them too', () => {
+    const host = (scheme: PlanOptions['scheme'], gpus: number) =>
+      planOf({ method: 'full', gpus, scheme, offload: 'cpu', accumulation: 4 }).traffic.host / psi;
+    expect(host('zero2', 1)).toBeCloseTo(2, 9);
+    expect(host('zero2', 8)).toBeCloseTo(2 / 8, 9);
+    expect(host('zero3', 8)).toBeCloseTo((2 + 4 * 2) / 8, 9);
+  });
+
   it('counts what is trained: with adapters 2Ψ is theirs; stage 3 gathers the base each micro-batch', () => {
     const lora = { method: 'lora', gpus: 2, accumulation: 4 } as const;
     const { trained } = planOf(lora);
@@ -204,6 +242,8 @@ describe('traffic of a step', () => {
     });
     expect(traffic.tensor).toBe(3 * 16 * 2 * 2 * boundary);
     expect(traffic.pipeline).toBe(3 * 2 * boundary);
+    const recomputed = planOf({ method: 'lora', gpus: 2, tensorParallel: 2, checkpointing: 'full' }).traffic.tensor;
+    expect(recomputed).toBe(32 * 3 * 2 * boundary);
   });
 
   it('a pipeline of p stages waits (p − 1)/m of the time it works', () => {

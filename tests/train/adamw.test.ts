@@ -2,9 +2,10 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readSafetensors } from '../../src/checkpoint/safetensors.ts';
 import { Parameter } from '../../src/model/weights.ts';
+import { DYNAMIC_MAP } from '../../src/quant/codebooks.ts';
 import { Random } from '../../src/random.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
-import { AdamW, adamwDefaults, optimizerNames } from '../../src/train/adamw.ts';
+import { AdamW, adamwDefaults, clipScale, optimizerNames } from '../../src/train/adamw.ts';
 import type { AdamWOptions, OptimizerName } from '../../src/train/adamw.ts';
 import { testBackend } from '../backend.ts';
 
@@ -182,6 +183,19 @@ describe('paged', () => {
     expect(paged.stats.pageIns).toBeGreaterThanOrEqual(12 * (8 - pages) - 8);
     expect(unpaged.stats.pageIns).toBe(0);
   });
+
+  it('keeps no page that goes beyond the bytes that may stay', () => {
+    expect(run(2, 0.01, { pageBytes: 32, residentBytes: 32 * 3 - 1 }).stats.residentBytes).toBe(32 * 2);
+  });
+});
+
+describe('clipping', () => {
+  it('scales as PyTorch\'s clip_grad_norm_: by most / (norm + 1e-6), and never up', () => {
+    expect(clipScale(2, 1)).toBe(1 / (2 + 1e-6));
+    expect(clipScale(0.5, 1)).toBe(1);
+    expect(clipScale(0, 1)).toBe(1);
+    expect(clipScale(1, 1)).toBe(1 / (1 + 1e-6)); // where the norm is just the largest, too
+  });
 });
 
 describe('in 8 bits', () => {
@@ -209,6 +223,14 @@ describe('in 8 bits', () => {
       { name: 'p2.m.absmax', dtype: 'F32', length: 16 }, { name: 'p2.v.absmax', dtype: 'F32', length: 16 },
       { name: 'p2.m', dtype: 'U8', length: 4096 }, { name: 'p2.v', dtype: 'U8', length: 4096 },
     ]);
+  });
+
+  it('has the code of zero for a moment of a gradient that is zero', () => {
+    const { optimizer } = make();
+    optimizer.step(lengths.map((length) => new Float32Array(length)), 0.01);
+    const state = optimizer.exportState();
+    expect(new Set(state.get('p0.m'))).toEqual(new Set([DYNAMIC_MAP.indexOf(0)]));
+    expect(new Set(state.get('p0.v'))).toEqual(new Set([0]));
   });
 
   it('fills a quarter of the pages', () => {
