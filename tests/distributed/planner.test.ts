@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { knownConfig, knownModels } from '../../src/distributed/known.ts';
 import {
-  activationsOfBlock, bitsOfQuantized, bytesOfTrained, contextBytes, plan, planDefaults, refusal, shard,
+  activationsOfBlock, bitsOfQuantized, bytesOfTrained, contextBytes, fragmentationShare, plan, planDefaults, refusal, shard,
 } from '../../src/distributed/planner.ts';
 import type { PlanOptions } from '../../src/distributed/planner.ts';
 import { modelSize } from '../../src/distributed/size.ts';
@@ -81,7 +81,51 @@ describe('model states', () => {
   });
 });
 
+describe('states of a stage', () => {
+  const smol = sizeOf('HuggingFaceTB/SmolLM2-135M');
+  const tied = sizeOf('meta-llama/Llama-3.2-1B');
+
+  it('in 8 bits take two bytes and two scales a block, but for matrices under 4,096, as bitsandbytes', () => {
+    const each = (r: number) => {
+      const { parts, trained } = planOf({ r, optimizer: 'adamw-8bit' }, smol);
+      return parts.optimizer / trained;
+    };
+    expect(each(1)).toBeCloseTo(8, 9); // the largest has 1,536
+    expect(each(64)).toBeCloseTo(2 + 8 / 256, 9); // the smallest has 64 · 192
+    const { trained } = planOf({ r: 8 }, smol);
+    const small = 30 * 2 * 8 * 192; // B of keys and of values
+    expect(each(8)).toBeCloseTo((8 * small + (2 + 8 / 256) * (trained - small)) / trained, 9);
+  });
+
+  it('of a pipeline\'s last one have a copy of the embedding where the head is tied to it', () => {
+    const { weights } = planOf({ method: 'full', gpus: 2, pipelineParallel: 2 }, tied).parts;
+    expect(weights).toBe(2 * (tied.parameters - tied.embedding - tied.norm) / 2 + 2 * (tied.embedding + tied.norm));
+  });
+
+  it('of adapters are divided by tensor parallel', () => {
+    const { parts, trained } = planOf({ method: 'lora', gpus: 2, tensorParallel: 2 });
+    expect(parts.optimizer).toBe(8 * trained / 2);
+    expect(parts.gradients).toBe(4 * trained / 2);
+  });
+
+  it('have one matrix of a 4-bit base beside them, widened to multiply by it', () => {
+    expect(planOf({}).parts.buffers).toBe(2 * 4096 * 11008);
+    expect(planOf({ precision: 'fp32' }).parts.buffers).toBe(4 * 4096 * 11008);
+    expect(planOf({ method: 'lora' }).parts.buffers).toBe(0);
+  });
+});
+
 describe('parameters that wait on the host', () => {
+  it('are what each stage of ZeRO shares out: the optimizer\'s states, from 2 on gradients, at 3 weights', () => {
+    const left = (scheme: PlanOptions['scheme']) => {
+      const { weights, gradients, optimizer } = planOf({ method: 'full', scheme, offload: 'cpu', gpus: 4 }).parts;
+      return [weights, gradients, optimizer].map((bytes) => bytes / llama7.parameters);
+    };
+    expect(left('zero1')).toEqual([2, 2, 0]);
+    expect(left('zero2')).toEqual([2, 0, 0]);
+    expect(left('zero3')).toEqual([0, 0, 0]);
+  });
+
   it('come whole to be used, a few blocks of them, on one card as on two', () => {
     const buffers = (gpus: number) => planOf({ method: 'full', scheme: 'zero3', offload: 'cpu', gpus }).parts.buffers;
     const block = 2 * (4 * 4096 ** 2 + 3 * 4096 * 11008 + 2 * 4096);
@@ -197,7 +241,8 @@ describe('what is not a tensor', () => {
   });
 
   it('a paged optimizer may leave the card; under offload it has already left it', () => {
-    expect(planOf({ optimizer: 'paged-adamw' }).pageable).toBeGreaterThan(0);
+    const { pageable, parts } = planOf({ optimizer: 'paged-adamw' });
+    expect(pageable).toBe(parts.optimizer / (1 - fragmentationShare)); // with what lies unused between its pages
     expect(planOf({ optimizer: 'adamw' }).pageable).toBe(0);
   });
 });
@@ -211,6 +256,14 @@ describe('traffic of a step', () => {
     for (const scheme of ['ddp', 'zero1', 'zero2'] as const) expect(data(scheme) / psi).toBeCloseTo(2, 9);
     for (const scheme of ['zero3', 'fsdp'] as const) expect(data(scheme) / psi).toBeCloseTo(3, 9);
     expect(planOf({ method: 'full' }).traffic).toEqual({ data: 0, tensor: 0, pipeline: 0, host: 0 });
+  });
+
+  it('is that of a rank\'s part of the model where layers and stages are shared out', () => {
+    const { traffic } = planOf({ method: 'full', gpus: 8, tensorParallel: 2, pipelineParallel: 2 });
+    const { embedding, norm, head, blockRest, parameters } = llama7;
+    const root = embedding + norm + head;
+    const linears = (parameters - root) / 32 - blockRest;
+    expect(traffic.data).toBeCloseTo(2 * 2 * (16 * (linears / 2 + blockRest) + root / 2 / 2), 3);
   });
 
   it('with m micro-batches is (m + 1)Ψ for ZeRO-2, which shares out each one\'s gradients, and 3mΨ at stage 3', () => {

@@ -27,6 +27,13 @@ describe('the learning-rate finder', () => {
     trained.parameters.forEach(({ values, name }, i) => expect(values, name).toEqual(model().parameters[i]!.values));
   });
 
+  it('puts back what the method itself has come to know', async () => {
+    const state = new Map([['importance', Float32Array.of(1, 2)]]);
+    const afterStep = () => state.get('importance')!.fill(0);
+    await findLearningRate({ ...model(), hooks: { afterStep, state } }, data, { batchSize: 4 }, { steps: 2 });
+    expect(state.get('importance')).toEqual(Float32Array.of(1, 2));
+  });
+
   it('stops where the loss takes off, and suggests a rate under that, which learns', async () => {
     const all = () => unfreeze(tinyBase()); // with norms that grow, the loss has no ceiling
     const { points, suggestion } = await findLearningRate(all(), data, { batchSize: 4 }, { steps: 40, highest: 10 });
@@ -35,7 +42,10 @@ describe('the learning-rate finder', () => {
     expect(smooth.at(-1)!).toBeGreaterThan(3 * Math.min(...smooth));
     expect(smooth.at(-2)!).toBeLessThanOrEqual(3 * Math.min(...smooth));
     expect(suggestion).toBeLessThan(points.at(-1)!.learningRate / 3);
-    expect(points.map(({ learningRate }) => learningRate)).toContain(suggestion);
+    // The points lie at equal steps of the logarithm: the fall over a quarter of a decade to each side is the slope.
+    const around = Math.round(points.length / 5 / 4);
+    const falls = smooth.slice(2 * around).map((loss, i) => loss - smooth[i]!);
+    expect(suggestion).toBe(points[around + falls.indexOf(Math.min(...falls))]!.learningRate);
     const losses: number[] = [];
     for await (const event of train(all(), data, { batchSize: 4, epochs: 6, learningRate: suggestion })) {
       if (event.type === 'step') losses.push(event.loss);
