@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { knownConfig, knownModels } from '../../src/distributed/known.ts';
 import {
-  activationsOfBlock, bitsOfQuantized, bytesOfTrained, contextBytes, fragmentationShare, plan, planDefaults, refusal, shard,
+  activationsOfBlock, bitsOfQuantized, bytesOfTrained, contextBytes, fragmentationShare, plan, planDefaults, refusal,
+  shard,
 } from '../../src/distributed/planner.ts';
 import type { PlanOptions } from '../../src/distributed/planner.ts';
 import { modelSize } from '../../src/distributed/size.ts';
