@@ -24,7 +24,7 @@ export const schedules = {
   ],
   /** One forward, one back as soon as there is one (Narayanan et al., 2021): a stage keeps few inputs. */
   '1f1b': (stages, stage, micros) => {
-    const ahead = Math.min(stages - stage - 1, micros);
+    const ahead = stages - stage - 1;
     return range(micros + ahead).flatMap((i) => [
       ...(i < micros ? [{ type: 'forward' as const, micro: i }] : []),
       ...(i >= ahead ? [{ type: 'backward' as const, micro: i - ahead }] : []),

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { advise, required } from '../../src/distributed/advice.ts';
 import { knownConfig } from '../../src/distributed/known.ts';
-import { plan, planDefaults } from '../../src/distributed/planner.ts';
+import { plan, planDefaults, refusal } from '../../src/distributed/planner.ts';
 import type { PlanOptions } from '../../src/distributed/planner.ts';
 import { modelSize } from '../../src/distributed/size.ts';
 
@@ -46,9 +46,28 @@ describe('what to change first', () => {
     steps.forEach(({ options, plan: planned }) => expect(plan(size, options)).toEqual(planned));
   });
 
+  it('passes over what would free next to nothing', () => {
+    const [first] = advised({ method: 'full', checkpointing: 'none', sequence: 64 }, 16 * GiB);
+    expect(first!.change).toContain('--optimizer paged-adamw-8bit');
+  });
+
+  it('is never what cannot be: no FSDP with a pipeline, no 4 bits with tensor parallel', () => {
+    const steps = advised({ method: 'lora', gpus: 8, pipelineParallel: 2, tensorParallel: 2, sequence: 8192 }, 1 * GiB);
+    expect(steps.length).toBeGreaterThan(0);
+    for (const { options } of steps) expect(refusal(options, size)).toBeUndefined();
+  });
+
   it('ends where nothing more can be changed', () => {
     const steps = advised({}, 1 * GiB);
     expect(required(steps.at(-1)!.plan)).toBeGreaterThan(1 * GiB);
+  });
+
+  it('does not shorten texts of 256 tokens or less, though logits be most of what is held', () => {
+    const wide = modelSize(knownConfig('Qwen/Qwen2.5-0.5B')!);
+    const lengths = (sequence: number) =>
+      advise(wide, { ...planDefaults, sequence }, GiB / 2).map(({ options }) => options.sequence);
+    expect(lengths(1024).at(-1)).toBe(256);
+    expect(lengths(256)).not.toContain(128);
   });
 
   it('takes a paged optimizer off where it advises FSDP', () => {

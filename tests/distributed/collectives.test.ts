@@ -8,8 +8,9 @@ const url = new URL('../../src/distributed/collectives.ts', import.meta.url).hre
  * Runs a function's text on so many threads, each with a group of all.
  * @returns what it returned on each, and how many bytes each sent
  */
-async function onRanks<T>(count: number, body: (group: Group) => T): Promise<{ result: T; sent: number }[]> {
-  const memory = sharedMemory(count);
+async function onRanks<T>(
+  count: number, body: (group: Group) => T, memory = sharedMemory(count),
+): Promise<{ result: T; sent: number }[]> {
   const program = `import('tsx/esm/api').then(async ({ register }) => {
     register();
     const { parentPort, workerData: { memory, count, rank } } = require('node:worker_threads');
@@ -40,6 +41,21 @@ describe.each([2, 3])('%i ranks', (count) => {
     for (const { result, sent } of all) {
       expect(result.every((value, i) => value === factor * (i % 7))).toBe(true);
       expect(sent / (4 * length)).toBeCloseTo(2 * ring(count), 5);
+    }
+  });
+
+  it('go on past 2 GiB from one to another, which their counters do not hold', async () => {
+    const memory = sharedMemory(count);
+    const bells = 8 * count;
+    const pipe = (memory.byteLength - bells) / count ** 2;
+    for (let at = 0; at < count ** 2; at++) new Int32Array(memory, bells + at * pipe, 2).fill(2 ** 31 - 1000);
+    const all = await onRanks(count, (group) => {
+      const values = Float32Array.from({ length: 1_000_001 }, (_, i) => (group.index + 1) * (i % 7));
+      group.allReduce(values);
+      return values;
+    }, memory);
+    for (const { result } of all) {
+      expect(result.every((value, i) => value === count * (count + 1) / 2 * (i % 7))).toBe(true);
     }
   });
 
