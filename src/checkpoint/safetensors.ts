@@ -317,7 +317,7 @@ function readHeader(path: string): { metadata: Record<string, string>; tensors: 
     if (length > LONGEST_HEADER) throw broken(path, `la cabecera dice medir ${length} bytes`);
     const begin = 8 + length;
     if (begin > size) throw broken(path, `la cabecera dice medir ${length} bytes y el archivo acaba antes`);
-    const text = textOf(path, readRange(path, file, 8, begin));
+    const text = headerText(path, readRange(path, file, 8, begin));
 
     const tensors = new Map<string, Placed>();
     let metadata: Record<string, string> = {};
@@ -346,7 +346,7 @@ function readHeader(path: string): { metadata: Record<string, string>; tensors: 
   });
 }
 
-function textOf(path: string, bytes: Uint8Array): string {
+function headerText(path: string, bytes: Uint8Array): string {
   try {
     return new TextDecoder('utf-8', { ignoreBOM: true, fatal: true }).decode(bytes);
   } catch {

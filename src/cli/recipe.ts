@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { writeFileAtomic } from '../checkpoint/files.ts';
 import { loadInstructions } from '../data/load.ts';
-import { textOf } from '../data/batches.ts';
+import { textsOf } from '../data/batches.ts';
 import type { Example } from '../data/batches.ts';
 import { checkTokenizer } from '../data/tokenizer.ts';
 import { readArchitecture } from '../distributed/architecture.ts';
@@ -71,7 +71,7 @@ Escribe el mismo ajuste que haría npm run demo como proyecto completo para otro
   const data = await loadInstructions(folder, dataOptions(flags, sources));
   checkTokenizer(data.tokenizer, config.vocabSize);
   const example = ({ tokens, promptLength, record }: Example) => ({
-    tokens: [...tokens], promptLength, ...textOf(record, data.tokenizer, flags.template),
+    tokens: [...tokens], promptLength, ...textsOf(record, data.tokenizer, flags.template),
   });
   const { files, notes } = recipe({
     ...flags,

@@ -33,7 +33,7 @@ export function encodeRecords(
 ): { examples: Example[]; dropped: number } {
   const examples: Example[] = [];
   for (const record of records) {
-    const text = textOf(record, tokenizer, template);
+    const text = textsOf(record, tokenizer, template);
     const { prompt, answer } = (tokenizer.chat ? chatTurns : alpacaTurns)(text, tokenizer);
     if (prompt.length >= maxLength) continue;
     const tokens = [...prompt, ...answer];
@@ -54,7 +54,7 @@ interface Texts {
 }
 
 /** A record as it is encoded, as text: special tokens are in it where a chat template writes them, and there alone. */
-export function textOf(
+export function textsOf(
   record: AlpacaRecord, { chat }: Pick<Tokenizer, 'chat'>, template: PromptTemplate,
 ): Texts {
   const { instruction, input, output } = record;

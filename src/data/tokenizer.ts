@@ -156,17 +156,17 @@ function refuseOtherIds(contents: TokenizerFile, file: string): void {
   const word = added.find((token) => token['single_word']);
   if (word) refuse(`single_word en el token «${word.content}»`);
   // Gemma's splits at spaces, of which its normalizer leaves none.
-  const hasSpaces = !partsOf(normalizer).some(({ pattern }) => textOf(pattern) === ' ');
+  const hasSpaces = !partsOf(normalizer).some(({ pattern }) => literalOf(pattern) === ' ');
   for (const { type, behavior = 'Isolated', invert, pattern } of partsOf(preTokenizer)) {
     if (type !== 'Split' && type !== 'Punctuation') continue;
     const parting = `${type} con behavior ${String(behavior)}${invert ? ' e invert' : ''}`;
-    const isDone = PARTINGS.includes(parting) && !(parting === PARTINGS[1] && textOf(pattern) !== undefined);
-    if (!isDone && (hasSpaces || textOf(pattern) !== ' ')) refuse(parting);
+    const isDone = PARTINGS.includes(parting) && !(parting === PARTINGS[1] && literalOf(pattern) !== undefined);
+    if (!isDone && (hasSpaces || literalOf(pattern) !== ' ')) refuse(parting);
   }
 }
 
 /** What a pattern looks for, if it is no regular expression. */
-function textOf(pattern: unknown): unknown {
+function literalOf(pattern: unknown): unknown {
   return (pattern as { String?: unknown } | null | undefined)?.String;
 }
 
