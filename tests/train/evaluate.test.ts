@@ -73,6 +73,10 @@ describe('the exact match of a score', () => {
     expect([letter, end]).not.toContain(other);
     expect((await score(model, [example], { ...tinyTokenizer, eosIds: [end, other] })).exactMatch).toBe(1);
     expect((await score(model, [example], { ...tinyTokenizer, eosIds: [end] })).exactMatch).toBe(0);
+    for (const after of [3, 4, 5].filter((id) => id !== end)) { // of which the model would say one at most
+      const longer = asked(() => [letter, other, after])[i]!;
+      expect((await score(model, [longer], { ...tinyTokenizer, eosIds: [end, other] })).exactMatch).toBe(1);
+    }
   });
 
   it('leaves no tensor behind', async () => {
