@@ -67,3 +67,19 @@ describe('pre-training', () => {
     expect(existsSync(at('lost'))).toBe(false);
   });
 });
+
+describe('a new model', () => {
+  it('has weights of deviation 0.02, less by √(2·layers) where a layer writes into the residual stream, and norms of 1', () => {
+    const layers = 8;
+    const { parameters } = newModel({ ...tinyConfig, hiddenSize: 32, intermediateSize: 64, layers }, 1);
+    for (const { name, values, shape } of parameters) {
+      if (shape.length === 1) {
+        expect(values.every((value) => value === 1), name).toBe(true);
+        continue;
+      }
+      const deviation = Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length);
+      const expected = /o_proj|down_proj/.test(name) ? 0.02 / Math.sqrt(2 * layers) : 0.02;
+      expect(Math.abs(deviation / expected - 1), name).toBeLessThan(0.2);
+    }
+  });
+});
