@@ -11,7 +11,7 @@ import type { KernelTime } from '../tensor/webgpu/clock.ts';
 import { webgpuBackend } from '../tensor/webgpu/device.ts';
 import { clipScale } from './adamw.ts';
 import { lossAndGradients } from './gradients.ts';
-import { makeOptimizer } from './optimizer.ts';
+import { makeOptimizer } from './make-optimizer.ts';
 
 export interface MeasureOptions {
   readonly folder: string;

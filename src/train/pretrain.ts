@@ -10,7 +10,7 @@ import { clipScale } from './adamw.ts';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
 import { Diverged } from './diverged.ts';
 import { lossAndGradients } from './gradients.ts';
-import { makeOptimizer } from './optimizer.ts';
+import { makeOptimizer } from './make-optimizer.ts';
 import { learningRate } from './schedule.ts';
 
 export interface PretrainOptions {

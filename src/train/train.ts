@@ -17,7 +17,7 @@ import { consistentLossAndGradients } from './consistency.ts';
 import { Diverged } from './diverged.ts';
 import { answersTo, evaluate, longestAnswer } from './evaluate.ts';
 import { lossAndGradients } from './gradients.ts';
-import { makeOptimizer } from './optimizer.ts';
+import { makeOptimizer } from './make-optimizer.ts';
 import { learningRate } from './schedule.ts';
 import type { Schedule } from './schedule.ts';
 import { EarlyStopping } from './stopping.ts';

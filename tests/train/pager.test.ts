@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Parameter } from '../../src/model/weights.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
-import { makeOptimizer } from '../../src/train/optimizer.ts';
+import { makeOptimizer } from '../../src/train/make-optimizer.ts';
 import { hostMemory, Pager } from '../../src/train/pager.ts';
 import { temporaryFolder } from '../temporary.ts';
 

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Parameter } from '../../src/model/weights.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
-import { makeOptimizer } from '../../src/train/optimizer.ts';
+import { makeOptimizer } from '../../src/train/make-optimizer.ts';
 
 beforeAll(() => useBackend('cpu'));
 
