@@ -4,6 +4,7 @@ import { mean as meanOf } from '../statistics.ts';
 import { palette } from './palette.ts';
 import { line, rect, svg, text } from './svg.ts';
 import { caption } from './table.ts';
+import { told } from './told.ts';
 
 export const rankResults = z.object({
   r: z.number(),
@@ -17,12 +18,14 @@ export function ranksMap({ r, ranks }: z.infer<typeof rankResults>, alt: string)
   const most = Math.max(...ranks.map(({ rank }) => rank));
   const [left, top, width, height] = [72, 30, 378 / modules.length, 37];
   const least = Math.min(...ranks.map(({ rank }) => rank));
-  const told = (rank: number) => {
+  const where = (rank: number) => {
     const tied = ranks.filter((one) => figureOf(one.rank) === figureOf(rank));
     return `${figureOf(rank)} (${tied.length > 1 ? `en ${tied.length} matrices` : nameOf(tied[0]!)})`;
   };
-  const words = `LoRA da ${formatNumber(r)} a cada matriz; AdaLoRA, de ${told(least)} a ${told(most)}.`;
-  return svg(left + modules.length * width, top + layers.length * height + 4, alt,
+  const words = `LoRA da ${formatNumber(r)} a cada matriz; AdaLoRA, de ${where(least)} a ${where(most)}.`;
+  const figures = layers.map((layer) => `Capa ${layer + 1}: `
+    + ranks.filter((one) => one.layer === layer).map(({ module, rank }) => `${module.replace('_proj', '')} ${figureOf(rank)}`).join('; '));
+  return svg(left + modules.length * width, top + layers.length * height + 4, told(alt, ...figures),
     ...modules.map((module, i) => text(left + (i + 0.5) * width - 3, 20, module.replace('_proj', ''),
       { 'font-size': 20, 'fill': palette.quiet })),
     ...layers.map((layer, i) => text(left - 10, top + i * height + 22, `capa ${layer + 1}`,
@@ -57,12 +60,18 @@ export function lossesChart({ ways }: z.infer<typeof lossResults>, alt: string):
   const x = (loss: number) => 8 + (width - 16) * (most > least ? (loss - least) / (most - least) : 0.5);
   const below = row * ways.length + 14;
   const axis = { 'font-size': 20, 'fill': palette.quiet };
-  return svg(width, below + 6, alt, ...ways.flatMap(({ title, parameters, losses }, i) => {
+  const meanOfWay = ({ losses }: Ways[number]) => {
     const { mean, deviation } = summary(losses.map(({ loss }) => loss));
+    return figure(mean, deviation, losses.length);
+  };
+  const figures = ways.map((way) => `${way.title}, ${formatNumber(way.parameters)} parámetros: ${meanOfWay(way)}`);
+  return svg(width, below + 6, told(alt, ...figures), ...ways.flatMap((way, i) => {
+    const { title, parameters, losses } = way;
+    const { mean } = summary(losses.map(({ loss }) => loss));
     const y = row * i + 38;
     return [
       text(0, y - 20, `${title} · ${formatNumber(parameters)} parámetros`, { 'text-anchor': 'start', 'font-size': 21 }),
-      text(width, y - 20, figure(mean, deviation, losses.length), { 'text-anchor': 'end', 'font-size': 21 }),
+      text(width, y - 20, meanOfWay(way), { 'text-anchor': 'end', 'font-size': 21 }),
       line(0, y, width, y, { 'stroke': palette.line, 'stroke-width': 2 }),
       ...losses.map(({ loss }) => rect(x(loss) - 5, y - 5, 10, 10, { 'fill': palette.measured, 'rx': 5, 'fill-opacity': 0.75 })),
       line(x(mean), y - 9, x(mean), y + 9, { 'stroke': palette.text, 'stroke-width': 3 }),

@@ -3,6 +3,7 @@ import { formatBytes, formatNumber, formatPercent } from '../format.ts';
 import { palette } from './palette.ts';
 import { line, path, svg, text } from './svg.ts';
 import { table } from './table.ts';
+import { course, told } from './told.ts';
 
 const cost = z.object({ peakBytes: z.number(), secondsPerStep: z.number() });
 export const depth = z.object({
@@ -31,7 +32,9 @@ export function depthChart({ layers }: z.infer<typeof depth>, alt: string): stri
   const x = (count: number) => left + (right - left) * count / deepest.layers;
   const y = (bytes: number) => base - (base - top) * bytes / most;
   let below = base - 3 + apart; // labels keep apart from one another and from the line, from the last one up
-  return svg(540, 130, alt,
+  const figures = ways.map(({ key, name }) => course(name, layers, (at) =>
+    `${formatBytes(at[key].peakBytes, true)} y ${formatNumber(at[key].secondsPerStep, 2, true)} s`, ({ layers }) => `${layers} capas`));
+  return svg(540, 130, told(alt, ...figures),
     line(left, base, right, base, { 'stroke': palette.line, 'stroke-width': 2 }),
     ...layers.map(({ layers: count }) => text(x(count), base + 22, String(count), { 'font-size': 20, 'fill': palette.quiet })),
     text(right + 18, base + 22, 'capas', { 'font-size': 20, 'fill': palette.quiet, 'text-anchor': 'start' }),

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { formatBytes, formatNumber } from '../format.ts';
 import { palette } from './palette.ts';
 import { line, path, svg, text } from './svg.ts';
+import { course, told } from './told.ts';
 
 const series = z.array(z.object({ value: z.number(), seconds: z.number(), peakResident: z.number() })).min(2);
 export const stepCost = z.object({ cost: z.object({ sequence: series, layers: series, batch: series, r: series }) });
@@ -43,5 +44,7 @@ export function costChart({ cost }: z.infer<typeof stepCost>, alt: string): stri
     ].join('');
   };
   const names = Object.keys(grown) as (keyof StepCost)[];
-  return svg(names.length * width, base + 26, alt, ...names.map((name, i) => one(name, i * width)));
+  const figures = names.map((name) => course(grown[name], cost[name], ({ seconds, peakResident }) =>
+    `${formatNumber(seconds, 2, true)} s y ${formatBytes(peakResident, true)}`, ({ value }) => formatNumber(value)));
+  return svg(names.length * width, base + 26, told(alt, ...figures), ...names.map((name, i) => one(name, i * width)));
 }

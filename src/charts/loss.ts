@@ -2,8 +2,10 @@ import * as Plot from '@observablehq/plot';
 import { UserError } from '../errors.ts';
 import { formatNumber } from '../format.ts';
 import type { RunRecord } from '../runs/schema.ts';
+import { mean } from '../statistics.ts';
 import { palette } from './palette.ts';
 import { drawPlot } from './plot.ts';
+import { course, sampled, told } from './told.ts';
 
 /**
  * Training loss by step: each step a dot, and the mean of nine steps as a line; the held-out loss before and after.
@@ -20,7 +22,11 @@ export function lossChart({ id, events }: Pick<RunRecord, 'id' | 'events'>, alt:
   const label = (text: string, fill: string) => ({ x: 'step', y: 'loss', text: () => text, fill });
   const exam = (when: string, event: typeof held[number] | undefined) =>
     label(`examen, ${when}: ${formatNumber(event?.loss ?? 0, 2, true)}`, palette.measured);
-  return drawPlot(alt, {
+  const around = (i: number) => mean(steps.slice(Math.max(0, i - 4), i + 5).map(({ loss }) => loss));
+  const smooth = sampled(steps.map(({ step }, i) => ({ step, i }))).map(({ step, i }) => ({ step, loss: around(i) }));
+  const losses = (name: string, at: readonly { step: number; loss: number }[]) =>
+    course(name, at, ({ loss }) => formatNumber(loss, 2, true), ({ step }) => `paso ${formatNumber(step)}`);
+  return drawPlot(told(alt, losses('Entrenamiento', smooth), losses('Examen', held)), {
     width: 500, height: 310, marginLeft: 44, marginBottom: 58, marginRight: 14, marginTop: 34,
     x: {
       domain: [0, last],

@@ -3,6 +3,7 @@ import { formatBytes } from '../format.ts';
 import type { RunRecord } from '../runs/schema.ts';
 import { palette } from './palette.ts';
 import { key, rect, svg, text } from './svg.ts';
+import { told } from './told.ts';
 
 /**
  * Where the memory of a training step goes: one bar, cut in the parts of its peak, each with its figure.
@@ -35,5 +36,6 @@ export function memoryBar({ id, events }: Pick<RunRecord, 'id' | 'events'>, alt:
       text(x + 20, y + 35, formatBytes(bytes, true), { 'text-anchor': 'start', 'font-size': 17, 'fill': palette.quiet }),
     ];
   });
-  return svg(width, 120, alt, ...bar, ...labels);
+  const figures = parts.map(({ name, bytes }) => `${name} ${formatBytes(bytes, true)}`);
+  return svg(width, 120, told(alt, figures.join('; ')), ...bar, ...labels);
 }

@@ -3,6 +3,7 @@ import { formatNumber, formatPercent } from '../format.ts';
 import { palette } from './palette.ts';
 import { rect, svg, text } from './svg.ts';
 import { caption } from './table.ts';
+import { told } from './told.ts';
 
 export const accuracies = z.object({
   families: z.array(z.string()),
@@ -36,6 +37,7 @@ export function matrixChart(
       + (share > 0 ? rect(x, y + 28, most * share, 5, { fill, rx: 2 }) : '');
   };
   const single = (name: string) => families.indexOf(name);
+  const rowOf = (name: string) => (single(name) < 0 ? name : `solo ${name}`);
   const total = questions.reduce((sum, count) => sum + count, 0);
   // A paper's method that does worse here than a single adapter is not left without a word.
   const [adamix, alone] = [matrix.find(({ name }) => name === 'AdaMix'), matrix.filter(({ name }) => single(name) >= 0)];
@@ -46,11 +48,13 @@ export function matrixChart(
     + `${points(forgetting.sequential)}; router, ${points(forgetting.router)}. Coste por token, sobre la base: `
     + `${adapted.map(({ name, milliseconds }) => `${name}, ${formatNumber(milliseconds / base!.milliseconds, 2, true)}×`).join('; ')}.`
     + (falls ? ' AdaMix no llega aquí al mejor adapter suelto.' : '');
-  return svg(width, head + row * matrix.length, alt,
+  const shares = ({ name, matches, all }: typeof matrix[number]) =>
+    `${rowOf(name)}: ${[...families, 'todas'].map((family, j) => `${family} ${formatPercent(matches[j] ?? all, 0)}`).join('; ')}`;
+  return svg(width, head + row * matrix.length, told(alt, ...matrix.map(shares)),
     ...[...families, 'todas'].map((family, j) =>
       text(left + (j + 0.5) * column, 22, family, { 'fill': colors[j < families.length ? j : -1] ?? palette.text, 'font-size': 20 })),
     ...matrix.flatMap(({ name, matches, all }, i) => [
-      text(0, head + i * row + 22, single(name) < 0 ? name : `solo ${name}`, {
+      text(0, head + i * row + 22, rowOf(name), {
         'text-anchor': 'start', 'font-size': 20, 'fill': colors[single(name)] ?? palette.text,
       }),
       ...matches.map((share, j) => cell(share, i, j, share === best((line) => line.matches[j]!))),
@@ -68,15 +72,22 @@ export function routingChart({ families, routed }: z.infer<typeof routing>, alt:
   const drawn = families.map((family, i) => text(i * width / families.length, 18, `${letterOf(i)} · ${family}`, {
     'text-anchor': 'start', 'font-size': 19, 'fill': colors[i]!,
   }));
+  const figures: string[] = [];
   let y = 36;
   for (const { tokens, weights } of routed) {
+    const most = weights.map((of) => of.indexOf(Math.max(...of)));
+    const counts = families.flatMap((family, i) => {
+      const count = most.filter((adapter) => adapter === i).length;
+      return count > 0 ? [`${family} en ${count}`] : [];
+    });
+    figures.push(`Respuesta ${figures.length + 1}, de ${tokens.length} tokens: ${counts.join('; ')}`);
     let x = 0;
     tokens.forEach((token, i) => {
       const written = token.replaceAll('\n', '↵');
       const room = Math.max(1, written.length) * advance;
       if (x + room > width) [x, y] = [0, y + line];
-      const weight = Math.max(...weights[i]!);
-      const adapter = weights[i]!.indexOf(weight);
+      const adapter = most[i]!;
+      const weight = weights[i]![adapter]!;
       const words = {
         'text-anchor': 'start', 'font-size': size, 'font-family': 'var(--mono)', 'xml:space': 'preserve',
         'lang': 'zxx', // pieces of words
@@ -89,5 +100,5 @@ export function routingChart({ families, routed }: z.infer<typeof routing>, alt:
     });
     y += line;
   }
-  return svg(width, y, alt, ...drawn);
+  return svg(width, y, told(alt, ...figures), ...drawn);
 }

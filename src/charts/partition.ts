@@ -3,6 +3,7 @@ import { palette } from './palette.ts';
 import { states } from './states.ts';
 import { key, rect, svg, text } from './svg.ts';
 import { caption } from './table.ts';
+import { told } from './told.ts';
 
 const ranks = 4;
 /**
@@ -20,11 +21,14 @@ export function partitionChart(alt: string): string {
   const [width, left, cell, apart, top, row] = [540, 90, 82, 12, 34, 38];
   const total = (of: (part: Part) => number) => states.reduce((sum, { key: part }) => sum + of(part), 0);
   const scale = cell / total((part) => shares[part].whole);
-  return svg(width, top + row * stages.length, alt,
+  const heldAt = (stage: number) => (part: Part) => shares[part].whole / (stage >= shares[part].from ? ranks : 1);
+  const figures = stages.map((name, stage) => `${name}: `
+    + states.map(({ key: part, name }) => `${name} ${formatNumber(heldAt(stage)(part), 1)} Ψ`).join('; '));
+  return svg(width, top + row * stages.length, told(alt, ...figures),
     ...states.map(({ name, color }, i) => key(i * 140, 5, name, palette[color], 19)),
     ...stages.flatMap((name, stage) => {
       const y = top + row * stage;
-      const held = (part: Part) => shares[part].whole / (stage >= shares[part].from ? ranks : 1);
+      const held = heldAt(stage);
       return [
         text(0, y + 21, name, { 'text-anchor': 'start', 'font-size': 20 }),
         ...Array.from({ length: ranks }, (_, rank) => {

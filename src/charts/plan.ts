@@ -2,6 +2,7 @@ import { formatBytes } from '../format.ts';
 import { palette } from './palette.ts';
 import { states } from './states.ts';
 import { key, line, rect, svg, text } from './svg.ts';
+import { told } from './told.ts';
 
 /** What a GPU holds under one plan, bytes. */
 export interface PlanBar {
@@ -34,7 +35,9 @@ export function planChart(bars: readonly PlanBar[], capacity: number, alt: strin
   const scale = width / Math.max(capacity, ...totals);
   const legend = shown.map(({ name, color }, i) =>
     key((i % columns) * (width / columns), 26 * Math.floor(i / columns) + 4, name, palette[color]));
-  return svg(width, head + row * bars.length, alt, ...legend,
+  const figures = bars.map(({ label }, i) => `${label}: ${shown.map(({ name }, j) => `${name} ${formatBytes(sizes[i]![j]!)}`).join('; ')}; `
+    + `en total, ${formatBytes(totals[i]!)} de ${formatBytes(capacity)}`);
+  return svg(width, head + row * bars.length, told(alt, ...figures), ...legend,
     ...bars.flatMap(({ label, pageable }, i) => {
       const y = head + row * i;
       let x = 0;

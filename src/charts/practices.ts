@@ -5,6 +5,7 @@ import { palette } from './palette.ts';
 import { drawPlot } from './plot.ts';
 import { rect, svg, text } from './svg.ts';
 import { caption, table } from './table.ts';
+import { course, sampled, told } from './told.ts';
 
 const look = z.object({ step: z.number(), loss: z.number(), exactMatch: z.number() });
 
@@ -23,7 +24,9 @@ const steps = { labelAnchor: 'center', labelArrow: 'none', tickFormat: (n: numbe
 /** Loss while the learning rate climbs: each step a dot, its smoothed course as a line, the suggestion marked. */
 export function finderChart({ finder: { points, suggestion } }: z.infer<typeof finderResults>, alt: string): string {
   const chosen = points.find(({ learningRate }) => learningRate === suggestion) ?? points[0]!;
-  return drawPlot(alt, {
+  const figures = course('Pérdida', sampled(points), ({ smoothLoss }) => formatNumber(smoothLoss, 2, true),
+    ({ learningRate }) => formatSignificant(learningRate, 2));
+  return drawPlot(told(alt, figures, `Cae más deprisa en ${formatSignificant(suggestion, 2)}`), {
     width: 540, height: 336, marginLeft: 54, marginBottom: 58, marginRight: 20, marginTop: 36,
     x: {
       ...steps, type: 'log', label: 'tasa de aprendizaje', ticks: 5,
@@ -53,7 +56,9 @@ export function sweepChart({ sweep }: z.infer<typeof sweepResults>, alt: string)
   const losses = sweep.map(({ loss }) => loss);
   const [least, most] = [Math.min(...losses), Math.max(...losses)];
   const [left, top, width, height] = [92, 44, 148, 48];
-  return svg(left + width * columns.length + 4, top + height * rows.length + 10, alt,
+  const figures = rows.map((r) => course(`r = ${r}`, sweep.filter((cell) => cell.r === r), ({ loss }) => formatNumber(loss, 3, true),
+    ({ alpha }) => `alpha = ${formatNumber(alpha)}`));
+  return svg(left + width * columns.length + 4, top + height * rows.length + 10, told(alt, ...figures),
     text(left - 12, 28, 'alpha', { 'text-anchor': 'end', 'fill': palette.quiet }),
     ...columns.map((alpha, i) => text(left + width * (i + 0.5), 28, formatNumber(alpha), { fill: palette.quiet })),
     ...rows.map((r, j) =>
@@ -88,7 +93,14 @@ export function overfittingChart({ overfitting: o }: Overfitting, alt: string): 
   const end = (looks: readonly Look[], words: string, fill: string, dy: number) =>
     Plot.text(looks.slice(-1), { ...beside, text: () => words, fill, dy });
   const over = o.plain.at(-1)!.loss > (o.dropped.at(-1)?.loss ?? 0);
-  return drawPlot(alt, {
+  const losses = (name: string, looks: readonly Pick<Look, 'step' | 'loss'>[]) =>
+    course(name, sampled(looks), ({ loss }) => formatNumber(loss, 3, true), ({ step }) => `paso ${formatNumber(step)}`);
+  const training = o.training.map((loss, i) => ({ step: i + 1, loss }));
+  const figures = [
+    losses('Sin dropout', o.plain), losses(`Con dropout ${formatNumber(o.dropout, 2)}`, o.dropped), losses('Entrenamiento', training),
+    o.stopped ? `Early stopping en el paso ${formatNumber(o.stopped.step)}` : '',
+  ];
+  return drawPlot(told(alt, ...figures), {
     width: 540, height: 270, marginLeft: 54, marginBottom: 58, marginRight: 140, marginTop: 34,
     x: { ...steps, label: 'paso', ticks: 5, domain: [0, o.plain.at(-1)!.step] },
     y: lossAxis,
@@ -96,10 +108,10 @@ export function overfittingChart({ overfitting: o }: Overfitting, alt: string): 
       ...(o.stopped
         ? [Plot.ruleX([o.stopped.step], { stroke: palette.measured, strokeDasharray: '6 5', strokeWidth: 2 })]
         : []),
-      Plot.lineY(o.training.map((loss, i) => ({ step: i + 1, loss })), {
+      Plot.lineY(training, {
         x: 'step', y: 'loss', stroke: palette.quiet, strokeWidth: 2,
       }),
-      Plot.lineY(o.dropped, { x: 'step', y: 'loss', stroke: palette.green, strokeWidth: 3 }),
+      Plot.lineY(o.dropped, { x: 'step', y: 'loss', stroke: palette.green, strokeWidth: 3, strokeDasharray: '9 5' }),
       Plot.lineY(o.plain, { x: 'step', y: 'loss', stroke: palette.learns, strokeWidth: 3 }),
       Plot.dot([o.bestLoss], { x: 'step', y: 'loss', r: 8, fill: palette.measured, symbol: 'diamond' }),
       Plot.text([o.bestLoss], { x: 'step', y: 'loss', text: () => 'la menor', fill: palette.measured, textAnchor: 'start', dx: -8, dy: -24 }),

@@ -4,6 +4,7 @@ import { formatNumber, formatPercent } from '../format.ts';
 import { palette } from './palette.ts';
 import { drawPlot } from './plot.ts';
 import { table } from './table.ts';
+import { course, told } from './told.ts';
 
 const scores = z.object({ loss: z.number(), exactMatch: z.number() });
 const rank = scores.extend({ r: z.number() });
@@ -30,7 +31,10 @@ export function ranksChart({ ranks, full, truncated = [] }: Ranks, alt: string):
   const cut = truncated.filter(({ r }) => r <= most);
   const label = (point: object, text: string, fill: string, more: object = {}) =>
     Plot.text([point], { x: 'r', y: 'loss', text: () => text, fill, textAnchor: 'end', ...more });
-  return drawPlot(alt, {
+  const line = (name: string, points: readonly z.infer<typeof rank>[]) =>
+    course(name, points, ({ loss }) => formatNumber(loss, 2, true), ({ r }) => `r = ${r}`);
+  const figures = [line('LoRA', ranks), line('ΔW recortado', cut), full ? `Full fine-tuning: ${formatNumber(full.loss, 2, true)}` : ''];
+  return drawPlot(told(alt, ...figures), {
     width: 560, height: 340, marginLeft: 54, marginBottom: 58, marginRight: 24, marginTop: 38,
     x: { ...axis('rango r'), domain: [1, most], ticks: ranks.map(({ r }) => r) },
     y: {
@@ -67,7 +71,9 @@ export function spectrumChart({ energy }: z.infer<typeof spectrumResults>, alt: 
   const text = (y: 'update' | 'random', words: string, fill: string, more: object) => Plot.text([shown], {
     x: 'r', y, text: (point: typeof shown) => `${words}: ${formatPercent(point[y], 0)} con r = ${point.r}`, fill, ...more,
   });
-  return drawPlot(alt, {
+  const shares = (name: string, y: 'update' | 'random') =>
+    course(name, energy, (point) => formatPercent(point[y], 0), ({ r }) => `r = ${r}`);
+  return drawPlot(told(alt, shares('ΔW', 'update'), shares('Al azar', 'random')), {
     width: 560, height: 318, marginLeft: 72, marginBottom: 58, marginRight: 24, marginTop: 38,
     x: { ...axis('rango r'), ticks: energy.map(({ r }) => r) },
     y: {

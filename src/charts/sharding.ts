@@ -2,8 +2,9 @@ import { z } from 'zod';
 import { formatBytes, formatDifference, formatNumber } from '../format.ts';
 import { palette } from './palette.ts';
 import { states } from './states.ts';
-import { key, line, rect, svg, text } from './svg.ts';
+import { key, keyName, line, rect, svg, text } from './svg.ts';
 import { caption, table } from './table.ts';
+import { told } from './told.ts';
 
 const heldStates = z.object({ weights: z.number(), gradients: z.number(), optimizer: z.number() });
 const scheme = z.object({
@@ -31,7 +32,13 @@ export function statesChart({ schemes }: Sharding, alt: string): string {
   const rows = shown.flatMap((name) => schemes.find((one) => one.name === name) ?? []);
   const [width, left, right, top, row] = [540, 142, 396, 36, 35];
   const scale = (right - left) / Math.max(...rows.map(({ held }) => total(held)));
-  return svg(width, top + row * rows.length, alt,
+  const sends = (name: string, psi: number) => (name.includes('×') ? '' : `${formatNumber(psi, 1)} Ψ`);
+  const figures = rows.map(({ name, held, expectedHeld, psi }) => [
+    `${name}: ${states.map((one) => `${one.name} ${formatBytes(held[one.key], true)}`).join('; ')}`,
+    `en total, ${formatBytes(total(held), true)}`, `fórmula, ${formatBytes(expectedHeld, true)}`,
+    ...sends(name, psi) ? [`envía ${sends(name, psi)}`] : [],
+  ].join('; '));
+  return svg(width, top + row * rows.length, told(alt, ...figures),
     ...states.map(({ name, color }, i) => key(i * 136, 5, name, palette[color], 20)),
     text(width, 18, 'envía', { 'text-anchor': 'end', 'font-size': 20, 'fill': palette.quiet }),
     ...rows.flatMap(({ name, held, expectedHeld, psi }, i) => {
@@ -40,7 +47,7 @@ export function statesChart({ schemes }: Sharding, alt: string): string {
       return [
         text(0, y + 20, name, { 'text-anchor': 'start', 'font-size': 20 }),
         text(486, y + 20, formatBytes(total(held), true), { 'text-anchor': 'end', 'font-size': 20 }),
-        text(width, y + 20, name.includes('×') ? '' : `${formatNumber(psi, 1)} Ψ`, {
+        text(width, y + 20, sends(name, psi), {
           'text-anchor': 'end', 'font-size': 20, 'fill': palette.quiet,
         }),
         ...states.map(({ key, color }) => {
@@ -76,10 +83,22 @@ export const ranksTimeline = ({ timelines }: Sharding, alt: string): string => l
   Object.entries(timelines).filter(([, { kept }]) => kept === 0).map(([name, { ranks, communicates = 0 }]) =>
     [`${name}: comunica y espera, ${formatNumber(100 * communicates)} % del paso`, ranks] as const), alt);
 
+/** Told apart by their shape too: one is hollow, one low, and what ranks say to each other runs under the others. */
 const kinds = {
-  forward: { name: 'forward', color: palette.learns }, backward: { name: 'backward', color: palette.green },
-  update: { name: 'AdamW', color: palette.measured }, communicate: { name: 'comunica', color: palette.pink },
+  forward: { name: 'forward', color: palette.learns, top: 0, high: 1, hollow: false },
+  backward: { name: 'backward', color: palette.green, top: 0, high: 1, hollow: true },
+  update: { name: 'AdamW', color: palette.measured, top: 0.3, high: 0.4, hollow: false },
+  communicate: { name: 'comunica', color: palette.pink, top: 1, high: 0.3, hollow: false },
 } as const;
+
+/** What a rank does for so long, on a band so high. */
+function work(type: Span['type'], x: number, y: number, long: number, band: number): string {
+  const { color, top, high, hollow } = kinds[type];
+  const edge = hollow ? color : palette.ground; // those that follow one another stay apart
+  return rect(x, y + band * top, long, band * high, {
+    fill: color, ...(hollow && { 'fill-opacity': 0.25 }), ...(type !== 'communicate' && { 'stroke': edge, 'stroke-width': 1 }),
+  });
+}
 
 type Lanes = readonly [title: string, ranks: readonly (readonly Span[])[]];
 
@@ -93,26 +112,24 @@ function lanes(entries: readonly Lanes[], alt: string): string {
     const start = y;
     const isNumbered = ranks.some((spans) => spans.some(({ micro }) => micro > 0));
     const lane = isNumbered ? 34 : 18; // as high as what is written in it
+    const band = 0.7 * lane;
     y += head + lane * ranks.length + 8;
     return [
       text(0, start + 20, title, { 'text-anchor': 'start', 'font-size': 20 }),
-      ...ranks.flatMap((spans, rank) => spans.toSorted(byDepth).flatMap(({ type, micro, from, to }) => {
+      ...ranks.flatMap((spans, rank) => spans.flatMap(({ type, micro, from, to }) => {
         const [x, top, long] = [from * scale, start + head + lane * rank, Math.max((to - from) * scale, 1)];
         const isPass = isNumbered && (type === 'forward' || type === 'backward');
         return [
-          rect(x, top, long, lane - (isNumbered ? 6 : 3), {
-            fill: kinds[type].color, ...(type !== 'communicate' && { 'stroke': palette.ground, 'stroke-width': 1 }),
-          }),
-          ...(isPass && long >= 16
-            ? [text(x + long / 2, top + 20, String(micro + 1), { 'fill': palette.ground, 'font-size': 17 })] : []),
+          work(type, x, top, long, band),
+          ...(isPass && long >= 16 ? [text(x + long / 2, top + 18, String(micro + 1), {
+            'fill': kinds[type].hollow ? palette.text : palette.ground, 'font-size': 17,
+          })] : []),
         ];
       })),
     ];
   });
-  const used = Object.entries(kinds).filter(([type]) => spans.some((span) => span.type === type));
-  const legend = used.map(([, { name, color }], i) => key(i * 130, y + 6, name, color, 20));
-  return svg(width, y + 26, alt, ...rows, ...legend);
+  const used = (Object.keys(kinds) as Span['type'][]).filter((type) => spans.some((one) => one.type === type));
+  const legend = used.flatMap((type, i) =>
+    [work(type, i * 130, y + 6, 14, 12), keyName(i * 130, y + 6, kinds[type].name, 20)]);
+  return svg(width, y + 26, told(alt, ...entries.map(([title]) => title)), ...rows, ...legend);
 }
-
-/** Collectives are drawn over what they are a part of. */
-const byDepth = (a: Span, b: Span): number => Number(a.type === 'communicate') - Number(b.type === 'communicate');

@@ -21,7 +21,11 @@ export const text = (x: number, y: number, content: string, attributes: Attribut
 
 /** What a colour stands for: a square of it, whose corner is at (x, y), and its name. */
 export const key = (x: number, y: number, name: string, fill: string, size = 18): string =>
-  rect(x, y, 14, 14, { fill }) + text(x + 20, y + 13, name, { 'text-anchor': 'start', 'font-size': size });
+  rect(x, y, 14, 14, { fill }) + keyName(x, y, name, size);
+
+/** The name beside a square whose corner is at (x, y). */
+export const keyName = (x: number, y: number, name: string, size: number): string =>
+  text(x + 20, y + 13, name, { 'text-anchor': 'start', 'font-size': size });
 
 export const path = (points: readonly (readonly [number, number])[], attributes: Attributes = {}): string =>
   `<path d="M${points.map(([x, y]) => `${round(x)} ${round(y)}`).join('L')}"${write(attributes)}/>`;

@@ -4,12 +4,13 @@ export type Cell = string | { readonly text: string; readonly best: boolean };
 /** A table as HTML; the first row is its head, the first column names the rows. */
 export function table(rows: readonly (readonly Cell[])[], alt: string): string {
   const [head = [], ...body] = rows;
-  const cells = (row: readonly Cell[], tag: 'th' | 'td') => row.map((cell) => {
+  const cells = (row: readonly Cell[], scope: 'col' | 'row') => row.map((cell, i) => {
     const { text, best } = typeof cell === 'string' ? { text: cell, best: false } : cell;
-    return `<${tag}${best ? ' class="mejor"' : ''}>${escapeHtml(text)}</${tag}>`;
+    const [open, close] = scope === 'col' || i === 0 ? [`th scope="${scope}"`, 'th'] : ['td', 'td'];
+    return `<${open}${best ? ' class="mejor"' : ''}>${escapeHtml(text)}</${close}>`;
   }).join('');
-  return `<table class="medida" aria-label="${escapeHtml(alt)}"><thead><tr>${cells(head, 'th')}</tr></thead>`
-    + `<tbody>${body.map((row) => `<tr>${cells(row, 'td')}</tr>`).join('')}</tbody></table>`;
+  return `<table class="medida" aria-label="${escapeHtml(alt)}"><thead><tr>${cells(head, 'col')}</tr></thead>`
+    + `<tbody>${body.map((row) => `<tr>${cells(row, 'row')}</tr>`).join('')}</tbody></table>`;
 }
 
 /** What stands under a chart or a table, in words. */

@@ -16,14 +16,20 @@ const script: readonly (readonly [string | RegExp, string])[] = [
   ['toLocaleTimeString()', 'toLocaleTimeString("es")'],
 ];
 
+/** Who cannot see the slides hears which one has come, and turns them by the bar, which hides from sight alone. */
+const heard = {
+  bar: [['data-bespoke-marp-osc="page"', 'data-bespoke-marp-osc="page" role="status"']],
+  script: [[/("marp-inactive",\(\)=>)\w+\(\w+,!0\)/g, '$1{}']],
+} as const;
+
 /**
- * A page of marp-cli's, whose player knows English alone, in Spanish: its bar and its script, which stand before the
- * slides and after them. Words that another Marp has in their place stay as they are.
+ * A page of marp-cli's, whose player knows English alone, in Spanish, and for who hears it: its bar and its script,
+ * which stand before the slides and after them. What another Marp has in their place stays as it is.
  */
 export function inSpanish(page: string): string {
   const end = page.lastIndexOf('<script>');
-  return page.slice(0, end).replace(/<div class="bespoke-marp-osc">.*?<\/div>/s, (buttons) => told(buttons, bar))
-    + told(page.slice(end), script);
+  return page.slice(0, end).replace(/<div class="bespoke-marp-osc">.*?<\/div>/s, (buttons) => told(buttons, [...bar, ...heard.bar]))
+    + told(page.slice(end), [...script, ...heard.script]);
 }
 
 const told = (text: string, words: readonly (readonly [string | RegExp, string])[]): string =>

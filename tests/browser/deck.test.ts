@@ -146,6 +146,9 @@ describe.skipIf(!executable)(`the deck in Chromium${why}`, () => {
       const file = pathToFileURL(join(folder, 'modulo-2.html')).href;
       await page.goto(`${file}#7`);
       await expect.poll(() => page.locator('.bespoke-marp-osc span').textContent()).toBe('Diapositiva 7 de 10');
+      await page.locator('.bespoke-marp-inactive').waitFor(); // the bar is out of sight, and who hears it alone still turns by it
+      await page.getByRole('button', { name: 'Diapositiva siguiente' }).dispatchEvent('click', {}, { timeout: 5000 });
+      await expect.poll(() => page.getByRole('status').first().textContent()).toBe('Diapositiva 8 de 10');
       await page.goto(`${file}?view=presenter#7`);
       const own = page.locator(':is(.bespoke-marp-presenter-note-container, .bespoke-marp-presenter-info-container) [title]');
       await expect.poll(() => own.evaluateAll((all) => all.map((one) => one.getAttribute('title'))))

@@ -21,10 +21,12 @@ const all = [
 ];
 
 describe('every chart, table and diagram', () => {
-  it.each(all)('%s has a name, comes out the same twice, and fetches nothing', (_name, draw) => {
+  it.each(all)('%s has a name, comes out the same twice, and fetches nothing', (which, draw) => {
     const html = draw('Un «nombre» & otro');
     expect(html).toBe(draw('Un «nombre» & otro'));
-    expect(parse(html).querySelector('svg, table')!.getAttribute('aria-label')).toBe('Un «nombre» & otro');
+    const name = parse(html).querySelector('svg, table')!.getAttribute('aria-label');
+    expect(name).toMatch(/^Un «nombre» & otro($|\. )/);
+    if (html.startsWith('<svg') && which.startsWith('run:')) expect(name).toMatch(/otro\. .*\d.*[^.]\.$/); // its figures, to be heard
     expect(html.replaceAll('http://www.w3.org/2000/svg', '')).not.toMatch(/https?:|<image|href=/);
     expect(html).not.toMatch(/NaN|undefined|Infinity/);
   });
@@ -39,6 +41,26 @@ describe('charts of comparisons', () => {
     expect(words(spectrum!(readAll('lora')!, ''))).toContain('con r = 16');
     expect(words(charts.practices!.finder!(readAll('practices')!, ''))).toContain('cae más deprisa en 0,001');
     expect(words(charts.practices!.overfitting!(readAll('practices')!, ''))).toMatch(/sin dropout.*dropout 0,3.*early stopping/s);
+  });
+
+  it('tell their figures to who hears them', () => {
+    const heard = (html: string) => parse(html).querySelector('svg')!.getAttribute('aria-label');
+    const events = [
+      { type: 'evaluation', when: 'before', step: 0, loss: 2.5, perplexity: 12, exactMatch: 0, count: 9 },
+      ...Array.from({ length: 9 }, (_, i) => ({ type: 'step', step: i + 1, loss: 1 - i / 10, secondsLeft: 0, tokensPerSecond: 1 })),
+    ];
+    expect(heard(charts.qlora!.loss!({ ...record(), events } as unknown as RunRecord, 'La pérdida'))).toBe('La pérdida. '
+      + 'Entrenamiento: 0,80 (paso 1); 0,70 (paso 3); 0,60 (paso 5); 0,50 (paso 7); 0,40 (paso 9). Examen: 2,50 (paso 0).');
+    expect(heard(charts.mixture!.matrix!(mixtureRecord(), 'El acierto.'))).toMatch(/^El acierto\. base: .* todas \d+ %\. /);
+    expect(heard(charts.checkpointing!.partition!(record(), 'ZeRO'))).toContain('. ZeRO-1: parámetros 2 Ψ; gradientes 2 Ψ; optimizador 3 Ψ. ');
+  });
+
+  it('tell by more than a colour what a rank does, and which curve is which', () => {
+    const lanes = [...parse(charts.sharding!.ranks!(shardingRecord(), '')).querySelectorAll('rect')].slice(-4);
+    const shapes = lanes.map((one) => ['y', 'height', 'fill-opacity'].map((name) => one.getAttribute(name)).join());
+    expect(new Set(shapes).size).toBe(4);
+    const curves = [...parse(charts.practices!.overfitting!(readAll('practices')!, '')).querySelectorAll('path')];
+    expect(curves.filter((curve) => curve.closest('[stroke-dasharray]'))).toHaveLength(1);
   });
 
   it('name both their axes', () => {
@@ -152,8 +174,8 @@ describe('tables', () => {
   });
 
   it('escape what they are given, and shorten long answers', () => {
-    expect(table([['<a>'], ['b & "c"']], 'd"')).toBe('<table class="medida" aria-label="d&quot;"><thead><tr><th>&lt;a&gt;</th></tr></thead>'
-      + '<tbody><tr><td>b &amp; &quot;c&quot;</td></tr></tbody></table>');
+    expect(table([['<a>'], ['b & "c"']], 'd"')).toBe('<table class="medida" aria-label="d&quot;"><thead><tr><th scope="col">&lt;a&gt;</th></tr></thead>'
+      + '<tbody><tr><th scope="row">b &amp; &quot;c&quot;</th></tr></tbody></table>');
     const samples = [{ instruction: 'Di', input: '', expected: '', before: '', after: 'x'.repeat(60) }];
     expect(rows(charts.qlora!.samples!(record({ results: { samples } }), ''))[1]).toEqual(['Di', '(nada)', `${'x'.repeat(43)}…`]);
   });
@@ -318,7 +340,7 @@ describe('the ranks that have every layer', () => {
     expect(collective![0]).toBeCloseTo(update![0]!, 6);
     expect(collective![1]).toBeLessThan(update![1]!);
     expect(backward![1]! / forward![1]!).toBeCloseTo(2, 2);
-    const tops = [...document.querySelectorAll('rect')].slice(0, 7).map((rect) => rect.getAttribute('y'));
+    const tops = [...document.querySelectorAll('rect[fill="var(--learns)"]')].slice(0, 2).map((rect) => rect.getAttribute('y'));
     expect(new Set(tops).size).toBe(2);
   });
 });

@@ -5,7 +5,7 @@ import { record, render } from './record.ts';
 describe('embed', () => {
   it('draws the chart as a block of its own, not inside a paragraph', () => {
     const [html] = render('Antes\n\n![La pérdida](run:qlora/loss)\n\ndespués').html;
-    expect(html).toMatch(/<p>Antes<\/p>\s*<figure><svg[^>]*aria-label="La pérdida"/);
+    expect(html).toMatch(/<p>Antes<\/p>\s*<figure><svg[^>]*aria-label="La pérdida\. [^"]*\d[^"]*"/);
     expect(html).toMatch(/<\/svg><\/figure>\s*<p>después<\/p>/);
     expect(html).not.toContain('run:');
   });
