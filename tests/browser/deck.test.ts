@@ -8,7 +8,7 @@ import { inflateSync } from 'node:zlib';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { openDeck, overflowFaults } from '../../src/check/browser.ts';
-import { sizes } from '../../src/deck/look.ts';
+import { sizes, themes } from '../../src/deck/look.ts';
 import type { ReadRun } from '../../src/deck/provenance.ts';
 import { fromElsewhere, readAll } from '../deck/record.ts';
 import { executable, launch, why } from './chromium.ts';
@@ -78,11 +78,31 @@ describe.skipIf(!executable)(`the deck in Chromium${why}`, () => {
   });
 
   it('shows code sign by sign: no === drawn as ≡, nor ||= as what nobody types', async () => {
-    const page = await openDeck(browser, readFileSync(deck, 'utf8'));
-    const drawn = await page.locator('section code').evaluateAll((all) => all.map((one) => getComputedStyle(one).fontVariantLigatures));
-    expect(drawn.length).toBeGreaterThan(5);
-    expect(new Set(drawn)).toEqual(new Set(['none']));
+    const page = await openDeck(browser, '`a === b`\n\n```\na ||= b => c !== d\n```');
+    const drawn = () => Promise.all(['p code', 'pre code'].map((code) => page.locator(code).screenshot()));
+    const [inText, block] = await drawn();
+    await page.addStyleTag({ content: 'code { font-variant-ligatures: none !important; }' });
+    expect(await drawn()).toEqual([inText, block]);
+    await page.addStyleTag({ content: 'code { font: 400 17px "Atkinson Hyperlegible" !important; }' });
+    expect(await drawn()).not.toEqual([inText, block]); // the pictures tell one look from another
     await page.close();
+  });
+
+  it('keeps its drawings readable where the reader forces colours of their own', async () => {
+    for (const colorScheme of ['light', 'dark'] as const) {
+      for (const theme of themes) {
+        const page = await openDeck(browser, '![W](diagrama:lora)', { look: { theme } });
+        await page.emulateMedia({ forcedColors: 'active', colorScheme });
+        const [ground, ink] = await page.evaluate(() => {
+          const canvas = document.body.appendChild(document.createElement('p'));
+          canvas.style.cssText = 'color-scheme: light dark; background: Canvas';
+          return [getComputedStyle(canvas).backgroundColor, getComputedStyle(document.querySelector('svg svg text, figure text')!).fill];
+        });
+        const light = (color: string) => Number(/\d+/.exec(color)![0]) > 127;
+        expect([colorScheme, theme, light(ground!), light(ink!)]).toEqual([colorScheme, theme, colorScheme === 'light', colorScheme !== 'light']);
+        await page.close();
+      }
+    }
   });
 
   it('is exported without a note, if asked, and those of an earlier export go', async () => {
