@@ -16,10 +16,16 @@ const script: readonly (readonly [string | RegExp, string])[] = [
   ['toLocaleTimeString()', 'toLocaleTimeString("es")'],
 ];
 
-/** Who cannot see the slides hears which one has come, and turns them by the bar, which hides from sight alone. */
+/**
+ * Who cannot see the slides hears which one has come, turns them by the bar, which hides from sight alone, and is told
+ * what each frame holds.
+ */
 const heard = {
   bar: [['data-bespoke-marp-osc="page"', 'data-bespoke-marp-osc="page" role="status"']],
-  script: [[/("marp-inactive",\(\)=>)\w+\(\w+,!0\)/g, '$1{}']],
+  script: [
+    [/("marp-inactive",\(\)=>)\w+\(\w+,!0\)/g, '$1{}'], ['src:"?view=next"', 'title:"Diapositiva siguiente",src:"?view=next"'],
+    [/(createElement\("iframe"\);(\w+)\.)src=/g, '$1title="Vista general",$2.src='],
+  ],
 } as const;
 
 /**

@@ -153,6 +153,25 @@ describe.skipIf(!executable)(`the deck in Chromium${why}`, () => {
       await page.close();
     });
 
+    it('has buttons that a finger finds on a telephone, 24 pixels high at least', async () => {
+      const page = await browser.newPage({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
+      await page.goto(`${pathToFileURL(join(folder, 'modulo-2.html')).href}#4`);
+      const heard = (name: string) => page.getByRole('button', { name, exact: true }).evaluate((button) => {
+        const { x, width, top, bottom } = button.getBoundingClientRect();
+        const reaches = (y: number) => document.elementFromPoint(x + width / 2, y) === button;
+        let [from, to] = [top + 1, bottom - 1];
+        while (reaches(from - 1)) from--;
+        while (reaches(to + 1)) to++;
+        return to - from;
+      });
+      expect(await heard('▶ Reproducir')).toBeGreaterThanOrEqual(24);
+      await page.getByRole('button', { name: '▶ Reproducir' }).tap();
+      expect(await heard('Cierra el panel (c)')).toBeGreaterThanOrEqual(24);
+      await page.getByRole('button', { name: 'Cierra el panel (c)' }).tap();
+      await page.locator('.bespoke-marp-active .vivo-abrir').waitFor();
+      await page.close();
+    });
+
     it('shows ten notes to the presenter', async () => {
       const page = await browser.newPage();
       await page.goto(pathToFileURL(join(folder, 'modulo-2.html')).href);

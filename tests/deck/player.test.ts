@@ -24,6 +24,8 @@ describe('Marp’s player', () => {
     expect(english.filter((words) => script.includes(words))).toEqual([]);
     expect(script).toContain('toLocaleTimeString("es")');
     expect(script).toContain('"marp-inactive",()=>{}'); // its bar is no more hidden from who hears it
+    expect(script).toContain('title:"Diapositiva siguiente",src:"?view=next"');
+    expect(script).toMatch(/createElement\("iframe"\);(\w+)\.title="Vista general",\1\.src=/);
     expect(document.querySelector('.bespoke-marp-osc [role="status"]')!.getAttribute('data-bespoke-marp-osc')).toBe('page');
     expect(document.querySelector('title')!.textContent).toBe('Presenter view');
     expect(document.querySelector('h1')!.textContent).toBe('Previous slide, «Presenter view» y «Timer»');
