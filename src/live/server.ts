@@ -48,12 +48,12 @@ export interface ServerOptions {
 
 /**
  * Serves a talk: its page, its script, the stream of what happens, and what a window may ask for.
- * @throws UserError if the port is taken or the address is not of this machine
+ * @throws UserError if the port is taken, or the address is not of this machine or none that a browser opens
  */
 export async function serve(
   { talk, page, script, host, port, token = randomBytes(18).toString('base64url') }: ServerOptions,
 ): Promise<TalkServer> {
-  let hosts: ReadonlySet<string> = new Set();
+  let hosts = hostsOf(host, port);
   const server = createServer((request, response) => {
     const refused = refusal({ method: request.method ?? '', headers: request.headers }, hosts, token);
     if (refused !== undefined) return answer(response, refused);
@@ -70,7 +70,7 @@ export async function serve(
   });
   await listen(server, host, port);
   const { port: taken } = server.address() as AddressInfo;
-  hosts = new Set(namesOf(host).map((name) => `${name}:${taken}`));
+  hosts = hostsOf(host, taken);
   return {
     url: `http://${[...hosts][0]}/?clave=${token}`,
     token,
@@ -141,22 +141,43 @@ async function read(request: IncomingMessage): Promise<string | undefined> {
 
 function listen(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EADDRINUSE') reject(new UserError(`El puerto ${port} está ocupado: elige otro con --port.`));
-      else if (error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND') {
-        reject(new UserError(`La dirección «${host}» no es de esta máquina: elige otra con --host.`));
-      } else reject(error);
-    });
+    server.on('error', (error) => reject(whyNotListening(error, host, port)));
     server.listen(port, host, resolve);
   });
 }
 
-/** The names under which windows reach the server; the first is the one to open. */
-function namesOf(host: string): string[] {
-  const written = (address: string) => (address.includes(':') ? `[${address}]` : address);
-  if (host === '0.0.0.0' || host === '::') {
-    const own = Object.values(networkInterfaces()).flat().map((one) => written(one!.address));
-    return ['127.0.0.1', 'localhost', '[::1]', ...own];
+/** What the system said on listening, as a sentence for the person at the keyboard. */
+export function whyNotListening(error: NodeJS.ErrnoException, host: string, port: number): Error {
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return new UserError(`El puerto ${port} está ocupado: elige otro con --port.`);
+    case 'EACCES':
+      return new UserError(`No hay permiso para usar el puerto ${port}: elige otro con --port, de 1024 en adelante.`);
+    case 'EADDRNOTAVAIL':
+    case 'EAFNOSUPPORT':
+    case 'EAI_AGAIN':
+    case 'EINVAL':
+    case 'ENOTFOUND':
+      return new UserError(`La dirección «${host}» no es de esta máquina: elige otra con --host.`);
+    default:
+      return error;
   }
-  return host === '127.0.0.1' ? ['127.0.0.1', 'localhost'] : [written(host)];
+}
+
+/**
+ * The names, with the port, under which windows reach the server, as browsers write them: port 80 not at all, for one.
+ * The first is the one to open.
+ * @throws UserError if they do not write it at all
+ */
+export function hostsOf(host: string, port: number): ReadonlySet<string> {
+  const written = (name: string) => {
+    const address = `http://${name.includes(':') ? `[${name}]` : name}:${port}`;
+    if (URL.canParse(address)) return new URL(address);
+    throw new UserError(`Ningún navegador abre la dirección «${name}»: elige otra con --host.`); // as fe80::1%eth0
+  };
+  const own = () => Object.values(networkInterfaces()).flat().map((one) => one!.address);
+  const name = written(host).hostname;
+  const names = name === '0.0.0.0' || name === '[::]' ? ['127.0.0.1', 'localhost', '::1', ...own()]
+    : name === '127.0.0.1' ? [name, 'localhost'] : [host];
+  return new Set(names.map((one) => written(one).host));
 }

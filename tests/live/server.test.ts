@@ -3,7 +3,7 @@ import { request } from 'node:http';
 import type { IncomingHttpHeaders } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { serve } from '../../src/live/server.ts';
+import { hostsOf, serve, whyNotListening } from '../../src/live/server.ts';
 import type { TalkServer } from '../../src/live/server.ts';
 import { Talk } from '../../src/live/talk.ts';
 import { experiments } from '../../src/runs/experiments.ts';
@@ -165,6 +165,34 @@ describe('the server of a talk', () => {
     const options = { talk, page: () => ({ html: '', policy: '' }), script: '' };
     await expect(serve({ ...options, host: '127.0.0.1', port })).rejects.toThrow(`El puerto ${port} está ocupado`);
     await expect(serve({ ...options, host: '192.0.2.1', port: 0 })).rejects.toThrow('no es de esta máquina');
+    await expect(serve({ ...options, host: 'fe80::1', port: 0 })).rejects.toThrow('no es de esta máquina');
+    await expect(serve({ ...options, host: 'fe80::1%eth0', port: 0 })).rejects.toThrow('Ningún navegador abre');
+  });
+
+  it.each([
+    ['EACCES', 'No hay permiso para usar el puerto 80: elige otro con --port, de 1024 en adelante.'],
+    // without a network, a name is not looked up; without IPv6, ::1 is none
+    ['EAI_AGAIN', 'La dirección «portatil» no es de esta máquina: elige otra con --host.'],
+    ['EAFNOSUPPORT', 'La dirección «portatil» no es de esta máquina: elige otra con --host.'],
+    ['EINVAL', 'La dirección «portatil» no es de esta máquina: elige otra con --host.'],
+  ])('tells %s in a sentence', (code, sentence) => {
+    expect(whyNotListening(Object.assign(new Error('listen'), { code }), 'portatil', 80)).toMatchObject({ message: sentence });
+  });
+
+  it.each([
+    ['127.0.0.1', 80, ['127.0.0.1', 'localhost']], // no browser tells HTTP's own port
+    ['127.0.0.1', 8080, ['127.0.0.1:8080', 'localhost:8080']],
+    ['127.1', 8080, ['127.0.0.1:8080', 'localhost:8080']],
+    ['LOCALHOST', 8080, ['localhost:8080']],
+    ['0:0:0:0:0:0:0:1', 8080, ['[::1]:8080']],
+  ])('is known under the names that a browser has for %s and port %i', (host, port, names) => {
+    expect([...hostsOf(host, port)]).toEqual(names);
+  });
+
+  it('is known under all its addresses when it listens on all, however that is written', () => {
+    for (const host of ['0.0.0.0', '0', '::', '0::0']) {
+      expect([...hostsOf(host, 80)].slice(0, 3)).toEqual(['127.0.0.1', 'localhost', '[::1]']);
+    }
   });
 });
 
