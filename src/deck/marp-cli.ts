@@ -19,7 +19,7 @@ export async function marpCli(edition: Edition, ...args: readonly string[]): Pro
   process.env.DECK_EDITION = JSON.stringify(edition);
   console.warn = console.error = () => {}; // it narrates in English, and throws what goes wrong as well
   try {
-    const code = await run(['--config-file', 'marp.config.ts', ...args]);
+    const code = await run(['--config-file', 'src/deck/marp.config.js', ...args]);
     if (code !== 0) throw new Error(`marp-cli terminó con el código ${code}`);
   } catch (thrown) {
     if (!(thrown instanceof CLIError) || thrown.errorCode !== CLIErrorCode.NOT_FOUND_BROWSER) throw thrown;
