@@ -46,6 +46,7 @@ texto, el tema, el código o las medidas. Quien no abra la dirección con su cla
     return;
   }
   const rehearsed = readRehearsal(output);
+  const failed = (error: unknown) => void process.stderr.write(`${explain(error)}\n`);
   const talk = await startTalk({
     deck: flags.deck, look: { theme: flags.theme, size: flags.size }, host: flags.host, port: flags.port, output,
     command: experimentCommand(flags.backend),
@@ -55,16 +56,14 @@ texto, el tema, el código o las medidas. Quien no abra la dirección con su cla
     session: interruptedSession(output),
     keep: (session) => writeSession(output, session),
     timed(times, stopped) {
-      writeTimes(output, times);
       if (stopped) createScreen().table(timesTable(times));
+      writeTimes(output, times);
     },
-    failed: (error) => process.stderr.write(`${explain(error)}\n`),
+    failed,
   });
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => void talk.close().then(() => {
-      removeSession(output);
-      process.exit();
-    }));
+    process.once(signal, () =>
+      void talk.close().then(() => removeSession(output)).catch(failed).finally(() => process.exit()));
   }
   process.stdout.write(`${talk.url}
 Teclas: «e» ejecuta o detiene, «c» muestra el código, «g» pasa a más gráficas, «m» abre el planificador, «p» abre la vista

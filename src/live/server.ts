@@ -44,6 +44,8 @@ export interface ServerOptions {
   readonly port: number;
   /** The session's, if it goes on; else it gets a new one. */
   readonly token?: string | undefined;
+  /** Told why something that was asked for could not be done. */
+  readonly failed: (error: unknown) => void;
 }
 
 /**
@@ -51,14 +53,19 @@ export interface ServerOptions {
  * @throws UserError if the port is taken, or the address is not of this machine or none that a browser opens
  */
 export async function serve(
-  { talk, page, script, host, port, token = randomBytes(18).toString('base64url') }: ServerOptions,
+  { talk, page, script, host, port, token = randomBytes(18).toString('base64url'), failed }: ServerOptions,
 ): Promise<TalkServer> {
   let hosts = hostsOf(host, port);
   const server = createServer((request, response) => {
     const refused = refusal({ method: request.method ?? '', headers: request.headers }, hosts, token);
     if (refused !== undefined) return answer(response, refused);
     const path = request.url!.split('?')[0]!; // as it came: only these few, letter by letter
-    if (request.method === 'POST') return void handle(talk, path, request, response);
+    if (request.method === 'POST') {
+      return void handle(talk, path, request, response).catch((error: unknown) => {
+        failed(error);
+        answer(response, 500, error instanceof UserError ? error.message : '');
+      });
+    }
     switch (path) {
       case '/': return answer(response, 200, page().html, {
         'content-type': 'text/html; charset=utf-8', 'content-security-policy': page().policy,

@@ -44,7 +44,7 @@ export interface StartOptions {
   readonly keep?: (session: Session) => void;
   /** Told what each slide has taken, at each turn and when the presenter's clock is stopped. */
   readonly timed?: (times: TalkTimes, stopped: boolean) => void;
-  /** Told what keeps the deck from being drawn again. */
+  /** Told what keeps the deck from being drawn again, or a file from being written or watched: the talk goes on. */
   readonly failed: (error: unknown) => void;
 }
 
@@ -63,7 +63,15 @@ export async function startTalk(
   { deck, look, host, port, output, command, limits, replaySpeed, before, session, keep, timed, failed }: StartOptions,
 ): Promise<StartedTalk> {
   const programs = [...new Set(Object.values(experiments).map(({ file }) => dirname(file)))];
-  programs.forEach(removeEdited);
+  const attempt = (action: () => void) => {
+    try {
+      action();
+    } catch (error) {
+      failed(error);
+    }
+  };
+  const cleanUp = () => programs.forEach((folder) => attempt(() => removeEdited(folder)));
+  cleanUp();
   const read = latestRuns(output);
   const pages = new PageMaker(deck, { read, look });
   let page = await pages.draw();
@@ -73,24 +81,24 @@ export async function startTalk(
     experiments, checker, read, command, replaySpeed,
     limits: (id) => limits(id, read(id)),
     finished(id, { header, events }) {
-      if (header) saveRun(join(output, id, 'run.json'), recordOf(header, events));
+      if (header) attempt(() => saveRun(join(output, id, 'run.json'), recordOf(header, events)));
     },
     before,
     clock: session?.clock,
     timed(clock, stopped) {
       const times = timesOf(page.plans, clock, clock.since);
-      timed?.(times, stopped);
+      attempt(() => timed?.(times, stopped));
       return times;
     },
   });
 
-  const serving = serve({ talk, page: () => page, script, host, port, token: session?.token });
+  const serving = serve({ talk, page: () => page, script, host, port, token: session?.token, failed });
   const server = await serving.catch(async (error: unknown) => {
     await talk.close();
     throw error;
   });
 
-  const kept = () => keep?.({ token: server.token, clock: talk.state.clock });
+  const kept = () => attempt(() => keep?.({ token: server.token, clock: talk.state.clock }));
   kept();
   talk.subscribe(({ type }) => {
     if (type === 'clock') kept();
@@ -104,11 +112,11 @@ export async function startTalk(
     }).catch(failed); // the last good one stays on show
   };
   const stopWatching = [
-    watchFolders([dirname(deck), 'assets/theme', 'assets/fonts', runsFolder], redraw),
+    watchFolders([dirname(deck), 'assets/theme', 'assets/fonts', runsFolder], redraw, failed),
     watchFolders(programs, () => {
       talk.sourcesChanged();
       redraw();
-    }),
+    }, failed),
     watchRuns(output, redraw),
   ];
   return {
@@ -117,7 +125,7 @@ export async function startTalk(
     async close() {
       stopWatching.forEach((stop) => stop());
       await Promise.all([server.close(), talk.close(), checker.close()]);
-      programs.forEach(removeEdited);
+      cleanUp();
     },
   };
 }

@@ -70,7 +70,10 @@ export class Talk {
     return this.runner.pid;
   }
 
-  /** Runs an experiment as its code stands on the slide. */
+  /**
+   * Runs an experiment as its code stands on the slide.
+   * @throws UserError if code that was edited cannot be written beside the program
+   */
   run(id: string): void {
     const { code, original } = this.view(id);
     const edited = code === original ? undefined : writeEdited(this.options.experiments[id]!, code);
@@ -124,11 +127,16 @@ export class Talk {
     this.publish({ type: 'deck', deck: this.state.deck + 1 });
   }
 
-  /** The programs have changed on disk. */
+  /** The programs have changed on disk. What cannot be read, as while it is edited there, stays as it was. */
   sourcesChanged(): void {
     this.runner.refresh();
     for (const [id, experiment] of Object.entries(this.options.experiments)) {
-      const original = readRegion(experiment);
+      let original: string;
+      try {
+        original = readRegion(experiment);
+      } catch {
+        continue; // drawing the deck again tells why
+      }
       const { code, original: before } = this.view(id);
       if (original !== before) this.change(id, { original, code: code === before ? original : code });
     }

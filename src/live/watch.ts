@@ -1,5 +1,7 @@
 import { existsSync, readdirSync, statSync, watch } from 'node:fs';
 import { join } from 'node:path';
+import { codeOf } from '../checkpoint/files.ts';
+import { UserError } from '../errors.ts';
 
 /** After the last change of a burst, in milliseconds: an editor saves in several steps. */
 const settle = 30;
@@ -9,16 +11,28 @@ const poll = 500;
 
 /**
  * Calls back when a file of some folders has changed, hidden ones apart; those that are not there are passed over.
+ * @param failed told of a folder that cannot be watched: each person has so many watches, and editors take them
  * @returns stops it
  */
-export function watchFolders(folders: readonly string[], changed: (path: string) => void): () => void {
+export function watchFolders(
+  folders: readonly string[], changed: (path: string) => void, failed: (error: UserError) => void,
+): () => void {
   const timers = new Map<string, NodeJS.Timeout>();
-  const watchers = folders.filter((folder) => existsSync(folder)).map((folder) => watch(folder, (_event, name) => {
-    if (name === null || name.startsWith('.') || name.endsWith('.tmp')) return;
-    const path = join(folder, name);
-    clearTimeout(timers.get(path));
-    timers.set(path, setTimeout(changed, settle, path));
-  }));
+  const watchers = folders.filter((folder) => existsSync(folder)).flatMap((folder) => {
+    const giveUp = (error: unknown) => failed(new UserError(
+      `No se vigila «${folder}» (${codeOf(error)}): lo que cambie ahí se verá cuando «npm run talk» empiece otra vez.`));
+    try {
+      return watch(folder, (_event, name) => {
+        if (name === null || name.startsWith('.') || name.endsWith('.tmp')) return;
+        const path = join(folder, name);
+        clearTimeout(timers.get(path));
+        timers.set(path, setTimeout(changed, settle, path));
+      }).on('error', giveUp);
+    } catch (error) {
+      giveUp(error);
+      return [];
+    }
+  });
   return () => {
     watchers.forEach((watcher) => watcher.close());
     timers.forEach((timer) => clearTimeout(timer));

@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import type { IncomingHttpHeaders } from 'node:http';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hostsOf, serve, whyNotListening } from '../../src/live/server.ts';
@@ -23,18 +25,22 @@ describe('the server of a talk', () => {
   let port: number;
   let token: string;
   const edits: string[] = [];
+  const failures: unknown[] = [];
+  const folder = mkdtempSync(join(tmpdir(), 'server-'));
+  const program = join(folder, 'programa.ts');
 
   beforeAll(async () => {
     // Experiments that are the stand-in's: what they do is in their ids.
     const { qlora } = experiments;
+    writeFileSync(program, '// #region parte\nuno();\n// #endregion\n');
     talk = new Talk({
-      experiments: { good: qlora, busy: qlora }, command: [child], read: () => record(), finished: () => {},
+      experiments: { good: qlora, busy: qlora, own: { ...qlora, file: program, region: 'parte' } }, command: [child], read: () => record(), finished: () => {},
       timed: (clock) => ({ startedAt: '2026-03-02T10:00:00.000Z', slides: clock.spent.map((time) => ({ title: 'x', share: 1, seconds: time })) }),
       limits: () => ({ budget: 20, silence: 20 }),
       checker: { check: async (_experiment, code) => (edits.push(code), [{ line: 0, column: 0, length: 1, message: 'no' }]) },
     });
     const page = { html: '<title>charla</title>', policy: "default-src 'none'" };
-    server = await serve({ talk, page: () => page, script: 'script()', host: '127.0.0.1', port: 0 });
+    server = await serve({ talk, page: () => page, script: 'script()', host: '127.0.0.1', port: 0, failed: (error) => failures.push(error) });
     const url = new URL(server.url);
     port = Number(url.port);
     token = url.searchParams.get('clave')!;
@@ -42,6 +48,7 @@ describe('the server of a talk', () => {
   afterAll(async () => {
     await talk.close();
     await server.close();
+    rmSync(folder, { recursive: true });
   });
 
   /** As it is on the wire: `fetch` would tidy paths and headers up. */
@@ -161,8 +168,24 @@ describe('the server of a talk', () => {
     expect(JSON.stringify(talk.state)).toBe(before);
   });
 
+  it('goes on, and says why, when a program cannot be read or what was edited cannot be written', async () => {
+    writeFileSync(program, '// #region parte\ndos();\n');
+    talk.sourcesChanged();
+    expect(talk.state.experiments.own).toMatchObject({ code: 'uno();', original: 'uno();' });
+    const refused = await post('/run', { id: 'own', code: 'tres();' });
+    expect(refused.status).toBe(500);
+    expect(refused.body).toContain('«parte»');
+    expect(failures.map((error) => (error as Error).message)).toEqual([refused.body]);
+    expect(talk.busy).toBe(false);
+    writeFileSync(program, '// #region parte\ncuatro();\n// #endregion\n');
+    talk.sourcesChanged();
+    expect(talk.state.experiments.own!.original).toBe('cuatro();');
+    expect((await post('/run', { id: 'own' })).status).toBe(204);
+    expect((await post('/stop', {})).status).toBe(204);
+  });
+
   it('says that a port is taken, and that an address is not of this machine', async () => {
-    const options = { talk, page: () => ({ html: '', policy: '' }), script: '' };
+    const options = { talk, page: () => ({ html: '', policy: '' }), script: '', failed: () => {} };
     await expect(serve({ ...options, host: '127.0.0.1', port })).rejects.toThrow(`El puerto ${port} está ocupado`);
     await expect(serve({ ...options, host: '192.0.2.1', port: 0 })).rejects.toThrow('no es de esta máquina');
     await expect(serve({ ...options, host: 'fe80::1', port: 0 })).rejects.toThrow('no es de esta máquina');

@@ -49,7 +49,8 @@ function start(): void {
     const answer = await fetch(path, {
       method: 'POST', headers: { 'content-type': 'application/json', 'x-clave': token }, body: JSON.stringify(body),
     }).catch(() => undefined); // gone: the stream of events says it
-    if (answer && !answer.ok) notice.say(refusals[answer.status] ?? `El servidor no lo hace: ${answer.status}.`);
+    if (!answer || answer.ok) return;
+    notice.say(refusals[answer.status] ?? (await answer.text() || `El servidor no lo hace: ${answer.status}.`));
   };
   const actions: Actions = {
     looksOnly: token === '',
