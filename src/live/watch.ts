@@ -1,6 +1,5 @@
 import { existsSync, readdirSync, statSync, watch } from 'node:fs';
 import { join } from 'node:path';
-import { codeOf } from '../checkpoint/files.ts';
 import { UserError } from '../errors.ts';
 
 /** After the last change of a burst, in milliseconds: an editor saves in several steps. */
@@ -19,8 +18,8 @@ export function watchFolders(
 ): () => void {
   const timers = new Map<string, NodeJS.Timeout>();
   const watchers = folders.filter((folder) => existsSync(folder)).flatMap((folder) => {
-    const giveUp = (error: unknown) => failed(new UserError(
-      `No se vigila «${folder}» (${codeOf(error)}): lo que cambie ahí se verá cuando «npm run talk» empiece otra vez.`));
+    const giveUp = ({ code }: NodeJS.ErrnoException) => failed(new UserError(
+      `No se vigila «${folder}» (${code}): lo que cambie ahí se verá cuando «npm run talk» empiece otra vez.`));
     try {
       return watch(folder, (_event, name) => {
         if (name === null || name.startsWith('.') || name.endsWith('.tmp')) return;
@@ -29,7 +28,7 @@ export function watchFolders(
         timers.set(path, setTimeout(changed, settle, path));
       }).on('error', giveUp);
     } catch (error) {
-      giveUp(error);
+      giveUp(error as NodeJS.ErrnoException);
       return [];
     }
   });
