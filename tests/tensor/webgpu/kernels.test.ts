@@ -205,11 +205,11 @@ describe.runIf(hasAdapter)(`the WGSL kernels${why}`, () => {
     useUnits();
     testUnits();
   });
-  describe.runIf(isOffered)(`by matrix units of 16 × 16 × 16, emulated${noHalves}`, () => {
+  describe.runIf(isOffered)(`by emulated units of 16 × 16 × 16${noHalves}`, () => {
     useUnits(tensorCore);
     testUnits();
   });
-  describe.runIf(isOffered)(`by matrix units of 16 × 8 × 32, emulated${noHalves}`, () => {
+  describe.runIf(isOffered)(`by emulated units of 16 × 8 × 32${noHalves}`, () => {
     useUnits(oblongCore);
     testUnitTiles();
   });
