@@ -273,6 +273,7 @@ describe.skipIf(!executable)(`npm run talk in Chromium${why}`, () => {
   });
 
   it('asks for nothing, nor offers it, in a window without the key, and says why', async () => {
+    if (!await panel(page).isVisible()) await page.keyboard.press('c');
     const guests = await browser.newContext({ viewport: { width: 1280, height: 720 } });
     const guest = await guests.newPage();
     await guest.goto(`${origin()}/#2`);
