@@ -60,18 +60,17 @@ export function lossesChart({ ways }: z.infer<typeof lossResults>, alt: string):
   const x = (loss: number) => 8 + (width - 16) * (most > least ? (loss - least) / (most - least) : 0.5);
   const below = row * ways.length + 14;
   const axis = { 'font-size': 20, 'fill': palette.quiet };
-  const meanOfWay = ({ losses }: Ways[number]) => {
+  const rows = ways.map(({ title, parameters, losses }) => {
     const { mean, deviation } = summary(losses.map(({ loss }) => loss));
-    return figure(mean, deviation, losses.length);
-  };
-  const figures = ways.map((way) => `${way.title}, ${formatNumber(way.parameters)} parámetros: ${meanOfWay(way)}`);
-  return svg(width, below + 6, told(alt, ...figures), ...ways.flatMap((way, i) => {
-    const { title, parameters, losses } = way;
-    const { mean } = summary(losses.map(({ loss }) => loss));
+    const written = figure(mean, deviation, losses.length);
+    return { title, parameters: `${formatNumber(parameters)} parámetros`, losses, mean, written };
+  });
+  const figures = rows.map((one) => `${one.title}, ${one.parameters}: ${one.written}`);
+  return svg(width, below + 6, told(alt, ...figures), ...rows.flatMap(({ title, parameters, losses, mean, written }, i) => {
     const y = row * i + 38;
     return [
-      text(0, y - 20, `${title} · ${formatNumber(parameters)} parámetros`, { 'text-anchor': 'start', 'font-size': 21 }),
-      text(width, y - 20, meanOfWay(way), { 'text-anchor': 'end', 'font-size': 21 }),
+      text(0, y - 20, `${title} · ${parameters}`, { 'text-anchor': 'start', 'font-size': 21 }),
+      text(width, y - 20, written, { 'text-anchor': 'end', 'font-size': 21 }),
       line(0, y, width, y, { 'stroke': palette.line, 'stroke-width': 2 }),
       ...losses.map(({ loss }) => rect(x(loss) - 5, y - 5, 10, 10, { 'fill': palette.measured, 'rx': 5, 'fill-opacity': 0.75 })),
       line(x(mean), y - 9, x(mean), y + 9, { 'stroke': palette.text, 'stroke-width': 3 }),
