@@ -66,7 +66,8 @@ export function lossesChart({ ways }: z.infer<typeof lossResults>, alt: string):
     return { title, parameters: `${formatNumber(parameters)} parámetros`, losses, mean, written };
   });
   const figures = rows.map((one) => `${one.title}, ${one.parameters}: ${one.written}`);
-  return svg(width, below + 6, told(alt, ...figures), ...rows.flatMap(({ title, parameters, losses, mean, written }, i) => {
+  return svg(width, below + 6, told(alt, ...figures), ...rows.flatMap((one, i) => {
+    const { title, parameters, losses, mean, written } = one;
     const y = row * i + 38;
     return [
       text(0, y - 20, `${title} · ${parameters}`, { 'text-anchor': 'start', 'font-size': 21 }),
