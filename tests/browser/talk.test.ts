@@ -21,7 +21,7 @@ const folder = mkdtempSync(join(tmpdir(), 'talk-'));
 const deck = join(folder, 'deck', 'charla.md');
 const output = join(folder, 'out');
 
-// Two slides, the first with a plan, and a training of 24 steps on a very small model.
+// Two slides, the first with a plan, and a training of 120 steps on a very small model, over in a second.
 const markdown = (title: string, demo = 'Demo', note = 'Ejecutar.') => `---
 theme: modulo
 ---
@@ -54,7 +54,7 @@ describe.skipIf(!executable)(`npm run talk in Chromium${why}`, () => {
   const start = (options: Partial<StartOptions> = {}) => startTalk({
     deck, output, host: '127.0.0.1', port: 0,
     command: [...experimentCommand('wasm'), '--model', join(folder, 'model'), '--data', join(folder, 'data.json'),
-      '--examples', '8', '--eval', '4', '--batch-size', '2', '--epochs', '6', '--r', '4', '--output', join(output, 'qlora')],
+      '--examples', '8', '--eval', '4', '--batch-size', '2', '--epochs', '30', '--r', '4', '--output', join(output, 'qlora')],
     limits: () => ({ budget: 100, silence: 60 }),
     timed: (times) => void timed.push(times),
     failed: (error) => { throw error; },
