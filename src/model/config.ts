@@ -113,18 +113,17 @@ const rope = z.object({
   type: z.string().nullish(), // what rope_type was called first
   rope_theta: z.number().positive().nullish(),
   partial_rotary_factor: z.number().nullish(),
+  original_max_position_embeddings: positiveInteger.nullish(),
 });
 const scaled = z.object({ factor: z.number().positive() });
 const llama3 = scaled.extend({
   low_freq_factor: z.number().positive(),
   high_freq_factor: z.number().positive(),
-  original_max_position_embeddings: positiveInteger.nullish(),
 }).refine((c) => c.high_freq_factor > c.low_freq_factor, {
   path: ['high_freq_factor'], error: 'se esperaba un número mayor que low_freq_factor',
 });
 const yarn = z.object({
   factor: z.number().positive().nullish(),
-  original_max_position_embeddings: positiveInteger.nullish(),
   beta_fast: z.number().nonnegative().nullish(),
   beta_slow: z.number().nonnegative().nullish(),
   truncate: z.boolean().default(true),
@@ -232,6 +231,8 @@ function parseRopeScaling(c: HuggingFaceConfig, maxPositions: number, file: stri
   const type = parameters.rope_type ?? parameters.type ?? 'default';
   const share = parameters.partial_rotary_factor ?? 1;
   if (share !== 1) throw unsupported(file, 'partial_rotary_factor', String(share), '«1»');
+  const originalMaxPositions =
+    c.original_max_position_embeddings ?? parameters.original_max_position_embeddings ?? maxPositions;
   const subject = `El archivo «${file}», en ${c.rope_scaling ? 'rope_scaling' : 'rope_parameters'},`;
   switch (type) {
     case 'default':
@@ -240,26 +241,18 @@ function parseRopeScaling(c: HuggingFaceConfig, maxPositions: number, file: stri
     case 'dynamic':
       return { type, factor: parseAs(scaled, parameters, subject).factor };
     case 'llama3': {
-      const read = parseAs(llama3, parameters, subject);
-      const original = c.original_max_position_embeddings ?? read.original_max_position_embeddings;
-      return {
-        type,
-        factor: read.factor,
-        lowFreqFactor: read.low_freq_factor,
-        highFreqFactor: read.high_freq_factor,
-        originalMaxPositions: original ?? maxPositions,
-      };
+      const { factor, low_freq_factor: lowFreqFactor, high_freq_factor: highFreqFactor } =
+        parseAs(llama3, parameters, subject);
+      return { type, factor, lowFreqFactor, highFreqFactor, originalMaxPositions };
     }
     case 'yarn':
-      return yarnOf(parseAs(yarn, parameters, subject), c, maxPositions);
+      return yarnOf(parseAs(yarn, parameters, subject), originalMaxPositions, maxPositions);
     default:
       throw unsupported(file, 'rope_type', type, '«default», «linear», «dynamic», «llama3» o «yarn»');
   }
 }
 
-function yarnOf(read: z.infer<typeof yarn>, c: HuggingFaceConfig, maxPositions: number): RopeScaling {
-  const originalMaxPositions =
-    c.original_max_position_embeddings ?? read.original_max_position_embeddings ?? maxPositions;
+function yarnOf(read: z.infer<typeof yarn>, originalMaxPositions: number, maxPositions: number): RopeScaling {
   const factor = read.factor ?? maxPositions / originalMaxPositions;
   const scale = (mscale: number) => (factor > 1 ? 1 + 0.1 * mscale * Math.log(factor) : 1);
   const { mscale, mscale_all_dim: allDim } = read;

@@ -22,9 +22,9 @@ export function rotaryFrequencies(config: LlamaConfig, length: number): number[]
       case 'linear': // Chen et al., 2023
         return frequency / scaling.factor;
       case 'llama3':
-        return stretch(frequency, scaling.factor, keptOfLlama3(frequency, scaling));
+        return stretched(frequency, scaling.factor, keptOfLlama3(frequency, scaling));
       case 'yarn':
-        return stretch(frequency, scaling.factor, keptOfYarn(i, config, scaling));
+        return stretched(frequency, scaling.factor, keptOfYarn(i, config, scaling));
       default:
         return frequency;
     }
@@ -32,7 +32,7 @@ export function rotaryFrequencies(config: LlamaConfig, length: number): number[]
 }
 
 /** Slow turns are stretched, fast ones kept, those between go from one to the other. `kept`: from 0 to 1. */
-function stretch(frequency: number, factor: number, kept: number): number {
+function stretched(frequency: number, factor: number, kept: number): number {
   return (1 - kept) * frequency / factor + kept * frequency;
 }
 

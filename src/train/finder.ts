@@ -74,12 +74,18 @@ export async function findLearningRate(
   if (points.length === 0) {
     throw new UserError('La búsqueda de la tasa de aprendizaje se paró antes de dar un paso: repítela para que proponga una.');
   }
-  return { points, suggestion: steepest(points) };
+  return { points, suggestion: steepest(points, steps) };
 }
 
-/** The rate where the smoothed loss falls fastest by the logarithm of the rate, taken over half a decade. */
-function steepest(points: readonly FinderPoint[]): number {
-  const span = Math.max(1, Math.round(points.length / DECADES / 4));
+/**
+ * The rate where the smoothed loss falls fastest by the logarithm of the rate, taken over half a decade, or over all
+ * there is of a climb that ended sooner.
+ *
+ * @param steps in which all decades would have been climbed
+ */
+function steepest(points: readonly FinderPoint[], steps: number): number {
+  const quarter = Math.round((steps - 1) / DECADES / 4);
+  const span = Math.max(1, Math.min(quarter, Math.floor((points.length - 1) / 2)));
   let [best, slope] = [points[0]!.learningRate, Infinity];
   for (let i = span; i + span < points.length; i++) {
     const [from, to] = [points[i - span]!, points[i + span]!];

@@ -5,7 +5,7 @@ import { addLora } from '../peft/lora.ts';
 import { trainableParameters } from '../peft/trainable.ts';
 import { Random } from '../random.ts';
 import { median } from '../statistics.ts';
-import { graphMode } from '../tensor/graph.ts';
+import { graphMode } from '../tensor/graph-mode.ts';
 import { KernelClock } from '../tensor/webgpu/clock.ts';
 import type { KernelTime } from '../tensor/webgpu/clock.ts';
 import { webgpuBackend } from '../tensor/webgpu/device.ts';

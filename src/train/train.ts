@@ -8,7 +8,7 @@ import { settle } from '../model/weights.ts';
 import type { Trainable } from '../peft/trainable.ts';
 import { Random } from '../random.ts';
 import type { Evaluation, MemoryUse, TrainEvent } from '../runs/events.ts';
-import { graphMode } from '../tensor/graph.ts';
+import { graphMode } from '../tensor/graph-mode.ts';
 import { TensorMemory } from '../tensor/memory.ts';
 import { adamwDefaults, clipScale } from './adamw.ts';
 import type { OptimizerName } from './adamw.ts';

@@ -6,7 +6,7 @@ import type { QuantizedTensor, QuantizeOptions } from '../../src/quant/quantize.
 import { Random } from '../../src/random.ts';
 import { hasTensorflow, useBackend } from '../../src/tensor/backend.ts';
 import { toFloat32, useMixedPrecision } from '../../src/tensor/bfloat16.ts';
-import { graphMode } from '../../src/tensor/graph.ts';
+import { graphMode } from '../../src/tensor/graph-mode.ts';
 import { NativeGraphs } from '../../src/tensor/native/graph.ts';
 import { isKeptPacked, PackedMatrix, useWidening } from '../../src/tensor/native-packed.ts';
 import { QuantizedMatrix } from '../../src/tensor/quantized.ts';

@@ -10,7 +10,7 @@ import type { TrainEvent } from '../../../src/runs/events.ts';
 import { useBackend } from '../../../src/tensor/backend.ts';
 import type { BackendName } from '../../../src/tensor/backend.ts';
 import { useMixedPrecision } from '../../../src/tensor/bfloat16.ts';
-import { graphMode } from '../../../src/tensor/graph.ts';
+import { graphMode } from '../../../src/tensor/graph-mode.ts';
 import { lowerBindingBytes, usedAdapter, webgpuBackend } from '../../../src/tensor/webgpu/device.ts';
 import { WebgpuGraphs } from '../../../src/tensor/webgpu/graph.ts';
 import { score } from '../../../src/train/evaluate.ts';
