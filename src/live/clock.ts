@@ -18,9 +18,9 @@ export function turn(clock: Clock, slide: number, now: number): Clock {
   return { ...clock, slide, since: now, spent };
 }
 
-/** How long a slide has been on show, in milliseconds. */
+/** How long a slide has been on show, in milliseconds: none while the machine's clock, set back, is before that. */
 export function spentOn({ slide: shown, since, spent }: Clock, slide: number, now: number): number {
-  return (spent[slide] ?? 0) + (slide === shown ? now - since : 0);
+  return (spent[slide] ?? 0) + (slide === shown ? Math.max(0, now - since) : 0);
 }
 
 /** How long a clock that was stopped can be set going again where it stood, in milliseconds: a key is soon pressed. */

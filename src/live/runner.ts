@@ -10,7 +10,7 @@ import type { RunView } from './state.ts';
 export interface Limits {
   /** What a run may take. */
   readonly budget: number;
-  /** How long it may tell nothing. */
+  /** How long it may tell nothing once its process has loaded. */
   readonly silence: number;
 }
 
@@ -162,25 +162,29 @@ export class Runner {
     const program = this.running = this.take();
     const { budget, silence } = this.options.limits(id);
     const timers: NodeJS.Timeout[] = [];
+    let watch: NodeJS.Timeout | undefined;
     let told = 0;
     try {
       await new Promise<void>((resolve, reject) => {
         const giveUp = (reason: string) => reject(new Error(reason));
         signal.addEventListener('abort', () => giveUp(''));
         timers.push(setTimeout(giveUp, budget * 1000, `La ejecución en vivo ha agotado su tiempo: ${formatDuration(budget)}.`));
-        const watch = setTimeout(giveUp, silence * 1000, `La ejecución en vivo lleva ${formatDuration(silence)} sin dar señales.`);
-        timers.push(watch);
+        void program.ready.then(() => {
+          if (this.running !== program) return; // it was over before
+          watch = setTimeout(giveUp, silence * 1000, `La ejecución en vivo lleva ${formatDuration(silence)} sin dar señales.`);
+          timers.push(watch);
+        });
         program.run({ id, edited }, (message) => {
-          watch.refresh();
+          watch?.refresh();
           if (message.type === 'header') identified(message.header);
           else if (told++ < mostEvents) tell(message.event, message.sentAt);
           else giveUp('La ejecución en vivo cuenta más de lo que cabe.');
         }).then(resolve, reject);
       });
     } finally {
+      this.running = undefined;
       timers.forEach(clearTimeout);
       await program.kill();
-      this.running = undefined;
     }
   }
 }

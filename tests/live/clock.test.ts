@@ -19,6 +19,12 @@ describe("the presenter's clock", () => {
     expect(restart(undefined, 3, 90_000)).toEqual(startClock(3, 90_000));
   });
 
+  it('stands while the clock of the machine, set back, is behind it: no time is less than none', () => {
+    const clock = turn(startClock(0, 61_000), 1, 1000);
+    expect([0, 1].map((slide) => spentOn(clock, slide, 4000))).toEqual([0, 3000]);
+    expect(spentOn(startClock(0, 61_000), 0, 1000)).toBe(0);
+  });
+
   it('leaves the times of a talk once two slides have been on show', () => {
     const times = (...seconds: number[]) => ({ startedAt: '', slides: seconds.map((one) => ({ title: 'x', share: 1, seconds: one })) });
     expect([times(2, 0, 0), times(0, 0, 0), times(2, 60, 0)].map(wasGiven)).toEqual([false, false, true]);

@@ -121,6 +121,13 @@ describe('a live run', () => {
     }
   });
 
+  it('is not silent while its process still loads', async () => {
+    const limits = () => ({ budget: 20, silence: 0.5 });
+    const { runner, last } = start({ command: [...command, String(loading)], limits });
+    await runner.run('good');
+    expect(last()).toMatchObject({ source: 'live', state: 'finished' });
+  });
+
   it('and is followed by others, which load while it goes on', async () => {
     const { runner, begins } = await loaded();
     for (let i = 0; i < 3; i++) {

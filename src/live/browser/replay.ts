@@ -53,14 +53,15 @@ function playable(id: ExperimentId, { code, record }: Required<Recordings>[Exper
     };
     const update = (changes: Partial<RunView>) => change({ run: run = { ...run, ...changes } });
     change({ open: true, page: 0, run });
+    const ended = (state: RunView['state'], reason?: string) => update({ state, endedAt: Date.now(), reason });
     const end = trainHere((message) => {
       if (message.type === 'event') update({ events: [...run.events, message.event] });
-      else if (message.type === 'finished') update({ state: 'finished', endedAt: Date.now() });
-      else update({ state: 'stopped', endedAt: Date.now(), reason: message.reason });
+      else if (message.type === 'finished') ended('finished');
+      else ended('stopped', message.reason);
     });
     stop = () => {
       end();
-      update({ state: 'stopped', endedAt: Date.now() });
+      ended('stopped');
     };
   };
   const shown = scrollable(element('pre', 'vivo-editor', code), 'Código del experimento');
