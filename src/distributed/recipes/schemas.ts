@@ -47,7 +47,7 @@ const mixed = { mixed_precision: z.enum(['bf16', 'no']), downcast_bf16: z.litera
 
 /** The file of `accelerate launch --config_file`. */
 export const accelerateConfig = z.discriminatedUnion('distributed_type', [
-  z.strictObject({ ...cluster, ...mixed, distributed_type: z.enum(['NO', 'MULTI_GPU', 'MULTI_CPU']) }),
+  z.strictObject({ ...cluster, ...mixed, distributed_type: z.enum(['NO', 'MULTI_GPU']) }),
   z.strictObject({ ...cluster, ...mixed, distributed_type: z.literal('FSDP'), fsdp_config: z.union([fsdp1, fsdp2]) }),
   // With a file of its own, accelerate refuses what that file says too: precision, stage, accumulation, offloading.
   z.strictObject({

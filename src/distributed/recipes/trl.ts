@@ -135,7 +135,8 @@ function accelerateOf(options: RecipeOptions, engine: Sharding): object {
   };
   const precision = { mixed_precision: 'bf16', downcast_bf16: 'no' };
   if (engine === 'trl') {
-    return { ...shared, ...precision, distributed_type: all === 1 ? 'NO' : cpu ? 'MULTI_CPU' : 'MULTI_GPU' };
+    // Without cards, too, where `use_cpu` counts: for MULTI_CPU accelerate 1.15 starts one process, unless by mpirun.
+    return { ...shared, ...precision, distributed_type: all === 1 ? 'NO' : 'MULTI_GPU' };
   }
   if (engine === 'deepspeed') {
     return {

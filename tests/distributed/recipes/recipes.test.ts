@@ -95,6 +95,14 @@ describe('TRL', () => {
     expect(accelerate({ engine: 'trl', gpusPerNode: 1 }).distributed_type).toBe('NO');
     expect(sft({ engine: 'trl' }).optim).toBe('paged_adamw_8bit');
   });
+
+  it('starts as many processes without cards, too, which accelerate does not for what it calls MULTI_CPU', () => {
+    for (const cpu of [false, true]) {
+      expect(accelerate({ engine: 'trl', cpu, gpusPerNode: 2 }))
+        .toMatchObject({ distributed_type: 'MULTI_GPU', num_processes: 2, use_cpu: cpu });
+    }
+    expect(accelerate({ engine: 'trl', cpu: true, gpusPerNode: 1 })).toMatchObject({ distributed_type: 'NO', use_cpu: true });
+  });
 });
 
 describe('FSDP', () => {

@@ -1,13 +1,15 @@
-"""The `fsdp` recipe for real, on two CPU ranks over gloo, and back: is our examination of its adapter transformers' own?
+"""A recipe for real, on two CPU ranks over gloo, and back: is our examination of its adapter transformers' own?
 
-pip install -r requirements.txt of the recipe (out/recipe-fsdp), which this writes with `npm run recipe`
-python tests/interop/fsdp.py [FOLDER]     (from the project's folder; FOLDER: a recipe that has been run already)
+pip install -r requirements.txt of the recipe (out/recipe-ENGINE), which this writes with `npm run recipe`
+python tests/interop/recipe.py ENGINE [FOLDER]   (from the project's folder; ENGINE: fsdp or trl; FOLDER: a recipe of it
+                                                 that has been run already)
 
-Exits with 1 if the share of questions answered word for word differs by more than a point, if the ranks did not hold
-shards, or if nothing was learnt. Two minutes on two idle cores.
+Exits with 1 if the share of questions answered word for word differs by more than a point, if the two ranks did not
+share the examples, under FSDP if they did not hold shards, or if nothing was learnt. Two minutes on two idle cores.
 """
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -17,7 +19,8 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 base = 'assets/model'
-folder = sys.argv[1] if len(sys.argv) > 1 else 'out/recipe-fsdp'
+engine = sys.argv[1]
+folder = sys.argv[2] if len(sys.argv) > 2 else f'out/recipe-{engine}'
 adapter = f'{folder}/adapter'
 
 
@@ -33,16 +36,18 @@ def timed(what, action):
 
 
 def train():
-    npm('recipe', '--', '--engine', 'fsdp', '--cpu', '--out', folder, '--examples', '400', '--batch-size', '4')
-    # Each rank says what of the model it holds once FSDP has wrapped it.
-    script = open(f'{folder}/train.py').read()
-    with open(f'{folder}/train.py', 'w') as file:
-        file.write(script + "held = sum(p.numel() for p in trainer.model_wrapped.parameters())\n"
-                            "print(type(trainer.model_wrapped).__name__, 'holds', held, flush=True)\n")
+    npm('recipe', '--', '--engine', engine, '--cpu', '--out', folder, '--examples', '400', '--batch-size', '4')
+    if engine == 'fsdp':  # each rank says what of the model it holds once FSDP has wrapped it
+        with open(f'{folder}/train.py', 'a') as file:
+            file.write("held = sum(p.numel() for p in trainer.model_wrapped.parameters())\n"
+                       "print(type(trainer.model_wrapped).__name__, 'holds', held, flush=True)\n")
     environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'HF_HUB_OFFLINE': '1',
                    'PATH': f'{os.path.dirname(sys.executable)}:{os.environ["PATH"]}'}
-    output = subprocess.run(['bash', f'{folder}/launch.sh'], env=environment, check=True, capture_output=True, text=True).stdout
-    held = [line for line in output.splitlines() if ' holds ' in line]
+    run = subprocess.run(['bash', f'{folder}/launch.sh'], env=environment, check=True, capture_output=True, text=True)
+    assert re.search(r'\b50/50 ', run.stderr), 'not 400 examples by two ranks of 4: the progress should end at step 50'
+    if engine != 'fsdp':
+        return
+    held = [line for line in run.stdout.splitlines() if ' holds ' in line]
     print(*held, sep='\n')
     whole = sum(p.numel() for p in PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), adapter).parameters())
     assert len(held) == 2 and all(line.startswith('FullyShardedDataParallel') for line in held), 'no FSDP'
