@@ -29,7 +29,7 @@ const below: Record<string, readonly string[]> = {
 };
 
 /** Files directly in `src/` that every room may import. */
-const commons = ['src/errors.ts', 'src/format.ts', 'src/lifeline.ts', 'src/random.ts', 'src/statistics.ts'];
+const commons = ['errors', 'format', 'lifeline', 'random', 'shape', 'statistics'].map((name) => `src/${name}.ts`);
 
 /** The memory planner's formulas: they compute no tensor, and a slide plans with them. Their imports are held below. */
 const formulas = ['advice', 'known', 'planner', 'size', 'words'].map((name) => `src/distributed/${name}.ts`);

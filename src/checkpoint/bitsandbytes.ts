@@ -3,6 +3,7 @@ import { UserError } from '../errors.ts';
 import { CODEBOOKS, DYNAMIC_MAP } from '../quant/codebooks.ts';
 import { isBlockSize } from '../quant/quantize.ts';
 import type { DoubleQuantized, QuantizedTensor } from '../quant/quantize.ts';
+import { sizeOf } from '../shape.ts';
 import { parseAs } from './files.ts';
 import { positiveInteger } from './issue.ts';
 import { float32Of } from './safetensors.ts';
@@ -89,7 +90,7 @@ export function readQuantized(source: TensorSource, weight: string): SavedWeight
 
   const json = parseJson(source.bytes(key));
   const { quant_type: quantType, blocksize: blockSize, dtype, shape } = parseAs(stateSchema, json, subject);
-  const size = shape.reduce((product, length) => product * length, 1);
+  const size = sizeOf(shape);
   const blocks = Math.ceil(size / blockSize);
 
   const expectLength = (what: string, found: number, expected: number) => {

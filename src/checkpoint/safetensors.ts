@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, fsyncSync, openSync, readSync } from 'node:fs';
 import { z } from 'zod';
 import { UserError } from '../errors.ts';
+import { sizeOf } from '../shape.ts';
 import { readError, writeError, writeFileAtomic, writeWhole } from './files.ts';
 import { fromBfloat16, fromFloat16 } from './halves.ts';
 
@@ -276,7 +277,7 @@ export function floatDtypeOf(source: TensorSource, name: string): FloatDtype {
  * @throws UserError if there is no such tensor, or it is not F32, F16 or BF16
  */
 export function float32Of(source: TensorSource, name: string): Float32Array {
-  const values = new Float32Array(source.entry(name).shape.reduce((product, length) => product * length, 1));
+  const values = new Float32Array(sizeOf(source.entry(name).shape));
   let offset = 0;
   for (const piece of float32PiecesOf(source, name)) {
     values.set(piece, offset);
@@ -378,7 +379,7 @@ function checkLayout(path: string, tensors: Map<string, Placed>, begin: number, 
 }
 
 export function sizeInBytes({ dtype, shape }: TensorEntry): number {
-  return shape.reduce((product, length) => product * length, BYTES[dtype]);
+  return BYTES[dtype] * sizeOf(shape);
 }
 
 function withFile<T>(path: string, use: (file: number) => T): T {

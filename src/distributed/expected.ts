@@ -1,6 +1,7 @@
 import { isLinear, weightShapes } from '../model/config.ts';
 import type { LlamaConfig } from '../model/config.ts';
 import { loraDefaults, loraShapes } from '../peft/lora.ts';
+import { sizeOf } from '../shape.ts';
 import { dataParallel, rangeOf } from './job.ts';
 import type { Job } from './job.ts';
 import { bitsOfQuantized, shard, stages } from './planner.ts';
@@ -32,13 +33,13 @@ export function expected(config: LlamaConfig, job: Job, rank: number, rows: numb
   const ring = (ranks: number) => (ranks - 1) / ranks;
   const range = rangeOf(job, rank, config.layers);
   const sizes = [...weightShapes(config)].filter(([name]) => owns(range, config.tiedHead, name))
-    .map(([name, shape]) => ({ name, size: shape.reduce((a, b) => a * b, 1) / (isSplit(name) ? t : 1) }));
+    .map(([name, shape]) => ({ name, size: sizeOf(shape) / (isSplit(name) ? t : 1) }));
   const sum = (kept: (name: string) => boolean) =>
     sizes.filter(({ name }) => kept(name)).reduce((total, { size }) => total + size, 0);
   const embedding = 4 * sum((name) => name === 'model.embed_tokens.weight');
   const stage = stages[job.scheme];
   const adapters = [...loraShapes(config, { ...loraDefaults, r: job.r }).values()]
-    .reduce((total, shape) => total + shape.reduce((a, b) => a * b, 1), 0);
+    .reduce((total, shape) => total + sizeOf(shape), 0);
   const trained = job.method === 'full' ? sum(() => true) : adapters;
   const states = shard({
     weights: bytesOf.weights * trained, gradients: bytesOf.gradients * trained, optimizer: bytesOf.optimizer * trained,

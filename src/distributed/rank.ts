@@ -12,6 +12,7 @@ import { addLora } from '../peft/lora.ts';
 import type { Trainable } from '../peft/trainable.ts';
 import { byteLength, dequantize, quantize } from '../quant/quantize.ts';
 import type { QuantizedTensor } from '../quant/quantize.ts';
+import { sizeOf } from '../shape.ts';
 import { useBackend } from '../tensor/backend.ts';
 import type { BackendName } from '../tensor/backend.ts';
 import { TensorMemory } from '../tensor/memory.ts';
@@ -191,7 +192,7 @@ interface Dense {
 function* weightsOf(job: Job, { world }: Groups): Generator<Dense> {
   const read = world.index === 0 ? readerOf(job) : undefined;
   for (const [name, shape] of weightShapes(configOf(job))) {
-    const values = read?.(name) ?? new Float32Array(shape.reduce((a, b) => a * b, 1));
+    const values = read?.(name) ?? new Float32Array(sizeOf(shape));
     world.broadcast(values, 0);
     yield { name, values, shape };
   }

@@ -1,5 +1,6 @@
 import { isLinear, weightShapes } from '../model/config.ts';
 import type { LlamaConfig } from '../model/config.ts';
+import { sizeOf } from '../shape.ts';
 
 /** What the planner needs to know of a model: plain data, so that a page can carry it. */
 export interface ModelSize extends Pick<
@@ -21,7 +22,7 @@ export function modelSize(config: LlamaConfig): ModelSize {
   const shapes = [...weightShapes(config)];
   const count = (kept: (name: string) => boolean) => shapes
     .filter(([name]) => kept(name))
-    .reduce((sum, [, shape]) => sum + shape.reduce((a, b) => a * b, 1), 0);
+    .reduce((sum, [, shape]) => sum + sizeOf(shape), 0);
   const first = 'model.layers.0.';
   const linears = shapes.filter(([name]) => name.startsWith(first) && isLinear(name))
     .map(([name, shape]) => [name.split('.').at(-2)!, shape as [number, number]] as const);

@@ -6,6 +6,7 @@ import { sizeInBytes } from '../checkpoint/safetensors.ts';
 import { UserError } from '../errors.ts';
 import { quantizePieces } from '../quant/quantize.ts';
 import type { QuantizedTensor, QuantizeOptions } from '../quant/quantize.ts';
+import { sizeOf } from '../shape.ts';
 import { sharedMemory } from '../tensor/bfloat16.ts';
 import { holdsBfloat16 } from '../tensor/rows.ts';
 import { isLinear, parseConfig, weightShapes } from './config.ts';
@@ -183,7 +184,7 @@ export interface BaseSize {
 export function baseSize(model: LlamaModel): BaseSize {
   const weights = [...model.weights.values()];
   const count = (items: readonly { shape: readonly number[] }[]) =>
-    items.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+    items.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   const linears = weights.filter((weight) => weight instanceof QuantizedWeight);
   const linearBytes = linears.reduce((sum, { bytes }) => sum + bytes, 0);
   return {

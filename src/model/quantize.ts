@@ -7,6 +7,7 @@ import { rewriteFolder } from '../checkpoint/shards.ts';
 import { UserError } from '../errors.ts';
 import { byteLength } from '../quant/quantize.ts';
 import type { QuantizeOptions, QuantType } from '../quant/quantize.ts';
+import { sizeOf } from '../shape.ts';
 import { isLinear, weightShapes } from './config.ts';
 import { openModel, quantizeWeight } from './load.ts';
 
@@ -67,7 +68,7 @@ export function* quantizeModel(
         computeDtype = DTYPES[weight.dtype];
         const entries = Object.entries(writeQuantized(name, { tensor, dtype: computeDtype }));
         shards.add(entries.map(([key, entry]) => ({ ...entry, name: key, pieces: [bytesOf(entry.data)] })));
-        parameters += weight.shape.reduce((a, b) => a * b, 1);
+        parameters += sizeOf(weight.shape);
         bytesIn4bit += byteLength(tensor);
       } else {
         shards.add([{ name, dtype: weight.dtype, shape: weight.shape, pieces: weight.bytes() }]);

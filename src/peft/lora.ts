@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { Tensor2D } from '@tensorflow/tfjs';
 import { UserError } from '../errors.ts';
 import { Random } from '../random.ts';
+import { sizeOf } from '../shape.ts';
 import { dropout } from '../tensor/dropout.ts';
 import { plusUpdate } from '../tensor/linear.ts';
 import type { Update } from '../tensor/linear.ts';
@@ -212,7 +213,7 @@ export function addLora(base: LlamaModel, options: Partial<LoraOptions> = {}): P
 function initialValues(base: LlamaModel, seed: number): (name: string, shape: readonly number[]) => Float32Array {
   const random = Random.for(seed, 'lora');
   return (name, shape) => {
-    const size = shape.reduce((a, b) => a * b, 1);
+    const size = sizeOf(shape);
     if (name.endsWith('.lora_A.weight')) {
       const bound = 1 / Math.sqrt(shape[1]!);
       return Float32Array.from({ length: size }, () => (2 * random.uniform() - 1) * bound);

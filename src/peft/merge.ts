@@ -12,6 +12,7 @@ import type { SavedModel } from '../model/load.ts';
 import type { Weight } from '../model/weights.ts';
 import { dequantize } from '../quant/quantize.ts';
 import type { QuantizeOptions } from '../quant/quantize.ts';
+import { sizeOf } from '../shape.ts';
 import { linear } from '../tensor/linear.ts';
 import { gatherRows } from '../tensor/ops.ts';
 import { valuesOf } from '../tensor/read.ts';
@@ -71,7 +72,6 @@ export function* mergeAdapter(
   const tiedHead = saved.config.tiedHead
     && !['model.embed_tokens.weight', 'lm_head.weight'].some((name) => adapter.saved.has(name));
   const shapes = weightShapes({ ...saved.config, tiedHead });
-  const sizeOf = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
   const all = [...shapes.values()].reduce((sum, shape) => sum + sizeOf(shape), 0);
   let done = 0;
 

@@ -3,6 +3,7 @@ import type { LlamaConfig } from '../model/config.ts';
 import { LlamaModel } from '../model/llama.ts';
 import { Parameter } from '../model/weights.ts';
 import type { Weight } from '../model/weights.ts';
+import { sizeOf } from '../shape.ts';
 import { valuesOf } from '../tensor/read.ts';
 
 /** What the loop trains: a model, and the parameters of it (or of its adapter) that may change. */
@@ -78,7 +79,7 @@ function parameterCount(
   trainedShapes: readonly (readonly number[])[], allShapes: readonly (readonly number[])[],
 ): ParameterCount {
   const count = (shapes: readonly (readonly number[])[]) =>
-    shapes.reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0);
+    shapes.reduce((sum, shape) => sum + sizeOf(shape), 0);
   const [trainable, all] = [count(trainedShapes), count(allShapes)];
   const percent = 100 * trainable / all;
   const grouped = (n: number) => n.toLocaleString('en-US');

@@ -1,3 +1,4 @@
+import { sizeOf } from '../shape.ts';
 import type { QuantType } from './codebooks.ts';
 import { doubleDequantize, doubleQuantize, type DoubleQuantized } from './double.ts';
 import { dequantizeBlocks, dequantizeBlocksToBfloat16, quantizeBlocks } from './simd.ts';
@@ -111,8 +112,4 @@ export function byteLength({ packed, absmax }: QuantizedTensor): number {
 /** The block sizes that bitsandbytes knows. */
 export function isBlockSize(blockSize: number): boolean {
   return [32, 64, 128, 256, 512, 1024, 2048, 4096].includes(blockSize);
-}
-
-function sizeOf(shape: readonly number[]): number {
-  return shape.reduce((product, length) => product * length, 1);
 }

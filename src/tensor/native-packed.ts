@@ -3,6 +3,7 @@ import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
 import { CODEBOOKS, DYNAMIC_MAP } from '../quant/codebooks.ts';
 import { byteLength } from '../quant/quantize.ts';
 import type { QuantizedTensor } from '../quant/quantize.ts';
+import { sizeOf } from '../shape.ts';
 import { outside } from './outside.ts';
 import { cast, execute, gather, hasOurs, hasTiles, heldTensor, nodeBackend, onGpu, reshape, slice, types } from './native.ts';
 
@@ -134,8 +135,6 @@ export class PackedMatrix {
     tf.dispose([this.packed, this.table, this.scales, ...Object.values(this.nested ?? {})]);
   }
 }
-
-const sizeOf = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 
 /** Rows of a table by the bytes given: (256, …), uint8 (n) → (n, …). */
 function taken(table: Tensor, bytes: Tensor): Tensor {

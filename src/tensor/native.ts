@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, TensorInfo } from '@tensorflow/tfjs';
+import { sizeOf } from '../shape.ts';
 
 /** TensorFlow's numbers for its types (`tensorflow/core/framework/types.proto`). */
 export const types = { float32: 1, int32: 3, uint8: 4, bool: 10, bfloat16: 14 } as const;
@@ -173,7 +174,7 @@ let passage = new ArrayBuffer(0);
 export function passed<T extends 'float32' | 'int32'>(
   shape: readonly number[], dtype: T, write: (values: T extends 'int32' ? Int32Array : Float32Array) => void,
 ): Tensor {
-  const size = shape.reduce((a, b) => a * b, 1);
+  const size = sizeOf(shape);
   if (passage.byteLength < 4 * size + UNALIGNED) passage = new ArrayBuffer(4 * size + UNALIGNED);
   const values = new (dtype === 'int32' ? Int32Array : Float32Array)(passage, UNALIGNED, size);
   write(values as Parameters<typeof write>[0]);

@@ -7,6 +7,7 @@ import { settle } from '../model/weights.ts';
 import type { Trainable } from '../peft/trainable.ts';
 import { trainEvent } from '../runs/events.ts';
 import type { TrainEvent } from '../runs/events.ts';
+import { sizeOf } from '../shape.ts';
 import type { StateArray } from './adamw.ts';
 import type { FieldArray } from './moments.ts';
 import type { OptimizerState } from './optimizer.ts';
@@ -95,7 +96,7 @@ export function loadCheckpoint(
   const read = (name: string, dtype: StateArray['dtype'], length: number): FieldArray => {
     if (!saved.has(name)) throw refuse(`falta el tensor «${name}»`);
     const entry = saved.entry(name);
-    const values = entry.shape.reduce((product, side) => product * side, 1);
+    const values = sizeOf(entry.shape);
     if (values !== length || entry.dtype !== dtype) {
       throw refuse(
         `el tensor «${name}» tiene ${values} valores ${entry.dtype} y se esperaban ${length} ${dtype}`);

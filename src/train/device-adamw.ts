@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor1D } from '@tensorflow/tfjs';
 import { settle } from '../model/weights.ts';
 import type { Parameter } from '../model/weights.ts';
+import { sizeOf } from '../shape.ts';
 import { readAll } from '../tensor/read.ts';
 import { adamw, addTo, squares } from '../tensor/webgpu/adamw.ts';
 import { bindingBytes } from '../tensor/webgpu/device.ts';
@@ -103,7 +104,7 @@ export class DeviceAdamW implements Optimizer {
 
   get stateArrays(): StateArray[] {
     return this.parameters.flatMap(({ name, shape }) => ['m', 'v'].map((field) => (
-      { name: `${name}.${field}`, dtype: 'F32' as const, length: shape.reduce((a, b) => a * b, 1) })));
+      { name: `${name}.${field}`, dtype: 'F32' as const, length: sizeOf(shape) })));
   }
 
   async exportState(): Promise<Map<string, Float32Array>> {

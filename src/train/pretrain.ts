@@ -6,6 +6,7 @@ import { Parameter } from '../model/weights.ts';
 import type { Trainable } from '../peft/trainable.ts';
 import { Random } from '../random.ts';
 import type { TrainEvent } from '../runs/events.ts';
+import { sizeOf } from '../shape.ts';
 import { clipScale } from './adamw.ts';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
 import { Diverged } from './diverged.ts';
@@ -44,7 +45,7 @@ export function newModel(config: LlamaConfig, seed: number): Trainable & { param
   const random = Random.for(seed, 'weights');
   const residual = 0.02 / Math.sqrt(2 * config.layers);
   const parameters = [...weightShapes(config)].map(([name, shape]) => {
-    const values = new Float32Array(shape.reduce((a, b) => a * b, 1));
+    const values = new Float32Array(sizeOf(shape));
     const sigma = /\.(o_proj|down_proj)\./.test(name) ? residual : 0.02;
     for (let i = 0; i < values.length; i++) values[i] = shape.length === 1 ? 1 : sigma * random.normal();
     return new Parameter(name, values, shape);

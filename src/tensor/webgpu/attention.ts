@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs';
+import { sizeOf } from '../../shape.ts';
 import { webgpuBackend } from './device.ts';
 import { each, runProgram } from './program.ts';
 import { blocksToTry } from './tiles.ts';
@@ -169,7 +170,7 @@ ${store('dv', 'p.heads', 'head', (i, c) => `dv${i}_${c}`)}`,
 /** Of heads that share keys, the sum. parts: (batch, seq, heads, headDim) → `shape`, (batch, seq, kvHeads, headDim). */
 function sumOfGroups(parts: Tensor, shape: readonly number[]): Tensor {
   const headDim = shape[3]!;
-  const size = shape.reduce((a, b) => a * b) / 4;
+  const size = sizeOf(shape) / 4;
   return runProgram({
     key: 'sum of groups', write: { y: shape }, read: { parts }, types: { y: 'vec4f', parts: 'vec4f' },
     integers: { size, vectors: headDim / 4, sharing: parts.shape[2]! / shape[2]! }, invocations: size,

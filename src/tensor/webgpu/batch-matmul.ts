@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor } from '@tensorflow/tfjs';
+import { sizeOf } from '../../shape.ts';
 import { runProgram } from './program.ts';
 
 /**
@@ -26,8 +27,8 @@ function product(a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean)
   const columns = b.shape.at(transposeB ? -2 : -1)!;
   const batch = tf.broadcast_util.assertAndGetBroadcastShape(a.shape.slice(0, -2), b.shape.slice(0, -2));
   const shape = [...batch, rows, columns];
-  const size = shape.reduce((x, y) => x * y, 1);
-  const of = (tensor: Tensor) => tensor.shape.slice(0, -2).reduce((x, y) => x * y, 1);
+  const size = sizeOf(shape);
+  const of = (tensor: Tensor) => sizeOf(tensor.shape.slice(0, -2));
   return runProgram({
     key: `batch matmul ${transposeA} ${transposeB}`, write: { y: shape }, read: { a, b },
     integers: { size, rows, columns, depth, batchA: of(a), batchB: of(b) }, invocations: size,
