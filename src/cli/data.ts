@@ -4,6 +4,7 @@ import { embeddedFiles } from '../data/embedded.ts';
 import { loadTokenizer } from '../data/tokenizer.ts';
 import { writeFileAtomic } from '../checkpoint/files.ts';
 import { formatNumber } from '../format.ts';
+import { embeddedData, embeddedHeldOut, embeddedModel } from './flags.ts';
 import { runCommand } from './main.ts';
 import { helpText, parseOptions, toggle } from './options.ts';
 
@@ -23,8 +24,8 @@ Escribe de nuevo en assets/ los datos incluidos y el tokenizador: siempre los mi
     writeFileAtomic(path, contents);
     process.stdout.write(`${path}: ${formatNumber(contents.length / 1000, 0)} kB\n`);
   }
-  const tokenizer = loadTokenizer('assets/model');
-  for (const file of ['assets/data/alpaca_es.json', 'assets/data/heldout_es.json']) {
+  const tokenizer = loadTokenizer(embeddedModel);
+  for (const file of [embeddedData, embeddedHeldOut]) {
     const { examples } = encodeRecords(await readAlpaca([file]), tokenizer, { template: 'es', maxLength: Infinity });
     const mean = (length: (example: typeof examples[number]) => number) =>
       formatNumber(examples.reduce((sum, example) => sum + length(example), 0) / examples.length, 1);

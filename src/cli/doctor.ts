@@ -6,7 +6,7 @@ import { formatBytes, formatCount } from '../format.ts';
 import { readMachine } from '../native/machine.ts';
 import type { Machine } from '../native/machine.ts';
 import { checkDawn } from '../native/dawn.ts';
-import { readCuda, readNvidia, runsCuda12 } from '../native/nvidia.ts';
+import { oldestDriver, readCuda, readNvidia, runsCuda12 } from '../native/nvidia.ts';
 import { check, installed } from '../native/setup.ts';
 import { findCompiler, findNodeHeaders, findPython } from '../native/tools.ts';
 import { defaultBackend, hasTensorflow, tensorflowFolder } from '../tensor/backend.ts';
@@ -122,8 +122,8 @@ function lines(report: Report): [string, string][] {
 function driverLine(nvidia: Report['nvidia']): string {
   if (nvidia.lack !== undefined) return 'desconocido: lo dice nvidia-smi';
   const { driver, cuda } = nvidia;
-  if (!runsCuda12(driver)) return `NVIDIA ${driver}, demasiado antiguo: CUDA 12 pide 525.60.13 o posterior; actualízalo`;
-  return `NVIDIA ${driver}${cuda === undefined ? '' : `, hasta CUDA ${cuda}`}; TensorFlow pide CUDA 12, y le basta 525.60.13`;
+  if (!runsCuda12(driver)) return `NVIDIA ${driver}, demasiado antiguo: CUDA 12 pide ${oldestDriver} o posterior; actualízalo`;
+  return `NVIDIA ${driver}${cuda === undefined ? '' : `, hasta CUDA ${cuda}`}; TensorFlow pide CUDA 12, y le basta ${oldestDriver}`;
 }
 
 function cudaLine({ built, libraries }: Report['cuda'], nvidia: Report['nvidia']): string {

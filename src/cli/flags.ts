@@ -16,12 +16,17 @@ export const embeddedData = 'assets/data/alpaca_es.json';
 export const embeddedHeldOut = 'assets/data/heldout_es.json';
 
 /** What could only be names is a list of names; a regular expression is whatever else. */
-export const targets: Kind<string | string[]> = {
+const targets: Kind<string | string[]> = {
   schema: z.string().trim().min(1).transform((value) =>
     (value === 'all-linear' || !/^[\w.,\s-]+$/.test(value) ? value : value.split(',').map((name) => name.trim())))
     .pipe(z.union([z.string(), z.array(z.string().min(1))])),
   expected: 'all-linear, nombres separados por comas (q_proj,v_proj) o una expresión regular',
 };
+
+/** Which layers get an adapter, where every method puts one on all the linear ones if it is not told. */
+export const targetsOption = option(
+  'target-modules', 'CAPAS', 'all-linear, capas con comas o expresión regular', targets, 'all-linear',
+);
 
 const kibibytes: Kind<number> = {
   schema: integer(1).schema.transform((kib) => kib * 1024),
@@ -63,8 +68,8 @@ const adapter = {
   r: option('r', 'N', 'rango de LoRA', integer(1), '16'),
   alpha: option('alpha', 'N', 'escala: multiplica por alpha / r; en rslora, por alpha / √r', positive, '16'),
   dropout: option('dropout', 'X', 'dropout de LoRA, de 0 a menos de 1', share, '0.05'),
-  targetModules: optional('target-modules', 'CAPAS', 'all-linear, capas separadas por comas o expresión regular', targets,
-    'all-linear'),
+  targetModules: optional(targetsOption.name, 'CAPAS', targetsOption.help, targets,
+    'all-linear; en ia3, k, v y down'),
 };
 
 /** What one method alone heeds. */
@@ -82,7 +87,7 @@ const training = {
   epochs: option('epochs', 'N', 'vueltas a los ejemplos; puede ser 0.5', positive, '1'),
   batchSize: option('batch-size', 'N', 'ejemplos por paso de gradiente', integer(1), '8'),
   accumulation: option('accumulation', 'N', 'pasos de gradiente por paso de optimizador', integer(1), '1'),
-  learningRate: optional('learning-rate', 'X', 'tasa de aprendizaje', positive, '3e-3'),
+  learningRate: option('learning-rate', 'X', 'tasa de aprendizaje', positive, '3e-3'),
   warmup: option('warmup', 'X', 'parte de los pasos en que la tasa sube desde 0', share, '0.05'),
   schedule: option('schedule', 'FORMA', 'tasa después: constant o cosine', choice('constant', 'cosine'), 'cosine'),
   optimizer: option('optimizer', 'NOMBRE', 'paged_adamw_32bit, o paged_adamw_8bit con momentos de 8 bits',

@@ -34,10 +34,11 @@ const intoBase = {
 const together = {
   combine: optional('combine', 'MODO', `reúne varios adaptadores en uno: ${combinations.join(', ')}`, choice(...combinations)),
   weights: optional('weights', 'PESOS', 'peso de cada adaptador; con uno negativo, se resta', numbers, 'todos 1'),
-  density: optional('density', 'X', 'parte de los valores que conservan ties, dare y magnitude_prune', positive, '0.5'),
-  majoritySign: option('majority-sign', 'MODO', 'signo de ties: de la suma (total) o por votos (frequency)', choice(...majoritySigns), 'total'),
+  density: option('density', 'X', 'parte de los valores que conservan ties, dare y magnitude_prune', positive,
+    String(combineDefaults.density)),
+  majoritySign: option('majority-sign', 'MODO', 'signo de ties: de la suma (total) o por votos (frequency)', choice(...majoritySigns), combineDefaults.majoritySign),
   rank: optional('rank', 'N', 'rango del resultado en svd y los acabados en svd', integer(1), 'el mayor'),
-  seed: option('seed', 'N', 'semilla de lo que dare descarta', integer(0), '42'),
+  seed: option('seed', 'N', 'semilla de lo que dare descarta', integer(0), String(combineDefaults.seed)),
 };
 const help = { help: toggle('help', 'esta ayuda') };
 const table = { ...common, ...intoBase, ...together, ...help };
@@ -79,7 +80,7 @@ async function mergeIntoBase(flags: Flags): Promise<void> {
   if (adapter === undefined || other !== undefined) {
     throw new UserError('--adapter: con la base se fusiona un adaptador cada vez; para reunir varios en uno, di cómo con --combine.');
   }
-  const { folder: model } = await findModel(flags.model, createScreen({ json: false }));
+  const { folder: model } = await findModel(flags.model, createScreen());
   await useBackend(flags.backend);
   say(`Fusiona «${adapter}» con «${model}»…`);
   const quant = { quantType: flags.quant, doubleQuant: flags.doubleQuant };
@@ -116,12 +117,12 @@ function compare(output: string, model: string, trained: LlamaModel): void {
 }
 
 async function combine(flags: Flags, combination: NonNullable<Flags['combine']>): Promise<void> {
-  const { adapter: folders, output, majoritySign, rank, seed } = flags;
-  const { folder, name } = await findModel(flags.model, createScreen({ json: false }));
+  const { adapter: folders, output, density, majoritySign, rank, seed } = flags;
+  const { folder, name } = await findModel(flags.model, createScreen());
   await useBackend(flags.backend);
   const weights = flags.weights ?? folders.map(() => 1);
   const { adapter: { options, targets } } = combineFolders(folder, name, folders, output, combination, {
-    weights, density: flags.density ?? combineDefaults.density, majoritySign, rank, seed,
+    weights, density, majoritySign, rank, seed,
   });
   say(`${formatCount(folders.length, 'adaptador', 'adaptadores')} en uno, con ${combination} y pesos `
     + `${weights.map((weight) => formatNumber(weight, 3)).join(' y ')}: rango ${options.r} en ${formatCount(targets.size, 'matriz', 'matrices')}.`);

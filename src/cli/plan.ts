@@ -13,7 +13,7 @@ import type { PlanChoice } from '../distributed/words.ts';
 import { UserError } from '../errors.ts';
 import { formatBytes, formatNumber, formatPercent } from '../format.ts';
 import { targetNames } from '../peft/targets.ts';
-import { embeddedModel, targets } from './flags.ts';
+import { embeddedModel, targetsOption } from './flags.ts';
 import { runCommand } from './main.ts';
 import {
   choice, helpText, integer, option, parseOptions, positive, share, text, toggle,
@@ -29,7 +29,7 @@ const training = {
     'meta-llama/Llama-2-7b-hf'),
   method: option('method', 'MÉTODO', 'full, lora o qlora', choice('full', 'lora', 'qlora'), d.method),
   r: option('r', 'N', 'rango de los adaptadores', integer(1), String(d.r)),
-  targetModules: option('target-modules', 'CAPAS', 'all-linear, capas separadas por comas o expresión regular', targets, 'all-linear'),
+  targetModules: targetsOption,
   dropout: option('dropout', 'X', 'dropout de los adaptadores, de 0 a menos de 1', share, String(d.dropout)),
   sequence: option('sequence', 'N', 'tokens por secuencia', integer(1), String(d.sequence)),
   batchSize: option('batch-size', 'N', 'secuencias por microlote y GPU', integer(1), String(d.batchSize)),

@@ -18,7 +18,7 @@ export function qloraParameters(
     peft: flags.peft, r: flags.r, alpha: flags.alpha, dropout: flags.dropout,
     targetModules: typeof flags.targetModules === 'string' ? flags.targetModules : [...flags.targetModules],
     batchSize: flags.batchSize, accumulation: flags.accumulation,
-    learningRate: flags.learningRate ?? null, warmup: flags.warmup, schedule: flags.schedule,
+    learningRate: flags.learningRate, warmup: flags.warmup, schedule: flags.schedule,
     optimizer: flags.optimizer, epochs: flags.epochs, examples,
     checkpointing: flags.checkpointing, seed: flags.seed,
   };

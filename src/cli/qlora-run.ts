@@ -10,7 +10,6 @@ import type { QuantType } from '../quant/codebooks.ts';
 import type { TrainEvent } from '../runs/events.ts';
 import type { Recorder } from '../runs/recorder.ts';
 import { mixedPrecision } from '../tensor/bfloat16.ts';
-import { trainDefaults } from '../train/train.ts';
 import { dataOptions } from './flags.ts';
 import type { DemoFlags } from './flags.ts';
 import { leftOut } from './left-out.ts';
@@ -36,7 +35,6 @@ export async function runQlora(
   const method = methods[given.peft];
   const flags = {
     ...given,
-    learningRate: given.learningRate ?? trainDefaults.learningRate,
     targetModules: given.targetModules ?? method.targetModules,
     ...quantizationOf(given, sources.model),
   };

@@ -44,7 +44,7 @@ Cuantiza un modelo a 4 bits, tensor a tensor, y lo escribe como bitsandbytes: lo
   if (output === undefined) throw new UserError('Falta --output: indica la carpeta en que se escribe el modelo cuantizado.');
   checkOutput('--output', output);
 
-  const { folder } = await findModel(model, createScreen({ json: false }));
+  const { folder } = await findModel(model, createScreen());
   const started = performance.now();
   const progress = showProgress();
   let last: QuantizeProgress | undefined;

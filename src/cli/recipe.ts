@@ -10,8 +10,7 @@ import { recipe } from '../distributed/recipes/project.ts';
 import { engines } from '../distributed/recipes/recipe.ts';
 import { UserError } from '../errors.ts';
 import { targetNames } from '../peft/targets.ts';
-import { trainDefaults } from '../train/train.ts';
-import { dataOptions, runOptions, withHeldOut } from './flags.ts';
+import { dataOptions, runOptions, targetsOption, withHeldOut } from './flags.ts';
 import { leftOut } from './left-out.ts';
 import { commandLine, runCommand } from './main.ts';
 import { choice, helpText, integer, option, optional, parseOptions, text, toggle } from './options.ts';
@@ -25,7 +24,8 @@ const command = 'npm run recipe';
 const project = {
   engine: option('engine', 'MOTOR', engines.join(', '), choice(...engines), 'fsdp'),
   out: option('out', 'DIR', 'carpeta del proyecto, que no exista o esté vacía', text('una carpeta'), 'out/recipe'),
-  base: optional('base', 'NOMBRE', 'lo que cargará el motor: nombre del hub, o carpeta en su máquina', text('un modelo'), 'la ruta de --model'),
+  base: optional('base', 'NOMBRE', 'lo que cargará el motor: nombre del hub, o carpeta en su máquina', text('un modelo'),
+    'el de --model: su nombre del hub, o su ruta'),
   method: option('method', 'MÉTODO', 'qlora (base en 4 bits) o lora', choice('qlora', 'lora'), 'qlora'),
 };
 const machine = {
@@ -41,6 +41,7 @@ const { backend: _backend, ...demo } = runOptions;
 const run = {
   ...demo,
   peft: option('peft', 'TIPO', 'adaptador: lora, rslora o dora', choice('lora', 'rslora', 'dora'), 'lora'),
+  targetModules: targetsOption,
 };
 const help = { help: toggle('help', 'esta ayuda') };
 const table = { ...project, ...machine, ...run, ...help };
@@ -76,10 +77,9 @@ Escribe el mismo ajuste que haría npm run demo como proyecto completo para otro
   const { files, notes } = recipe({
     ...flags,
     base: flags.base ?? (pin ? name : resolve(folder)),
-    targetModules: targetNames(config, flags.targetModules ?? 'all-linear', 'una receta las nombra sin número'),
+    targetModules: targetNames(config, flags.targetModules, 'una receta las nombra sin número'),
     quantized: flags.method === 'qlora',
     quantType: flags.quant ?? 'nf4',
-    learningRate: flags.learningRate ?? trainDefaults.learningRate,
     zero: Number(flags.zero) as 1 | 2 | 3,
   }, {
     train: data.train.map(example),

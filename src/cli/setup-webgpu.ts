@@ -1,4 +1,4 @@
-import { setUpDawn, undoDawn } from '../native/dawn.ts';
+import { dawnPackage, setUpDawn, undoDawn } from '../native/dawn.ts';
 import { dawnFolder } from '../tensor/webgpu/dawn.ts';
 import { adapterText } from './adapter.ts';
 import { interruption, runCommand } from './main.ts';
@@ -8,7 +8,7 @@ import { createScreen } from './screen.ts';
 const command = 'npm run setup:webgpu';
 
 const table = {
-  from: optional('from', 'ARCHIVO', 'el paquete ya descargado, webgpu-0.6.2.tgz, para una máquina sin red', text('un archivo')),
+  from: optional('from', 'ARCHIVO', `el paquete ya descargado, ${dawnPackage.name}-${dawnPackage.version}.tgz, para una máquina sin red`, text('un archivo')),
   undo: toggle('undo', 'lo quita: todo queda como tras npm ci'),
   help: toggle('help', 'esta ayuda'),
 };

@@ -76,7 +76,7 @@ export async function setUpDawn(options: DawnOptions): Promise<DawnChecked & { r
       say(`Descarga ${wanted.name} ${wanted.version} con npm (51 MB)…`);
       await fetchTarball(wanted, stage, tarball, signal);
     } else {
-      takeFile(from, tarball);
+      takeFile(from, tarball, wanted);
     }
     checkIntegrity(tarball, wanted, from);
     await unpack(tarball, stage, signal);
@@ -121,9 +121,9 @@ async function fetchTarball(
   renameSync(file, tarball);
 }
 
-function takeFile(from: string, tarball: string): void {
+function takeFile(from: string, tarball: string, { name, version }: DawnPackage): void {
   if (!statSync(from, { throwIfNoEntry: false })?.isFile()) {
-    throw new UserError(`--from: «${from}» no es un archivo; se esperaba ${dawnPackage.name}-${dawnPackage.version}.tgz.`);
+    throw new UserError(`--from: «${from}» no es un archivo; se esperaba ${name}-${version}.tgz.`);
   }
   copyFileSync(resolve(from), tarball);
 }

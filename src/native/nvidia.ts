@@ -20,7 +20,7 @@ export interface Gpu {
 }
 
 /** The first driver that runs CUDA 12 (NVIDIA, «CUDA Compatibility», minor version compatibility). */
-const oldestDriver = '525.60.13';
+export const oldestDriver = '525.60.13';
 
 /** Whether a driver runs CUDA 12, which TensorFlow 2.21 is built with. */
 export function runsCuda12(driver: string): boolean {

@@ -47,7 +47,7 @@ describe('the options of the demo', () => {
       epochs: 1,
       batchSize: 8,
       accumulation: 1,
-      learningRate: undefined,
+      learningRate: 3e-3,
       warmup: 0.05,
       schedule: 'cosine',
       optimizer: 'paged_adamw_32bit',
