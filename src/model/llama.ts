@@ -14,6 +14,7 @@ export interface Pass {
   readonly seed: number;
 }
 
+/** A pass that drops nothing. */
 export const inference: Pass = { training: false, seed: 0 };
 
 /** The frozen product of a layer, x · Wᵀ, and LoRA's update if it is given. x: (rows, in) → (rows, out). */
@@ -52,6 +53,7 @@ export class LlamaModel {
 
   constructor(readonly config: LlamaConfig, readonly weights: ReadonlyMap<string, Weight>) {}
 
+  /** The adapter's own, where it trains one whole, or the base's. @throws Error if there is none of that name */
   weight(name: string): Weight {
     const weight = this.find(name);
     if (!weight) throw new Error(`The model has no weight named ${name}`);

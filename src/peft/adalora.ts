@@ -29,6 +29,7 @@ export const adaLoraDefaults: AdaLoraOptions = {
   targetModules: 'all-linear', seed: 42,
 };
 
+/** The rank that each layer begins with. */
 export function initialRank({ r, initR }: Pick<AdaLoraOptions, 'r' | 'initR'>): number {
   return initR ?? Math.ceil(1.5 * r);
 }

@@ -36,6 +36,7 @@ export class AdaMix implements PeftAdapter {
   private readonly average: Lora;
   private readonly layers: ReadonlyMap<string, Mixture>;
 
+  /** @throws UserError when an option makes no sense for this model */
   constructor(base: LlamaModel, readonly options: AdaMixOptions) {
     const { experts } = options;
     if (!Number.isInteger(experts) || experts < 1) {

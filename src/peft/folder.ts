@@ -86,7 +86,7 @@ export function loadAdapter(base: LlamaModel, folder: string): PeftModel {
   return attach(base, adapter);
 }
 
-/** A saved adapter that is one of LoRA. */
+/** A saved adapter that is one of LoRA. @throws UserError if it is of another method, and as `loadAdapter` */
 export function loadLora(base: LlamaModel, folder: string): Lora {
   const { adapter } = loadAdapter(base, folder);
   if (adapter instanceof Lora) return adapter;

@@ -75,11 +75,13 @@ function checkOptions({ r, dropout, rankPattern }: LoraOptions, where: Where): v
   checkDropout(dropout, where);
 }
 
+/** @throws UserError if the rank is no whole number from 1 on */
 export function checkRank(field: string, rank: number, where: Where): void {
   if (Number.isInteger(rank) && rank >= 1) return;
   throw new UserError(`${where(field)}: el rango ${rank} no es válido; se esperaba un entero de 1 o más (por ejemplo 16).`);
 }
 
+/** @throws UserError if it is no share from 0 to less than 1 */
 export function checkDropout(dropout: number, where: Where): void {
   if (dropout >= 0 && dropout < 1) return;
   throw new UserError(

@@ -7,6 +7,7 @@ export interface Matrix {
   readonly values: Float64Array;
 }
 
+/** (rows, columns), of values row by row, which are copied; of zeros without them. */
 export function matrix(rows: number, columns: number, values?: ArrayLike<number>): Matrix {
   return { rows, columns, values: values ? Float64Array.from(values) : new Float64Array(rows * columns) };
 }
@@ -59,12 +60,14 @@ export function spectrum(m: Matrix): Spectrum {
   };
 }
 
+/** (rows, columns) → (columns, rows). */
 export function transpose({ rows, columns, values }: Matrix): Matrix {
   const turned = matrix(columns, rows);
   values.forEach((value, at) => (turned.values[(at % columns) * rows + Math.floor(at / columns)] = value));
   return turned;
 }
 
+/** left · right: (n, k), (k, m) → (n, m). */
 export function multiply(left: Matrix, right: Matrix): Matrix {
   const { rows, columns: inner } = left;
   const { columns } = right;
@@ -81,6 +84,7 @@ export function multiply(left: Matrix, right: Matrix): Matrix {
   return product;
 }
 
+/** (n, n), with 1 along its diagonal. */
 export function identity(n: number): Matrix {
   const eye = matrix(n, n);
   for (let i = 0; i < n; i++) eye.values[i * (n + 1)] = 1;

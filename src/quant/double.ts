@@ -15,7 +15,10 @@ const BLOCK_SIZE = 256;
 const nearestCode = nearestCodeOf(DYNAMIC_MAP);
 
 /**
- * @param absmax `[n]`, finite
+ * Scales to one byte each, and one float32 for 256 of them: less their mean, each block of 256 is divided by its
+ * largest magnitude and takes the nearest entries of the map, as in bitsandbytes.
+ *
+ * @param absmax `[n]`, finite; none will do
  */
 export function doubleQuantize(absmax: Float32Array): DoubleQuantized {
   let sum = 0; // in float64: free of the order in which PyTorch happens to add

@@ -109,7 +109,7 @@ export function byteLength({ packed, absmax }: QuantizedTensor): number {
   return packed.byteLength + scales;
 }
 
-/** The block sizes that bitsandbytes knows. */
+/** Whether bitsandbytes knows the block size. */
 export function isBlockSize(blockSize: number): boolean {
   return [32, 64, 128, 256, 512, 1024, 2048, 4096].includes(blockSize);
 }

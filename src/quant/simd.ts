@@ -47,7 +47,8 @@ const tablesOf = (type: QuantType): number => TABLES + TABLE_BYTES * { nf4: 0, f
 /**
  * `quantizeBlocks` of ./blockwise.ts, by WASM SIMD as far as there are whole blocks.
  *
- * @param values numbers, or the bits of such of bfloat16
+ * @param values numbers, or the bits of such of bfloat16: `[n]`
+ * @throws RangeError if a value is not finite
  */
 export function quantizeBlocks(
   values: Float32Array | Uint16Array, blockSize: number, quantType: QuantType, packed: Uint8Array, absmax: Float32Array,

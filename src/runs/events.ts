@@ -13,13 +13,15 @@ const evaluation = z.object({
   count: z.number().int(),
 });
 
+/** In bytes, but for the pages. */
 const memory = z.object({
-  /** Bytes held for the frozen base: packed 4-bit codes and their scales, and what stays wide. */
+  /** Held for the frozen base: packed 4-bit codes and their scales, and what stays wide. */
   base: z.number(),
   adapter: z.number(),
-  /** Optimizer states: all of them, those in resident pages, and what was spilled to disk. */
+  /** Optimizer states: all of them, and those in resident pages. */
   optimizer: z.number(),
   optimizerResident: z.number(),
+  /** How many pages have been brought back so far. */
   optimizerPageIns: z.number().int(),
   /** Block inputs kept by gradient checkpointing during one step. */
   checkpoints: z.number(),

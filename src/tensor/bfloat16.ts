@@ -14,10 +14,12 @@ export function useMixedPrecision(on: boolean): void {
   wanted = on;
 }
 
+/** Whether 16 bits have been asked for, whatever the backend. */
 export function wantsMixedPrecision(): boolean {
   return wanted;
 }
 
+/** Whether matrices are multiplied in bfloat16 now. */
 export function mixedPrecision(): boolean {
   return wanted && tf.getBackend() === 'tensorflow';
 }
@@ -46,7 +48,9 @@ export function gainsFrom16Bits(backend: string): boolean {
   return backend === 'webgpu' || hasBfloat16();
 }
 
-/** a · b, each float32 or bfloat16 already, in float32. */
+/**
+ * a · b, either of them transposed first, each float32 or bfloat16 already, in float32: (n, k), (k, m) → (n, m).
+ */
 export function product(a: Tensor, b: Tensor, { transposeA = false, transposeB = false } = {}): Tensor2D {
   // Not BatchMatMulV2, which tf.matMul becomes: on thin matrices it takes three times as long.
   const attributes = { T: 'bfloat16', transpose_a: transposeA, transpose_b: transposeB } as const;

@@ -47,18 +47,21 @@ function trainedProduct(a: Tensor, b: Tensor, how = {}): Tensor2D {
   return (bfloat16.mixedPrecision() ? mixedProduct : product)(a, b, how);
 }
 
-/** a · b of two matrices in bfloat16, on native TensorFlow. */
-export function mixedProduct(a: Tensor, b: Tensor, how = {}): Tensor2D {
-  return bfloat16.product(bfloat16.toBfloat16(a), bfloat16.toBfloat16(b), how);
-}
-
-/** a · b of two matrices. The wasm backend's own runs on one thread, and twelve times slower if b is transposed. */
+/**
+ * a · b of two matrices, either of them transposed first: (n, k), (k, m) → (n, m). The wasm backend's own runs on one
+ * thread, and twelve times slower if b is transposed.
+ */
 export function product(a: Tensor, b: Tensor, { transposeA = false, transposeB = false } = {}): Tensor2D {
   const [left, right] = [a as Tensor2D, b as Tensor2D];
   if (tf.getBackend() === 'webgpu') return webgpuMatmul(left, right, { transposeA, transposeB });
   return tf.getBackend() === 'wasm'
     ? matmul(left, right, { transposeA, transposeB })
     : tf.matMul(left, right, transposeA, transposeB);
+}
+
+/** The same in bfloat16, on native TensorFlow. */
+export function mixedProduct(a: Tensor, b: Tensor, how = {}): Tensor2D {
+  return bfloat16.product(bfloat16.toBfloat16(a), bfloat16.toBfloat16(b), how);
 }
 
 /** LoRA's update of a linear layer: s · (x aᵀ) bᵀ. x: (rows, in), a: (r, in), b: (out, r) → (rows, out). */

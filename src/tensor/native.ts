@@ -143,15 +143,17 @@ function runs(op: string): boolean {
 
 // Some of them, for tensors of any of these types: TensorFlow.js's own take its own types alone.
 
+/** The same numbers in another type: (…) → (…). */
 export function cast(x: Tensor, from: keyof typeof types, to: keyof typeof types): Tensor {
   return execute('Cast', { SrcT: from, DstT: to, Truncate: false }, [x]);
 }
 
+/** (…) → `shape`. */
 export function reshape(x: Tensor, dtype: keyof typeof types, shape: readonly number[]): Tensor {
   return execute('Reshape', { T: dtype, Tshape: 'int32' }, [x, int32(shape)]);
 }
 
-/** `size` elements of each dimension from `begin` on; all that there are for −1. */
+/** `size` elements of each dimension from `begin` on; all that there are for −1: (…) → `size`. */
 export function slice(x: Tensor, dtype: keyof typeof types, begin: readonly number[], size: readonly number[]): Tensor {
   return execute('Slice', { T: dtype, Index: 'int32' }, [x, int32(begin), int32(size)]);
 }

@@ -55,6 +55,7 @@ export class AdamW {
   private readonly pager: Pager;
   steps = 0;
 
+  /** @throws RangeError if a page has no room for a block of moments */
   constructor(
     private readonly parameters: readonly Parameter[],
     private readonly options: AdamWOptions = adamwDefaults,
@@ -75,7 +76,11 @@ export class AdamW {
     return this.pager.stats;
   }
 
-  /** One update of every parameter. gradients: one array a parameter, in the same order; scaled by `scale` first. */
+  /**
+   * One update of every parameter (Loshchilov and Hutter, 2019).
+   *
+   * @param gradients one array a parameter, in the same order and as long; scaled by `scale` first
+   */
   step(gradients: readonly Float32Array[], learningRate: number, scale = 1): void {
     this.steps++;
     const { stepSize, correction, decay } = stepNumbers(this.options, this.steps, learningRate);
@@ -106,6 +111,7 @@ export class AdamW {
     return state;
   }
 
+  /** Goes on from what `exportState` gave after so many steps. */
   importState(state: ReadonlyMap<string, FieldArray>, steps: number): void {
     this.steps = steps;
     this.eachStateArray(state, (paged, whole) => paged.set(whole));

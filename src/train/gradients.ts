@@ -26,7 +26,7 @@ export interface GradientOptions {
    * draws other masks. Not with graphs, each of which is of one shape.
    */
   readonly answersOnly?: boolean | undefined;
-  /** Runs each block as a graph (native TensorFlow, with checkpointing). */
+  /** Runs each block as a graph: on native TensorFlow and on WebGPU, with checkpointing. */
   readonly graphs?: Graphs | undefined;
 }
 
@@ -94,6 +94,7 @@ export interface Targets {
   readonly labels: Tensor1D;
 }
 
+/** Where a batch's answers are predicted, and what. The caller disposes both tensors, or a `tf.tidy` around it. */
 export function answerTargets({ labels }: Batch): Targets {
   const rows: number[] = [];
   labels.forEach((label, row) => {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 export interface PagerOptions {
-  /** Size of a page. */
+  /** Bytes of a page. */
   readonly pageBytes: number;
   /** How many pages may stay in memory. */
   readonly residentPages: number;
@@ -27,8 +27,8 @@ export interface PagerStats {
 type MoveBytes = (file: number, bytes: Uint8Array, offset: number, length: number, position: number) => number;
 
 /**
- * Optimizer state in fixed-size host pages under a resident budget: the least recently used page
- * goes to a file on disk when room is needed. bitsandbytes leaves this to CUDA's managed memory
+ * Optimizer state in fixed-size host pages under a resident budget: when room is needed, the least recently used page
+ * goes where `spillTo` says, as a rule to a file on disk. bitsandbytes leaves this to CUDA's managed memory
  * (QLoRA, Dettmers et al., 2023, §3); here it is explicit and counted.
  */
 export class Pager {
@@ -40,11 +40,16 @@ export class Pager {
   private ins = 0;
   private outs = 0;
 
+  /** @throws RangeError if not even one page may stay in memory */
   constructor(readonly pages: number, private readonly options: PagerOptions) {
     if (options.residentPages < 1) throw new RangeError('Pager: at least one page must fit in memory');
   }
 
-  /** The page, a buffer of its own, zero when first touched. It may be changed in place until another is asked for. */
+  /**
+   * The page, a buffer of its own, zero when first touched. It may be changed in place until another is asked for.
+   *
+   * @throws RangeError if there is no such page
+   */
   page(index: number): Uint8Array<ArrayBuffer> {
     if (!(index >= 0 && index < this.pages)) throw new RangeError(`Pager: there is no page ${index} of ${this.pages}`);
     const page = this.resident.get(index) ?? this.bringIn(index);
