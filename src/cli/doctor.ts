@@ -11,7 +11,7 @@ import { check, installed } from '../native/setup.ts';
 import { findCompiler, findNodeHeaders, findPython } from '../native/tools.ts';
 import { defaultBackend, hasTensorflow, tensorflowFolder } from '../tensor/backend.ts';
 import { dawnFolder, hasDawn } from '../tensor/webgpu/dawn.ts';
-import { adapterText } from './adapter.ts';
+import { adapterText } from './webgpu-adapter.ts';
 import { runCommand } from './main.ts';
 import { helpText, parseOptions, toggle } from './options.ts';
 

@@ -1,6 +1,6 @@
 import { dawnPackage, setUpDawn, undoDawn } from '../native/dawn.ts';
 import { dawnFolder } from '../tensor/webgpu/dawn.ts';
-import { adapterText } from './adapter.ts';
+import { adapterText } from './webgpu-adapter.ts';
 import { interruption, runCommand } from './main.ts';
 import { helpText, optional, parseOptions, text, toggle } from './options.ts';
 import { createScreen } from './screen.ts';

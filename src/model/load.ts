@@ -8,7 +8,7 @@ import { quantizePieces } from '../quant/quantize.ts';
 import type { QuantizedTensor, QuantizeOptions } from '../quant/quantize.ts';
 import { sizeOf } from '../shape.ts';
 import { sharedMemory } from '../tensor/bfloat16.ts';
-import { holdsBfloat16 } from '../tensor/rows.ts';
+import { holdsBfloat16 } from '../tensor/frozen.ts';
 import { isLinear, parseConfig, weightShapes } from './config.ts';
 import type { LlamaConfig } from './config.ts';
 import { LlamaModel } from './llama.ts';

@@ -7,7 +7,7 @@ import { gatherRows } from '../tensor/ops.ts';
 import type { Update } from '../tensor/linear.ts';
 import { QuantizedMatrix } from '../tensor/quantized.ts';
 import { readAll } from '../tensor/read.ts';
-import { FrozenMatrix } from '../tensor/rows.ts';
+import { FrozenMatrix } from '../tensor/frozen.ts';
 
 /** A weight of the model: something that can be had as a float32 tensor when a block needs it. */
 export interface Weight {

@@ -8,7 +8,7 @@ import { DenseWeight } from '../model/weights.ts';
 import type { Parameter } from '../model/weights.ts';
 import type { Graphs } from '../tensor/graph.ts';
 import { crossEntropy, gatherRows, headCrossEntropy } from '../tensor/ops.ts';
-import { rowRanges } from '../tensor/rows.ts';
+import { rowRanges } from '../tensor/frozen.ts';
 import type { Trainable } from '../peft/trainable.ts';
 
 export interface GradientOptions {

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { useBackend } from '../../src/tensor/backend.ts';
 import { linear } from '../../src/tensor/linear.ts';
 import { crossEntropy, headCrossEntropy } from '../../src/tensor/ops.ts';
-import { FrozenMatrix } from '../../src/tensor/rows.ts';
+import { FrozenMatrix } from '../../src/tensor/frozen.ts';
 import { testBackends } from '../backend.ts';
 
 describe.each(testBackends('wasm'))('the loss of a frozen head, some of the vocabulary at a time, on %s', (backend) => {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { adapterText } from '../../src/cli/adapter.ts';
+import { adapterText } from '../../src/cli/webgpu-adapter.ts';
 
 const adapter = {
   name: 'H200', vendor: 'nvidia', architecture: 'hopper', software: false, bindingBytes: 2 ** 31, units: [],
