@@ -20,79 +20,48 @@ import { findSources } from './sources.ts';
 
 const programs = { adalora, checkpointing, lora, mixture, peft, practices, qlora, quantization, sharding };
 
-interface Call {
-  /** The command that does it again. */
-  readonly command: string;
-  /** Calls the program, which may be an edited one, with the demo's options, and tells the recorder what it does. */
-  run(program: typeof programs, recorder: Recorder, demo: DemoFlags): Promise<unknown>;
-}
+/** Calls the program, which may be an edited one, with the demo's options, and tells the recorder what it does. */
+type Call = (program: typeof programs, recorder: Recorder, demo: DemoFlags) => Promise<unknown>;
 
 /** How each experiment is run. */
 const calls: Record<ExperimentId, Call> = {
-  peft: {
-    command: 'npm run record',
-    run: ({ peft }, recorder, demo) => compare(peft, peftSetting, 100, recorder, demo),
+  peft: ({ peft }, recorder, demo) => compare(peft, peftSetting, 100, recorder, demo),
+  lora: ({ lora }, recorder, demo) => compare(lora, loraSetting, 64, recorder, demo),
+  async practices({ practices }, recorder, demo) {
+    const keep = join('out', 'practices', 'sweep.json'); // a run that was stopped goes on; one that ended begins anew
+    await compare((given, tell) => practices({ ...given, keep }, tell), practicesSetting, 64, recorder, demo);
+    rmSync(keep, { force: true });
   },
-  lora: {
-    command: 'npm run record',
-    run: ({ lora }, recorder, demo) => compare(lora, loraSetting, 64, recorder, demo),
+  async quantization({ quantization }, recorder, demo) {
+    const data = dataOptions(demo);
+    recorder.origin(quantizationInputs(demo.model, data), { model: demo.model, doubleQuant: true });
+    recorder.result(await quantization(demo.model, data, (line) => recorder.line(line)));
   },
-  practices: {
-    command: 'npm run record',
-    async run({ practices }, recorder, demo) {
-      const keep = join('out', 'practices', 'sweep.json'); // a run that was stopped goes on; one that ended begins anew
-      await compare((given, tell) => practices({ ...given, keep }, tell), practicesSetting, 64, recorder, demo);
-      rmSync(keep, { force: true });
-    },
+  async adalora({ adalora }, recorder, demo) {
+    const { model, data, heldOut } = demo;
+    recorder.origin([join(model, 'config.json'), data, heldOut!], { model, ...adaloraSetting });
+    // The first of the examination: half a minute less for five seeds.
+    const questions = { ...dataOptions(demo), heldOut: 64 };
+    await adalora({ modelDir: model, data: questions, ...adaloraSetting }, recorder);
   },
-  quantization: {
-    command: 'npm run record',
-    async run({ quantization }, recorder, demo) {
-      const data = dataOptions(demo);
-      recorder.origin(quantizationInputs(demo.model, data), { model: demo.model, doubleQuant: true });
-      recorder.result(await quantization(demo.model, data, (line) => recorder.line(line)));
-    },
+  async mixture({ mixture }, recorder, { model }) {
+    recorder.origin(['model.safetensors', 'tokenizer.json'].map((file) => join(model, file)), {
+      model, ...mixtureDefaults, families: [...mixtureDefaults.families],
+    });
+    recorder.result(await mixture(model, mixtureDefaults, (line) => recorder.line(line)));
   },
-  adalora: {
-    command: 'npm run record',
-    async run({ adalora }, recorder, demo) {
-      const { model, data, heldOut } = demo;
-      recorder.origin([join(model, 'config.json'), data, heldOut!], { model, ...adaloraSetting });
-      // The first of the examination: half a minute less for five seeds.
-      const questions = { ...dataOptions(demo), heldOut: 64 };
-      await adalora({ modelDir: model, data: questions, ...adaloraSetting }, recorder);
-    },
+  async checkpointing({ checkpointing }, recorder, demo) {
+    const { model, batchSize } = demo;
+    recorder.origin([join(model, 'config.json'), demo.data], { model, batchSize });
+    recorder.result(await checkpointing(model, dataOptions(demo), { batchSize }, (line) => recorder.line(line)));
   },
-  mixture: {
-    command: 'npm run record',
-    async run({ mixture }, recorder, { model }) {
-      recorder.origin(['model.safetensors', 'tokenizer.json'].map((file) => join(model, file)), {
-        model, ...mixtureDefaults, families: [...mixtureDefaults.families],
-      });
-      recorder.result(await mixture(model, mixtureDefaults, (line) => recorder.line(line)));
-    },
+  async sharding({ sharding }, recorder, demo) {
+    const { model, batchSize } = demo;
+    const data = dataOptions(demo);
+    recorder.origin(shardingInputs(model, data), { model, batchSize });
+    recorder.result(await sharding(model, data, { batchSize }, (line) => recorder.line(line)));
   },
-  checkpointing: {
-    command: 'npm run record',
-    async run({ checkpointing }, recorder, demo) {
-      const { model, batchSize } = demo;
-      recorder.origin([join(model, 'config.json'), demo.data], { model, batchSize });
-      recorder.result(await checkpointing(model, dataOptions(demo), { batchSize }, (line) => recorder.line(line)));
-    },
-  },
-  sharding: {
-    command: 'npm run record',
-    async run({ sharding }, recorder, demo) {
-      const { model, batchSize } = demo;
-      const data = dataOptions(demo);
-      recorder.origin(shardingInputs(model, data), { model, batchSize });
-      recorder.result(await sharding(model, data, { batchSize }, (line) => recorder.line(line)));
-    },
-  },
-  qlora: {
-    command: 'npm run demo',
-    run: async ({ qlora }, recorder, demo) => runQlora(demo, await findSources(demo, silent), qlora, recorder),
-  },
+  qlora: async ({ qlora }, recorder, demo) => runQlora(demo, await findSources(demo, silent), qlora, recorder),
 };
 
 /** Trainings side by side, each examined with the same questions: the fewer, the more often it is. */
@@ -108,7 +77,8 @@ async function compare<Setting extends object>(
   await program({ ...setting, modelDir: demo.model, data }, recorder);
 }
 
-export const commandOf = (id: ExperimentId): string => calls[id].command;
+/** The command that does it again. */
+export const commandOf = (id: ExperimentId): string => (id === 'qlora' ? 'npm run demo' : 'npm run record');
 
 /**
  * Runs an experiment.
@@ -117,5 +87,5 @@ export const commandOf = (id: ExperimentId): string => calls[id].command;
 export async function runExperiment(
   id: ExperimentId, recorder: Recorder, demo: DemoFlags, edited: object = {},
 ): Promise<void> {
-  await calls[id].run({ ...programs, ...edited }, recorder, demo);
+  await calls[id]({ ...programs, ...edited }, recorder, demo);
 }
