@@ -39,11 +39,6 @@ const bytes = z.object({
 });
 const step = z.object({ peakBytes: z.number(), secondsPerStep: z.number() });
 const checkpointing = z.object({ with: step, without: step });
-const speed = z.object({
-  speed: z.array(z.object({
-    name: z.string(), tokensPerSecond: z.number(), peer: z.object({ tokensPerSecond: z.number() }).nullable(),
-  })),
-});
 
 /** Every chart and table that a slide can embed, as `run:<id>/<name>`. */
 export const charts: Readonly<Record<string, Readonly<Record<string, Chart>>>> = {
@@ -103,13 +98,6 @@ export const charts: Readonly<Record<string, Readonly<Record<string, Chart>>>> =
   },
   bench: {
     cost: chart(stepCost, costChart),
-    speed: chart(speed, ({ speed }, alt) => barsChart(speed.flatMap(({ name, tokensPerSecond, peer }) => [
-      { label: name, value: tokensPerSecond, text: `${formatNumber(tokensPerSecond)} tokens/s`, color: 'learns' as const },
-      ...(peer ? [{
-        label: 'PEFT, bf16', value: peer.tokensPerSecond, text: `${formatNumber(peer.tokensPerSecond)} tokens/s`,
-        color: 'quiet' as const,
-      }] : []),
-    ]), alt)),
   },
   adalora: {
     losses: chart(lossResults, lossesChart),

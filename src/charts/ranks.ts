@@ -20,10 +20,10 @@ export const ranksResults = z.object({
 });
 type Ranks = z.infer<typeof ranksResults>;
 
-const axis = (label: string) => ({
-  type: 'log' as const, base: 2, label, labelAnchor: 'center' as const, labelArrow: 'none' as const,
+const rankAxis = {
+  type: 'log', base: 2, label: 'rango r', labelAnchor: 'center', labelArrow: 'none',
   tickFormat: (r: number) => formatNumber(r),
-});
+} as const;
 
 /** Held-out loss by rank: LoRA trained at that rank, and the full update cut to it; full fine-tuning as a line. */
 export function ranksChart({ ranks, full, truncated = [] }: Ranks, alt: string): string {
@@ -36,7 +36,7 @@ export function ranksChart({ ranks, full, truncated = [] }: Ranks, alt: string):
   const figures = [line('LoRA', ranks), line('ΔW recortado', cut), full ? `Full fine-tuning: ${formatNumber(full.loss, 2, true)}` : ''];
   return drawPlot(told(alt, ...figures), {
     width: 560, height: 340, marginLeft: 54, marginBottom: 58, marginRight: 24, marginTop: 38,
-    x: { ...axis('rango r'), domain: [1, most], ticks: ranks.map(({ r }) => r) },
+    x: { ...rankAxis, domain: [1, most], ticks: ranks.map(({ r }) => r) },
     y: {
       label: 'pérdida de examen', labelArrow: 'none', tickFormat: (loss: number) => formatNumber(loss, 2), grid: true, zero: true, ticks: 5,
       nice: true, // the label of the highest point stands under that of the axis
@@ -75,7 +75,7 @@ export function spectrumChart({ energy }: z.infer<typeof spectrumResults>, alt: 
     course(name, energy, (point) => formatPercent(point[y], 0), ({ r }) => `r = ${r}`);
   return drawPlot(told(alt, shares('ΔW', 'update'), shares('Al azar', 'random')), {
     width: 560, height: 318, marginLeft: 72, marginBottom: 58, marginRight: 24, marginTop: 38,
-    x: { ...axis('rango r'), ticks: energy.map(({ r }) => r) },
+    x: { ...rankAxis, ticks: energy.map(({ r }) => r) },
     y: {
       label: 'parte de ‖ΔW‖²', labelArrow: 'none', domain: [0, 1], tickFormat: (share: number) => formatPercent(share, 0),
       grid: true, ticks: 5,

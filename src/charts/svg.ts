@@ -9,10 +9,10 @@ export function svg(width: number, height: number, alt: string, ...shapes: reado
 
 export type Attributes = Readonly<Record<string, string | number>>;
 
-export const rect = (x: number, y: number, width: number, height: number, attributes: Attributes = {}): string =>
+export const rect = (x: number, y: number, width: number, height: number, attributes: Attributes): string =>
   `<rect x="${round(x)}" y="${round(y)}" width="${round(width)}" height="${round(height)}"${write(attributes)}/>`;
 
-export const line = (x1: number, y1: number, x2: number, y2: number, attributes: Attributes = {}): string =>
+export const line = (x1: number, y1: number, x2: number, y2: number, attributes: Attributes): string =>
   `<line x1="${round(x1)}" y1="${round(y1)}" x2="${round(x2)}" y2="${round(y2)}"${write(attributes)}/>`;
 
 /** Centred at x unless `text-anchor` says otherwise. */
@@ -27,7 +27,7 @@ export const key = (x: number, y: number, name: string, fill: string, size = 18)
 export const keyName = (x: number, y: number, name: string, size: number): string =>
   text(x + 20, y + 13, name, { 'text-anchor': 'start', 'font-size': size });
 
-export const path = (points: readonly (readonly [number, number])[], attributes: Attributes = {}): string =>
+export const path = (points: readonly (readonly [number, number])[], attributes: Attributes): string =>
   `<path d="M${points.map(([x, y]) => `${round(x)} ${round(y)}`).join('L')}"${write(attributes)}/>`;
 
 /** Pixels to a hundredth: the same drawing gives the same text everywhere. */

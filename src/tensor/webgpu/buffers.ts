@@ -63,12 +63,9 @@ export class Buffers {
     buffer.destroy();
   }
 
+  /** Of those in use, as TensorFlow.js's manager tells it. */
   getNumUsedBuffers(): number {
     return this.used.size;
-  }
-
-  getNumFreeBuffers(): number {
-    return this.free.size;
   }
 
   dispose(): void {
