@@ -9,7 +9,7 @@ import { dataOptions, examinationOptions, withHeldOut } from './flags.ts';
 import { leftOut } from './left-out.ts';
 import { runCommand } from './main.ts';
 import { helpText, optional, parseOptions, text, toggle } from './options.ts';
-import { createScreen } from './screen.ts';
+import { onScreen } from './screen.ts';
 import { findSources } from './sources.ts';
 
 const command = 'npm run evaluate';
@@ -31,7 +31,7 @@ await runCommand(async () => {
 
 Hace las preguntas de examen a un modelo, con un adaptador de PEFT o sin él, venga de donde venga.`, { Opciones: options }));
   }
-  const sources = await findSources(flags, createScreen({ json: flags.json }));
+  const sources = await onScreen((screen) => findSources(flags, screen), { json: flags.json });
   await useBackend(flags.backend);
   const data = await loadInstructions(sources.model.folder, dataOptions({ ...flags, examples: 0 }, sources));
   const model = loadModel(sources.model.folder, { loadIn4bit: flags.loadIn4bit });

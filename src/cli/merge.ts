@@ -16,7 +16,7 @@ import {
 } from './options.ts';
 import type { Idle, Values } from './options.ts';
 import { checkOutput } from './output.ts';
-import { createScreen } from './screen.ts';
+import { onScreen } from './screen.ts';
 import { runWriting } from './writing.ts';
 
 const command = 'npm run merge';
@@ -80,7 +80,7 @@ async function mergeIntoBase(flags: Flags): Promise<void> {
   if (adapter === undefined || other !== undefined) {
     throw new UserError('--adapter: con la base se fusiona un adaptador cada vez; para reunir varios en uno, di cómo con --combine.');
   }
-  const { folder: model } = await findModel(flags.model, createScreen());
+  const { folder: model } = await onScreen((screen) => findModel(flags.model, screen));
   await useBackend(flags.backend);
   say(`Fusiona «${adapter}» con «${model}»…`);
   const quant = { quantType: flags.quant, doubleQuant: flags.doubleQuant };
@@ -118,7 +118,7 @@ function compare(output: string, model: string, trained: LlamaModel): void {
 
 async function combine(flags: Flags, combination: NonNullable<Flags['combine']>): Promise<void> {
   const { adapter: folders, output, density, majoritySign, rank, seed } = flags;
-  const { folder, name } = await findModel(flags.model, createScreen());
+  const { folder, name } = await onScreen((screen) => findModel(flags.model, screen));
   await useBackend(flags.backend);
   const weights = flags.weights ?? folders.map(() => 1);
   const { adapter: { options, targets } } = combineFolders(folder, name, folders, output, combination, {

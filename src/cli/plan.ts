@@ -1,4 +1,3 @@
-import { silent } from '../checkpoint/download.ts';
 import { advise, required } from '../distributed/advice.ts';
 import type { Advice } from '../distributed/advice.ts';
 import { findArchitecture } from '../distributed/architecture.ts';
@@ -18,7 +17,7 @@ import { runCommand } from './main.ts';
 import {
   choice, helpText, integer, option, parseOptions, positive, share, text, toggle,
 } from './options.ts';
-import { createScreen } from './screen.ts';
+import { createScreen, onScreen } from './screen.ts';
 import type { Screen } from './screen.ts';
 
 const command = 'npm run plan';
@@ -81,7 +80,7 @@ await runCommand(async () => {
     return showMeasured(screen, measured);
   }
 
-  const config = await findArchitecture(flags.model, flags.json ? silent : screen);
+  const config = await onScreen((screen) => findArchitecture(flags.model, screen), { json: flags.json });
   const size = modelSize(config);
   const { gpuMemory, check: _check, json, help: _help, model, ...chosen } = flags;
   const names = targetNames(config, chosen.targetModules, 'un plan cuenta todos los bloques por igual');

@@ -9,7 +9,7 @@ import { runCommand } from './main.ts';
 import { choice, helpText, integer, option, optional, parseOptions, size, text, toggle } from './options.ts';
 import type { Kind } from './options.ts';
 import { checkOutput } from './output.ts';
-import { createScreen, isTerminal } from './screen.ts';
+import { isTerminal, onScreen } from './screen.ts';
 import { runWriting } from './writing.ts';
 
 const command = 'npm run quantize';
@@ -44,7 +44,7 @@ Cuantiza un modelo a 4 bits, tensor a tensor, y lo escribe como bitsandbytes: lo
   if (output === undefined) throw new UserError('Falta --output: indica la carpeta en que se escribe el modelo cuantizado.');
   checkOutput('--output', output);
 
-  const { folder } = await findModel(model, createScreen());
+  const { folder } = await onScreen((screen) => findModel(model, screen));
   const started = performance.now();
   const progress = showProgress();
   let last: QuantizeProgress | undefined;

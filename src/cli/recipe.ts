@@ -16,7 +16,7 @@ import { commandLine, runCommand } from './main.ts';
 import { choice, helpText, integer, option, optional, parseOptions, text, toggle } from './options.ts';
 import type { Idle } from './options.ts';
 import { checkOutput } from './output.ts';
-import { createScreen } from './screen.ts';
+import { onScreen } from './screen.ts';
 import { findSources } from './sources.ts';
 
 const command = 'npm run recipe';
@@ -66,7 +66,7 @@ Escribe el mismo ajuste que haría npm run demo como proyecto completo para otro
     throw new UserError(`--out: la carpeta «${flags.out}» no está vacía; elige otra o vacíala.`);
   }
   if (flags.quant === 'int4') throw new UserError('--quant int4 no lo conoce bitsandbytes: elige nf4 o fp4.');
-  const sources = await findSources(flags, createScreen());
+  const sources = await onScreen((screen) => findSources(flags, screen));
   const { folder, name, pin } = sources.model;
   const config = readArchitecture(folder);
   const data = await loadInstructions(folder, dataOptions(flags, sources));

@@ -12,7 +12,7 @@ export interface Screen extends DownloadShow {
   show(event: RunEvent): void;
   /** Rows of cells, the first row being the head; the first column is text and the others figures. */
   table(rows: readonly (readonly string[])[]): void;
-  /** Gives the terminal back. A screen that is not closed keeps the process alive. */
+  /** Gives the terminal back. One that is left with a bar keeps the process alive: see `onScreen`. */
   close(): void;
 }
 
@@ -36,6 +36,18 @@ export function createScreen(
   { json = false, stream = process.stdout }: { json?: boolean; stream?: NodeJS.WritableStream } = {},
 ): Screen {
   return json ? new JsonScreen(stream) : new TextScreen(stream);
+}
+
+/** What `use` comes to, shown on a screen of its own, which is closed however that ends. */
+export async function onScreen<T>(
+  use: (screen: Screen) => Promise<T>, options: Parameters<typeof createScreen>[0] = {},
+): Promise<T> {
+  const screen = createScreen(options);
+  try {
+    return await use(screen);
+  } finally {
+    screen.close();
+  }
 }
 
 /** Whether it obeys colours and the movements of a bar. */

@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { createScreen } from '../../src/cli/screen.ts';
+import { createScreen, onScreen } from '../../src/cli/screen.ts';
 import type { Screen } from '../../src/cli/screen.ts';
 import { runEvent } from '../../src/runs/events.ts';
 import type { TrainEvent } from '../../src/runs/events.ts';
@@ -172,6 +172,23 @@ describe('a download', () => {
     const text = shown(playDownload, { isTTY: true });
     expect(text).toContain('░');
     expect(text).toMatch(/2\/2 model\.safetensors · 2 MiB de 2 MiB · 1 MiB\/s\n$/);
+  });
+
+  it('that breaks gives the terminal back', async () => {
+    vi.stubEnv('TERM', 'xterm');
+    const stream = Object.assign(new PassThrough(), { isTTY: true, columns: 120 });
+    const broken = onScreen((screen) => {
+      screen.progress({
+        name: 'org/tiny', file: 'model.safetensors', index: 1, files: 1, bytes: 1, totalBytes: mib, bytesPerSecond: 1, complete: false,
+      });
+      return Promise.reject(new Error('cut'));
+    }, { stream });
+    await expect(broken).rejects.toThrow('cut');
+    const text = String(stream.read());
+    expect(text).toContain('░');
+    expect(text.lastIndexOf('\u001b[?7h')).toBeGreaterThan(text.lastIndexOf('\u001b[?7l')); // lines are broken again
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(stream.read()).toBeNull(); // nobody draws any more
   });
 
   it('of unknown size tells what has come', () => {
