@@ -72,9 +72,12 @@ export interface Timeline {
   readonly communicates: number;
 }
 
+/** Steps that each scheme takes. */
+const count = 2;
+
 /** Slide 7: the same training steps by every scheme. It explains: past one machine the slide's engines do the work. */
 export async function sharding(
-  modelDir: string, data: DataOptions, { batchSize, steps: count = 2 }: { batchSize: number; steps?: number },
+  modelDir: string, data: DataOptions, { batchSize }: { batchSize: number },
   show: (line: string) => void,
 ): Promise<ShardingResult> {
   const { config } = openModel(modelDir);
