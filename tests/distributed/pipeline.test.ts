@@ -49,6 +49,21 @@ describe.each(['gpipe', '1f1b'] as const)('%s', (name) => {
   });
 });
 
+describe('the order of the papers', () => {
+  const written = (actions: readonly Action[]) =>
+    actions.map(({ type, micro }) => `${type === 'forward' ? 'F' : 'B'}${micro}`).join(' ');
+
+  it('GPipe takes the last micro-batch back first', () => {
+    for (const stage of [0, 1]) expect(written(schedules.gpipe(2, stage, 3))).toBe('F0 F1 F2 B2 B1 B0');
+  });
+
+  it('1F1B takes the first one back first, as soon as it may', () => {
+    expect([0, 1, 2].map((stage) => written(schedules['1f1b'](3, stage, 4)))).toEqual([
+      'F0 F1 F2 B0 F3 B1 B2 B3', 'F0 F1 B0 F2 B1 F3 B2 B3', 'F0 B0 F1 B1 F2 B2 F3 B3',
+    ]);
+  });
+});
+
 describe('inputs kept at once', () => {
   it('are those of all micro-batches in GPipe, and of as many as stages lie ahead in 1F1B', () => {
     for (const stage of [0, 1, 2, 3]) {

@@ -16,11 +16,17 @@ describe('where a result comes from, in words', () => {
       'en vivo · terminada en 12 s · código editado');
   });
 
+  it('a live run says where, if not on the machine of the talk, and never less than nothing', () => {
+    expect(runLabel({ ...live, where: 'en esta página' }, 6_990)).toBe('en vivo, en esta página · 5,9 s');
+    expect(runLabel(live, 900)).toBe('en vivo · 0 s'); // a window's clock that is behind the server's
+  });
+
   it('a recorded one says when and where, whether it is being played back, and whether that was cut short', () => {
     const recorded = 'grabado el 2 mar 2026, en Una & otra (2 núcleos)';
     const run = { ...live, header };
     expect(runLabel({ ...run, source: 'recorded', state: 'finished' }, 0)).toBe(recorded);
     expect(runLabel({ ...run, source: 'replay', state: 'finished' }, 0)).toBe(`${recorded} · reproducción`);
     expect(runLabel({ ...run, source: 'replay', state: 'stopped' }, 0)).toBe(`${recorded} · reproducción detenida`);
+    expect(runLabel({ ...live, source: 'replay', state: 'stopped' }, 0)).toBe('sin grabación · reproducción detenida');
   });
 });
