@@ -48,6 +48,7 @@ function find(text: string, name: string, file: string) {
       + `las hay: ${names.join(', ') || 'ninguna'}.`);
   }
   const body = lines.slice(start + 1, end);
-  const indent = Math.min(...body.filter((line) => line.trim() !== '').map((line) => line.search(/\S/)));
+  const written = body.filter((line) => line.trim() !== '');
+  const indent = written.length === 0 ? 0 : Math.min(...written.map((line) => line.search(/\S/)));
   return { lines, start, end, body, indent };
 }

@@ -66,6 +66,11 @@ describe('a program with other code in the place of a region', () => {
     });
   });
 
+  it.each(['', '\n\n'])('has it there where nothing was: %j', (nothing) => {
+    const empty = `a\n// #region x\n${nothing}// #endregion\n`;
+    expect(withRegion(empty, 'x', 'p.ts', 'b')).toEqual({ text: 'a\n// #region x\nb\n// #endregion\n', line: 2, indent: 0 });
+  });
+
   it('is the program itself when the code is its own', () => {
     expect(withRegion(text, 'x', 'p.ts', region(text, 'x', 'p.ts')).text).toBe(text);
   });
