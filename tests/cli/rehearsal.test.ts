@@ -1,7 +1,8 @@
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import {
-  latestTimes, limitsOf, longestSilence, readRehearsal, rehearsalRow, timesTable, writeRehearsal, writeTimes,
+  experimentCommand, latestTimes, limitsOf, longestSilence, readRehearsal, rehearsalRow, timesTable, writeRehearsal,
+  writeTimes,
 } from '../../src/cli/rehearsal.ts';
 import type { TimedEvent } from '../../src/runs/events.ts';
 import { record } from '../deck/record.ts';
@@ -25,6 +26,7 @@ describe('what a rehearsal leaves', () => {
 
   it('is told beside the time that each experiment has, with what would not fit in it', () => {
     expect(rehearsalRow('adalora', 41.6)).toEqual(['AdaLoRA e IA3 frente a LoRA', '42 s', '1 min 0 s', 'cabe']);
+    expect(rehearsalRow('adalora', 60).at(-1)).toBe('cabe');
     expect(rehearsalRow('adalora', 61)).toEqual(
       ['AdaLoRA e IA3 frente a LoRA', '1 min 1 s', '1 min 0 s', 'NO CABE: se mostrará lo grabado']);
   });
@@ -44,6 +46,7 @@ describe('the times of a talk', () => {
     expect(latestTimes(at('talk'))).toBeUndefined();
     for (const [day, seconds] of [[2, 100], [3, 70], [3, 80]] as const) writeTimes(at('talk'), times(`2026-03-0${day}T10:00:00.000Z`, seconds));
     expect(readdirSync(at('talk', 'talks'))).toHaveLength(2);
+    writeFileSync(at('talk', 'talks', '2026-03-09T10-00-00.000Z.json.tmp'), '{'); // a talk that died while it wrote
     expect(latestTimes(at('talk'))).toEqual(times('2026-03-03T10:00:00.000Z', 80));
   });
 
@@ -64,7 +67,17 @@ describe('the times of a talk', () => {
       ['diapositiva', 'tardó', 'tiempo', ''],
       ['Una', '1:40', '1:30', '0:10 de más'], ['Otra', '1:00', '1:00', 'justo'], ['toda la charla', '2:40', '2:30', '0:10 de más'],
     ]);
-    expect(timesTable(times('2026-03-02T10:00:00.000Z', 0))[1]).toEqual(['Una', '0:00', '1:30', 'sin enseñar']);
+    const una = (seconds: number) => timesTable(times('2026-03-02T10:00:00.000Z', seconds))[1];
+    expect(una(0)).toEqual(['Una', '0:00', '1:30', 'sin enseñar']);
+    expect(una(80.4)).toEqual(['Una', '1:20', '1:30', '0:10 de menos']);
+    expect(una(90.6)).toEqual(['Una', '1:31', '1:30', '0:01 de más']);
+  });
+});
+
+describe('the process of a live run', () => {
+  it('computes on the backend that is asked for, or else on the best that there is', () => {
+    expect(experimentCommand('cpu').slice(-3)).toEqual(['src/cli/experiment.ts', '--backend', 'cpu']);
+    expect(experimentCommand(undefined).at(-1)).toBe('src/cli/experiment.ts');
   });
 });
 

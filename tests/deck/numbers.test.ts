@@ -30,6 +30,11 @@ describe('numbers', () => {
     expect(text('```\n{{qlora.training.steps}}\n```')).toContain('{{qlora.training.steps}}');
   });
 
+  it('leaves the braces of a formula to it', () => {
+    expect(text('{{qlora.training.steps}}')).toContain('Medido aquí');
+    expect(text('$x_{{qlora.training.steps}}$')).not.toContain('Medido aquí');
+  });
+
   it('says that a run is missing, and goes on', () => {
     expect(render('Son {{otra.cifra}}.', () => undefined).html[0]).toContain('Son (sin medir).');
   });
