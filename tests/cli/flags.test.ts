@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { demoHelp, embeddedHeldOut, parseDemoFlags } from '../../src/cli/flags.ts';
+import { dataOptions, demoHelp, embeddedHeldOut, parseDemoFlags } from '../../src/cli/flags.ts';
 import { UserError } from '../../src/errors.ts';
 
 const messageOf = (...argv: string[]): string => {
@@ -22,6 +22,27 @@ describe('a router', () => {
     ['--adapter', 'a'], ['--experts', '1'], ['--data', 'otros.json'],
   ])('has nothing to choose among with %s %s: said before anything is loaded', (...argv) => {
     expect(messageOf('--peft', 'router', ...argv)).toMatch(/^--adapter: el router elige entre dos adaptadores/);
+  });
+});
+
+describe('the data', () => {
+  const files = (...argv: string[]) => {
+    const { files, heldOutFiles } = dataOptions(parseDemoFlags(argv));
+    return [files, heldOutFiles];
+  };
+
+  it('are the files that are named; of those of others, questions are set apart', () => {
+    expect(files('--data', 'a.json', '--held-out', 'b.json')).toEqual([['a.json'], ['b.json']]);
+    expect(files('--data', 'a.json')).toEqual([['a.json'], undefined]);
+    expect(files()).toEqual([['assets/data/alpaca_es.json'], [embeddedHeldOut]]);
+  });
+
+  it('are where they were found, if they were looked for', () => {
+    const source = (...files: string[]) => ({ files, pin: undefined });
+    const found = (heldOut?: ReturnType<typeof source>) => dataOptions(
+      parseDemoFlags(['--data', 'org/a', '--held-out', 'org/b']), { data: source('1.parquet', '2.parquet'), heldOut });
+    expect(found(source('3.json'))).toMatchObject({ files: ['1.parquet', '2.parquet'], heldOutFiles: ['3.json'] });
+    expect(found().heldOutFiles).toBeUndefined();
   });
 });
 

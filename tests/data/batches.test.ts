@@ -31,6 +31,12 @@ describe('encodeRecords', () => {
     expect(encode(promptLength)).toEqual({ examples: [], dropped: 1 });
   });
 
+  it('keeps the order of the records', () => {
+    const records = ['Lima.', 'Quito.', 'Bogotá.'].map((output) => ({ ...record, output }));
+    const { examples } = encodeRecords(records, tokenizer, { template: 'es', maxLength: 256 });
+    expect(examples.map((example) => example.record.output)).toEqual(['Lima.', 'Quito.', 'Bogotá.']);
+  });
+
   it('begins with no start token where the model has none', () => {
     const { examples } = encodeRecords([record], { ...tokenizer, bosId: undefined }, { template: 'es', maxLength: 256 });
     expect([...examples[0]!.tokens]).toEqual([...tokens.subarray(1)]);

@@ -5,6 +5,7 @@ import { encodeRecords } from '../../src/data/batches.ts';
 import { ChatTemplate, loadChatTemplate } from '../../src/data/chat.ts';
 import type { ChatMessage } from '../../src/data/chat.ts';
 import { loadTokenizer } from '../../src/data/tokenizer.ts';
+import type { Tokenizer } from '../../src/data/tokenizer.ts';
 import { temporaryFolder, userErrorOf } from '../temporary.ts';
 
 const kinds = ['llama2', 'llama3', 'qwen', 'zephyr'];
@@ -58,14 +59,30 @@ it.each([
   ['a line break first', '\n\na', '\n\na'],
   ['spaces before what is no block', '  a', '  a'],
   ['line ends of Windows', 'a\r\n{% if true %}\r\nb\r\n{% endif %}\r\nc\r\n', 'a\nb\nc'],
-  ['characters to strip, as Qwen 3 has', "{{ '\\n a \\n'.lstrip('\\n') }}|{{ '\\n a \\n'.split('b')[-1].rstrip('\\n') }}|{{ 'xaxyx'.strip('xy') }}",
-    ' a \n|\n a |a'],
+  ['characters to strip, as Qwen 3 has', "{{ '\\n a \\n'.lstrip('\\n') }}|{{ '\\n a \\n'.split('b')[-1].rstrip('\\n') }}|{{ 'xaxyx'.strip('xy') }}|{{ 'x'.rstrip('x') }}",
+    ' a \n|\n a |a|'],
   ['spaces to strip', "{{ ' a '.strip() }}|{{ ' a '.lstrip() }}|{{ ' a '.rstrip() }}", 'a|a | a'],
 ])('a template with %s is written as Jinja does', (_what, template, text) => {
   expect(new ChatTemplate(template, 'file', {}).render([], false)).toBe(text);
 });
 
 describe('an answer', () => {
+  it('is encoded with what comes before it, unless a token would span the two: then by itself', () => {
+    // Letters are tokens, and so is «ab».
+    const encode = (text: string) => [...text.replaceAll('ab', 'Z')].map((letter) => letter.codePointAt(0)!);
+    const encoded = (prompt: string, answer: string) => {
+      const chat = { exchange: () => ({ prompt, answer }) } as unknown as ChatTemplate;
+      const tokenizer = { encode, chat, eosId: 0, eosIds: [0] } as unknown as Tokenizer;
+      const record = { instruction: '', input: '', output: '' };
+      const { examples } = encodeRecords([record], tokenizer, { template: 'es', maxLength: 99 });
+      const { tokens, promptLength } = examples[0]!;
+      const text = String.fromCodePoint(...tokens);
+      return [text.slice(0, promptLength), text.slice(promptLength)];
+    };
+    expect(encoded('xy', 'abc')).toEqual(['xy', 'Zc\0']);
+    expect(encoded('xa', 'bc')).toEqual(['xa', 'bc\0']);
+  });
+
   it('that the template does not close with an end token gets one', () => {
     const chat = new ChatTemplate('{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}'
       + '{% if add_generation_prompt %}assistant:{% endif %}', 'chat_template.jinja', {});

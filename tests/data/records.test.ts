@@ -26,6 +26,10 @@ describe('JSON Lines', () => {
   });
 
   it('is read by pieces: characters and lines that span two of them are whole', async () => {
+    for (const start of ['', 'x', 'xx']) { // wherever the first piece ends in a character of three bytes
+      const wide = [{ output: start + '€'.repeat(400_000) }];
+      expect(await read(write('wide.jsonl', JSON.stringify(wide[0])))).toEqual(wide);
+    }
     const long = Array.from({ length: 30 }, (_, i) => ({ instruction: `${i}`, output: 'ñandú €'.repeat(10_000 + i) }));
     expect(await read(write('long.jsonl', long.map((record) => JSON.stringify(record)).join('\n')))).toEqual(long);
   });

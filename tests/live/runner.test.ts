@@ -157,6 +157,35 @@ describe('a live run', () => {
     expect(alive(running!)).toBe(true);
   });
 
+  it('takes none that was started before they changed', async () => {
+    const changing = [...command];
+    const { runner, last } = start({ command: changing });
+    await runner.ready;
+    await runner.ready; // two wait
+    changing[0] = 'nowhere.mjs';
+    runner.refresh();
+    await runner.run('good');
+    expect(last().reason).toContain('ha muerto');
+  });
+
+  it('goes on for longer than it may be silent, as long as it tells something', async () => {
+    const { runner, events, last } = start({ limits: () => ({ budget: 20, silence: 1 }) });
+    await runner.ready;
+    const running = runner.run('busy');
+    await expect.poll(() => events.length, { interval: 5 }).toBeGreaterThan(0);
+    await new Promise((resolve) => setTimeout(resolve, 1200));
+    expect(last()).toMatchObject({ source: 'live', state: 'running' });
+    await runner.stop();
+    await running;
+  });
+
+  it('leaves no process behind when all is closed, though one was loading', async () => {
+    const { runner } = start({ command: [...command, String(loading)] });
+    await runner.close();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(runner.pid).toBeUndefined();
+  });
+
   it('has another process if the one that waited has died', async () => {
     const { runner, last } = start();
     await runner.ready;

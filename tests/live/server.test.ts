@@ -4,9 +4,10 @@ import { request } from 'node:http';
 import type { IncomingHttpHeaders } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { hostsOf, serve, whyNotListening } from '../../src/live/server.ts';
 import type { TalkServer } from '../../src/live/server.ts';
+import type { Message } from '../../src/live/state.ts';
 import { Talk } from '../../src/live/talk.ts';
 import { experiments } from '../../src/runs/experiments.ts';
 import { record } from '../deck/record.ts';
@@ -80,7 +81,27 @@ describe('the server of a talk', () => {
     });
     expect(page.headers).not.toHaveProperty('access-control-allow-origin');
     expect((await ask('GET', '/live.js')).body).toBe('script()');
-    expect((await ask('GET', '/events')).headers['content-type']).toBe('text/event-stream');
+    expect((await ask('GET', '/events')).headers).toMatchObject({ 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
+  });
+
+  it('tells a window the state first and then what happens, for as long as it is there', async () => {
+    const gone = vi.fn<() => void>();
+    let tell: (message: Message) => void = () => {};
+    const subscribe = vi.spyOn(talk, 'subscribe').mockImplementationOnce((listener) => {
+      tell = listener;
+      return gone;
+    });
+    let told = '';
+    const window = request({ port, host: '127.0.0.1', path: '/events' }, (response) => response.on('data', (text) => (told += String(text))));
+    window.on('error', () => {}).end();
+    const messages = () => [...told.matchAll(/^data: (.*)\n\n/gm)].map(([, json]) => JSON.parse(json!) as Message);
+    await expect.poll(messages).toEqual([{ type: 'state', state: JSON.parse(JSON.stringify(talk.state)) as object }]);
+    tell({ type: 'deck', deck: 7 });
+    await expect.poll(() => messages().slice(1)).toEqual([{ type: 'deck', deck: 7 }]);
+    expect(gone).not.toHaveBeenCalled();
+    window.destroy();
+    await expect.poll(() => gone.mock.calls.length).toBe(1);
+    subscribe.mockRestore();
   });
 
   it('listens on this machine alone', () => {

@@ -118,13 +118,16 @@ describe.each(testBackends('cpu', 'wasm'))('gradients on %s', (backend) => {
     });
     expect(a!.checkpointBytes).toBe(tinyConfig.layers * batch.tokens.length * tinyConfig.hiddenSize * 4);
     expect(b!.checkpointBytes).toBe(0);
-    const segmented = await lossAndGradients(model, batch, { pass, scale: 1 / 6, checkpointing: true, segment: 2 });
-    expect(segmented.checkpointBytes).toBe(a!.checkpointBytes / 2);
-    segmented.gradients.forEach((gradient, i) => {
-      const [x, y] = [gradient.dataSync(), b!.gradients[i]!.dataSync()];
-      x.forEach((value, j) => expect(Math.abs(value - y[j]!)).toBeLessThan(1e-6));
-    });
-    tf.dispose([...a!.gradients, ...b!.gradients, ...segmented.gradients]);
+    for (const segment of [2, 3]) { // of four blocks: two and two, or three and one
+      const segmented = await lossAndGradients(model, batch, { pass, scale: 1 / 6, checkpointing: true, segment });
+      expect(segmented.checkpointBytes).toBe(a!.checkpointBytes / 2);
+      segmented.gradients.forEach((gradient, i) => {
+        const [x, y] = [gradient.dataSync(), b!.gradients[i]!.dataSync()];
+        x.forEach((value, j) => expect(Math.abs(value - y[j]!)).toBeLessThan(1e-6));
+      });
+      tf.dispose(segmented.gradients);
+    }
+    tf.dispose([...a!.gradients, ...b!.gradients]);
   });
 
   it('are the same where the last block ends in the answers alone', async () => {
@@ -146,8 +149,10 @@ describe.each(testBackends('cpu', 'wasm'))('gradients on %s', (backend) => {
     some!.forEach((logit, i) => expect(logit).toBeCloseTo(all![i]!, 5));
   });
 
-  it('leave no tensor behind', async () => {
-    const model = loraModel();
+  it.each([
+    ['LoRA', () => loraModel()], ['full, the head tied', () => fullModel(true)], ['full, the head its own', () => fullModel(false)],
+  ])('leave no tensor behind (%s)', async (_name, make) => {
+    const model = make();
     const step = async (checkpointing: boolean) =>
       tf.dispose((await lossAndGradients(model, batch, { pass, scale: 1 / 6, checkpointing })).gradients);
     await step(true);
