@@ -27,9 +27,15 @@ describe('npm run plan', () => {
     expect(stderr).toBe('');
     expect(status).toBe(0);
     expect(stdout).toContain('39 976 960'.replaceAll(' ', '\u202f'));
-    expect(stdout).toMatch(/No cabe: faltan [\d,]+ GiB/);
+    expect(stdout).toMatch(/No cabe: faltan [\d,]+ GiB en cada GPU\. Qué cambiar, por orden:\n/);
     expect(stdout).toMatch(/1\. --checkpointing full.* → [\d,]+ GiB\nAsí cabe/);
     expect(stdout).toContain('ZeRO-1 ahorra');
+    expect(stdout).toMatch(/reparten la base, 6,57 GiB \(50\s%\)/); // of two, each keeps half of all states
+  });
+
+  it('says what stays free where it fits, and to change nothing', limit, () => {
+    const { stdout } = plan('--model', 'meta-llama/Llama-2-7b-hf', '--gpu-memory', '24');
+    expect(stdout).toMatch(/\nCabe: quedan [\d,]+ GiB libres en cada GPU\.\n$/);
   });
 
   it('takes modules as PEFT does: a regular expression, which has to choose the same of every block', limit, () => {
