@@ -16,7 +16,7 @@ const files = readdirSync('tests', { recursive: true, encoding: 'utf8' })
  * those that take long with other processes. The rest share one, for most of what they take is to start it and to
  * import; tests/shared.ts sees to it that none of them has made a backend without saying so.
  */
-const alone = /useBackend|testBackend|@tensorflow|vi\.mock|chdir|child_process|chromium|Runner/;
+const alone = /useBackend|testBackend|@tensorflow|vi\.mock|chdir|child_process|command\.ts|chromium|Runner/;
 const ofTheirOwn = files.filter(({ text }) => alone.test(text)).map(({ path }) => path);
 const shared = files.filter(({ text }) => !alone.test(text)).map(({ path }) => path);
 

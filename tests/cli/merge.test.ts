@@ -9,14 +9,12 @@ import { useBackend } from '../../src/tensor/backend.ts';
 import { testBackend } from '../backend.ts';
 import { writeSmallModel } from '../small-model.ts';
 import { temporaryFolder } from '../temporary.ts';
+import { run } from './command.ts';
 
 const at = temporaryFolder();
 
-function merge(...args: string[]): { stdout: string; stderr: string; status: number | null } {
-  return spawnSync(
-    process.execPath, ['--import', 'tsx', 'src/cli/merge.ts', '--backend', testBackend('wasm'), ...args],
-    { cwd: join(import.meta.dirname, '../..'), encoding: 'utf8' });
-}
+const backend = ['--backend', testBackend('wasm')];
+const merge = (...args: string[]) => run('merge', ...backend, ...args);
 
 describe('npm run merge', () => {
   beforeAll(async () => {
@@ -28,7 +26,10 @@ describe('npm run merge', () => {
   });
 
   it('writes the folder, and says onto what, how far it went, and how far the 4 bits are', () => {
-    const { stdout, stderr, status } = merge('--model', at('model'), '--adapter', at('adapter'), '--output', at('merged'));
+    const { stdout, stderr, status } = spawnSync(process.execPath, [
+      '--import', './src/start.js', 'src/cli/merge.ts', ...backend,
+      '--model', at('model'), '--adapter', at('adapter'), '--output', at('merged'),
+    ], { cwd: join(import.meta.dirname, '../..'), encoding: 'utf8' });
     expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
     expect(existsSync(at('merged', 'model.safetensors'))).toBe(true);
     expect(stdout).toMatch(/^Cambia 14 matrices de la base en BF16: 0,0\d+ de media y 0,\d+ como mucho\.$/m);
@@ -37,23 +38,23 @@ describe('npm run merge', () => {
     expect(stdout).toMatch(/^Modelo guardado en «.*»: .* en bf16, 1 archivo\.$/m);
   });
 
-  it('merges without a tokenizer, and says that no question could be asked', () => {
+  it('merges without a tokenizer, and says that no question could be asked', async () => {
     writeSmallModel(at('mute'));
     rmSync(at('mute', 'tokenizer.json'));
-    const { stdout, stderr, status } = merge('--model', at('mute'), '--adapter', at('adapter'), '--output', at('mute-merged'));
+    const { stdout, stderr, status } = await merge('--model', at('mute'), '--adapter', at('adapter'), '--output', at('mute-merged'));
     expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
     expect(stdout).toMatch(/^No se comparan sus logits en una pregunta\. No existe el archivo «.*tokenizer\.json».*\.$/m);
     expect(stdout).toMatch(/^Modelo guardado en «.*mute-merged»/m);
   });
 
-  it('with --combine makes several adapters one, and leaves the base alone', () => {
+  it('with --combine makes several adapters one, and leaves the base alone', async () => {
     for (const seed of [1, 2]) {
       const lora = addLora(loadModel(at('model')), { r: 2, seed, targetModules: ['q_proj'] });
       for (const { values } of lora.parameters) values.forEach((_, i) => (values[i] = Math.sin(seed + i)));
       saveAdapter(lora, at(`lora-${seed}`), { baseModel: at('model') });
     }
     const both = ['--model', at('model'), '--adapter', at('lora-1'), '--adapter', at('lora-2')];
-    const { stdout, stderr, status } = merge(...both, '--combine', 'cat', '--weights', '1,-0.5', '--output', at('both'));
+    const { stdout, stderr, status } = await merge(...both, '--combine', 'cat', '--weights', '1,-0.5', '--output', at('both'));
     expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
     expect(stdout).toBe('2 adaptadores en uno, con cat y pesos 1 y -0,5: rango 4 en 2 matrices.\n'
       + `Adaptador guardado en «${at('both')}» (formato PEFT).\n`);
@@ -69,8 +70,8 @@ describe('npm run merge', () => {
     [['--adapter', 'absent', '--output', 'x'], 'adapter_config.json'],
     [['--model', 'absent', '--output', 'x'], '«absent»'],
     [['--shard-size', '5'], '--shard-size espera un tamaño en MB o GB'],
-  ])('refuses %j in one sentence', (args, says) => {
-    const { stderr, status } = merge(...args);
+  ])('refuses %j in one sentence', async (args, says) => {
+    const { stderr, status } = await merge(...args);
     expect(status).toBe(1);
     expect(stderr).toContain(says);
     expect(stderr).toMatch(/^[^\n]+\.\n$/);

@@ -1,8 +1,8 @@
-import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { checkOutput } from '../../src/cli/output.ts';
 import { temporaryFolder, userErrorOf } from '../temporary.ts';
+import { run } from './command.ts';
 
 const at = temporaryFolder();
 
@@ -28,11 +28,9 @@ describe('a folder to be written', () => {
 
   it.each([
     ['export'], ['quantize', '--model', 'assets/model'], ['merge', '--adapter', 'tests/golden/adapters/lora'],
-  ])('is asked for before anything is done: %s', (command, ...options) => {
+  ])('is asked for before anything is done: %s', async (command, ...options) => {
     writeFileSync(at('file'), '');
-    const { status, stdout, stderr } = spawnSync(
-      process.execPath, ['--import', './src/start.js', `src/cli/${command}.ts`, ...options, '--output', at('file', 'a')],
-      { encoding: 'utf8' });
+    const { status, stdout, stderr } = await run(command, ...options, '--output', at('file', 'a'));
     expect([status, stdout]).toEqual([1, '']);
     expect(stderr).toMatch(/^--output: .* es un archivo y se esperaba una carpeta/);
   }, 60_000);

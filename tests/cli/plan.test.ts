@@ -4,10 +4,9 @@ import { describe, expect, it } from 'vitest';
 import { planDefaults } from '../../src/distributed/planner.ts';
 import type { PlanOptions } from '../../src/distributed/planner.ts';
 import { commandOf } from '../../src/distributed/words.ts';
+import { run } from './command.ts';
 
-const plan = (...args: string[]) => spawnSync(process.execPath, ['--import', 'tsx', 'src/cli/plan.ts', ...args], {
-  cwd: join(import.meta.dirname, '../..'), encoding: 'utf8',
-});
+const plan = (...args: string[]) => run('plan', ...args);
 const limit = { timeout: 60_000 };
 
 describe('npm run plan', () => {
@@ -17,12 +16,14 @@ describe('npm run plan', () => {
       optimizer: 'paged-adamw-8bit', checkpointing: 'sqrt',
     };
     const command = commandOf({ model: 'mistralai/Mistral-7B-v0.1', gpuMemory: 80, options });
-    const { stdout } = plan(...command.replace('npm run plan -- ', '').split(' '), '--json');
+    const { stdout } = spawnSync(process.execPath, [
+      '--import', './src/start.js', 'src/cli/plan.ts', ...command.replace('npm run plan -- ', '').split(' '), '--json',
+    ], { cwd: join(import.meta.dirname, '../..'), encoding: 'utf8' });
     expect(JSON.parse(stdout)).toMatchObject({ model: 'mistralai/Mistral-7B-v0.1', capacity: 80 * 2 ** 30, options });
   });
 
-  it('says what does not fit, what to change and what comes of it', limit, () => {
-    const { stdout, stderr, status } = plan(
+  it('says what does not fit, what to change and what comes of it', limit, async () => {
+    const { stdout, stderr, status } = await plan(
       '--model', 'meta-llama/Llama-2-7b-hf', '--gpus', '2', '--gpu-memory', '24', '--method', 'lora', '--checkpointing', 'none');
     expect(stderr).toBe('');
     expect(status).toBe(0);
@@ -38,16 +39,16 @@ describe('npm run plan', () => {
     expect(stdout).toMatch(/\nCabe: quedan [\d,]+ GiB libres en cada GPU\.\n$/);
   });
 
-  it('takes modules as PEFT does: a regular expression, which has to choose the same of every block', limit, () => {
-    const { stdout } = plan('--target-modules', String.raw`.*self_attn\.(q|v)_proj`, '--json');
+  it('takes modules as PEFT does: a regular expression, which has to choose the same of every block', limit, async () => {
+    const { stdout } = await plan('--target-modules', String.raw`.*self_attn\.(q|v)_proj`, '--json');
     expect(JSON.parse(stdout)).toMatchObject({ options: { targetModules: ['q_proj', 'v_proj'] }, trained: 8_388_608 });
-    const { status, stderr } = plan('--target-modules', String.raw`.*\.0\..*q_proj`);
+    const { status, stderr } = await plan('--target-modules', String.raw`.*\.0\..*q_proj`);
     expect(status).toBe(1);
     expect(stderr).toMatch(/^--target-modules elige unas capas sí y otras no, y un plan [^\n]+\.\n$/);
   });
 
-  it('refuses in one sentence what cannot be', limit, () => {
-    const { stdout, stderr, status } = plan('--offload', 'cpu');
+  it('refuses in one sentence what cannot be', limit, async () => {
+    const { stdout, stderr, status } = await plan('--offload', 'cpu');
     expect(status).toBe(1);
     expect(stdout).toBe('');
     expect(stderr).toMatch(/^--offload [^\n]+\.\n$/);
