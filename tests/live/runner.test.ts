@@ -246,9 +246,10 @@ describe('a replay', () => {
   const events: TimedEvent[] = [
     { type: 'text', text: 'a', at: 0 }, { type: 'text', text: 'b', at: 0.4 }, { type: 'text', text: 'c', at: 0.8 },
   ];
+  const short = record({ events, seconds: 0.8 }); // its figures come when it ended
 
   it('tells the recorded events in their time, and starts no process', async () => {
-    const { runner, events: heard, last } = start({ replaySpeed: 4, read: () => record({ events }) });
+    const { runner, events: heard, last } = start({ replaySpeed: 4, read: () => short });
     expect(runner.pid).toBeUndefined();
     const began = performance.now();
     await runner.run('qlora');
@@ -260,7 +261,7 @@ describe('a replay', () => {
   });
 
   it('can be stopped', async () => {
-    const { runner, events: heard, last } = start({ replaySpeed: 0.01, read: () => record({ events }) });
+    const { runner, events: heard, last } = start({ replaySpeed: 0.01, read: () => short });
     const running = runner.run('qlora');
     await expect.poll(() => heard.length).toBe(1);
     await runner.stop();
@@ -269,7 +270,7 @@ describe('a replay', () => {
   });
 
   it('says that it does not run the code that was edited', async () => {
-    const { runner, last } = start({ replaySpeed: 100, read: () => record({ events }) });
+    const { runner, last } = start({ replaySpeed: 100, read: () => short });
     await runner.run('qlora', '/tmp/edited.ts');
     expect(last()).toMatchObject({
       source: 'replay', edited: false, reason: 'Aquí solo se reproduce lo grabado: el código editado no se ejecuta.',
