@@ -257,6 +257,9 @@ function makeCudaWheel(root: string, part: string, library: string): Wheel {
   });
 }
 
+/** By their contents: most cases have the same ones, and a Python takes its time to start. */
+const zips = new Map<string, Buffer>();
+
 function zip(
   root: string, wheel: Omit<Wheel, 'file' | 'sha256' | 'bytes'>, members: Readonly<Record<string, string>>,
 ): Wheel {
@@ -266,7 +269,11 @@ import json, sys, zipfile
 with zipfile.ZipFile(sys.argv[1], "w") as archive:
     for name, text in json.loads(sys.argv[2]).items(): archive.writestr(name, text)`;
   const path = join(root, file);
-  spawnSync('python3', ['-c', python, path, JSON.stringify(members)]);
+  const contents = JSON.stringify(members);
+  const before = zips.get(contents);
+  if (before) writeFileSync(path, before);
+  else spawnSync('python3', ['-c', python, path, contents]);
+  zips.set(contents, before ?? readFileSync(path));
   return { ...wheel, file, sha256: sha256Of(path), bytes: statSync(path).size };
 }
 
