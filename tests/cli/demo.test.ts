@@ -9,6 +9,7 @@ import { readRun } from '../../src/runs/store.ts';
 import { testBackend } from '../backend.ts';
 import { writeSmallModel } from '../small-model.ts';
 import { temporaryFolder } from '../temporary.ts';
+import { run as runHere } from './command.ts';
 
 const root = join(import.meta.dirname, '../..');
 const at = temporaryFolder();
@@ -35,15 +36,16 @@ interface Around {
   shell?: string;
 }
 
-/** The command on the small model: 8 examples by 2 are 4 steps an epoch. */
-function demo(args: string[], around?: Around): Promise<Outcome> {
-  return run(['--model', at('model'), '--data', at('data.json'),
-    '--examples', '8', '--eval', '4', '--batch-size', '2', '--r', '4', '--backend', testBackend('wasm'), ...args], around);
-}
+/** On the small model: 8 examples by 2 are 4 steps an epoch. */
+const small = () => ['--model', at('model'), '--data', at('data.json'),
+  '--examples', '8', '--eval', '4', '--batch-size', '2', '--r', '4', '--backend', testBackend('wasm')];
+
+/** The command on the small model. */
+const demo = (args: string[], around?: Around): Promise<Outcome> => run([...small(), ...args], around);
 
 /** The command itself. */
 function run(args: string[], { onLine, shell }: Around = {}): Promise<Outcome> {
-  const command = ['--import', 'tsx', 'src/cli/demo.ts', ...args];
+  const command = ['--import', './src/start.js', 'src/cli/demo.ts', ...args];
   const child = shell === undefined
     ? spawn(process.execPath, command, { cwd: root })
     : spawn('bash', ['-c', `${shell}; exec "$0" "$@"`, process.execPath, ...command], { cwd: root });
@@ -184,9 +186,9 @@ describe('npm run demo', () => {
   });
 
   it('with --replay tells the recorded run again, with no computing', limit, async () => {
-    const { code, stdout, stderr } = await run(['--replay', '--speed', '1000']);
+    const { status, stdout, stderr } = await runHere('demo', '--replay', '--speed', '1000');
     expect(stderr).toBe('');
-    expect(code).toBe(0);
+    expect(status).toBe(0);
     expect(stdout).toMatch(/^QLoRA en Alpaca, grabado el \d+ \S+ \d{4}, en .+ \(\d+ núcleos\)\n/);
     const steps = readRun('qlora')!.events.filter(({ type }) => type === 'step').length;
     expect(stdout).toContain(`paso ${steps}/${steps}`);
@@ -195,24 +197,33 @@ describe('npm run demo', () => {
   });
 
   it('with --help tells its options, and does nothing', limit, async () => {
-    const { code, stdout } = await demo(['--help', '--output', at('helped')]);
-    expect(code).toBe(0);
+    const { status, stdout } = await runHere('demo', ...small(), '--help', '--output', at('helped'));
+    expect(status).toBe(0);
     expect(stdout).toContain('Uso: npm run demo -- [opciones]');
     expect(existsSync(at('helped'))).toBe(false);
   });
 });
 
 describe('a run that cannot go on says so in one sentence, exits with 1 and leaves nothing half-written:', () => {
-  async function refusal(args: string[], output: string, options?: Parameters<typeof demo>[1]): Promise<string> {
-    const { code, stderr } = await demo([...args, '--output', output], options);
+  function sentence(code: number | null, stderr: string, output: string): string {
     expect(code).toBe(1);
     expect(stderr).toMatch(/^[^\n]+\.\n$/);
     expect(filesIn(output).filter((name) => name.endsWith('.tmp'))).toEqual([]);
     return stderr;
   }
+  async function refusal(args: string[], output: string, options?: Parameters<typeof demo>[1]): Promise<string> {
+    const { code, stderr } = await demo([...args, '--output', output], options);
+    return sentence(code, stderr, output);
+  }
+  /** Of what is refused before the output is taken, which is this process's to its end then. */
+  async function earlyRefusal(args: string[], output: string): Promise<string> {
+    const { status, stderr } = await runHere('demo', ...small(), ...args, '--output', output);
+    expect(filesIn(output).filter((name) => name.startsWith('.lock'))).toEqual([]);
+    return sentence(status, stderr, output);
+  }
 
   it('a mistaken option', limit, async () => {
-    expect(await refusal(['--r', '0'], at('option'))).toContain('La opción --r espera un entero de 1 o más');
+    expect(await earlyRefusal(['--r', '0'], at('option'))).toContain('La opción --r espera un entero de 1 o más');
     expect(existsSync(at('option'))).toBe(false);
   });
 
@@ -244,7 +255,7 @@ describe('a run that cannot go on says so in one sentence, exits with 1 and leav
 
   it('an output that is a file', limit, async () => {
     writeFileSync(at('file'), 'kept');
-    expect(await refusal([], at('file', 'run'))).toContain(`«${at('file')}» es un archivo`);
+    expect(await earlyRefusal([], at('file', 'run'))).toContain(`«${at('file')}» es un archivo`);
     expect(readFileSync(at('file'), 'utf8')).toBe('kept');
   });
 
@@ -256,7 +267,7 @@ describe('a run that cannot go on says so in one sentence, exits with 1 and leav
   });
 
   it('nothing to resume, before the model is looked for', limit, async () => {
-    expect(await refusal(['--resume', '--model', at('absent')], at('none'))).toContain('no hay ningún punto de control');
+    expect(await earlyRefusal(['--resume', '--model', at('absent')], at('none'))).toContain('no hay ningún punto de control');
   });
 
   it('nothing to resume: an adapter that was there stays as it was', limit, async () => {
