@@ -1,14 +1,15 @@
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
-import { describe, expect, it, vi } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { temporaryFolder } from '../temporary.ts';
+import { run } from './command.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 
 const at = temporaryFolder();
 
-const check = (...args: string[]) => spawnSync(process.execPath, ['--import', 'tsx', 'src/cli/check.ts', ...args],
-  { encoding: 'utf8', env: { ...process.env, CHROME_PATH: at('nowhere') } });
+beforeAll(() => void vi.stubEnv('CHROME_PATH', at('nowhere')));
+const check = (...args: string[]) => run('check', ...args);
 
 /** A deck with some changes, its list of words and its bibliography beside it. */
 function deck(...changes: [string, string][]): string {
@@ -24,10 +25,12 @@ function deck(...changes: [string, string][]): string {
 
 describe('npm run check', () => {
   it('tells what fails and where, a line a check, and ends with 1', () => {
-    const { status, stdout, stderr } = check('--deck', deck(
+    const changed = deck(
       ['congela el modelo', 'conjela el modelo'], ['Hu et al., 2021', 'Hu et al., 2020'],
       ['cuando la VRAM es mínima', 'cuando la [VRAM](nada.md) es mínima'], ['# Optimización', '![](foto.png)\n\n# Optimización'],
-    ));
+    );
+    const { status, stdout, stderr } = spawnSync(
+      process.execPath, ['--import', './src/start.js', 'src/cli/check.ts', '--deck', changed], { encoding: 'utf8' });
     expect(stderr).toBe('');
     expect(status).toBe(1);
     expect(stdout).toMatch(/^✓ colores: /m);
@@ -42,16 +45,16 @@ describe('npm run check', () => {
     expect(stdout).toMatch(/^Fallan \d, en \d+ segundos?\.\n$/m);
   });
 
-  it('goes without a browser only when it is told to, and says so', () => {
+  it('goes without a browser only when it is told to, and says so', async () => {
     writeFileSync(at('corta.md'), '# Hola');
-    const { stdout } = check('--no-browser', '--deck', at('corta.md'));
+    const { stdout } = await check('--no-browser', '--deck', at('corta.md'));
     expect(stdout).toMatch(/^✓ ortografía: texto, notas y pies de 1 diapositiva$/m);
     expect(stdout).toMatch(/^- desbordes, .* sin comprobar, por --no-browser$/m);
     expect(stdout).not.toContain('navegador:');
   });
 
-  it('tells in a sentence of a deck that cannot be drawn', () => {
-    const { status, stdout, stderr } = check('--deck', deck(['run:qlora/loss', 'run:qlora/nada']));
+  it('tells in a sentence of a deck that cannot be drawn', async () => {
+    const { status, stdout, stderr } = await check('--deck', deck(['run:qlora/loss', 'run:qlora/nada']));
     expect([status, stdout]).toEqual([1, '']);
     expect(stderr).toMatch(/^La diapositiva pide «run:qlora\/nada», que no existe; .*\n$/);
   });
