@@ -110,7 +110,7 @@ describe.skipIf(!executable)(`the deck in Chromium${why}`, () => {
     writeFileSync(short, '# Una\n\n<!-- experimento: quantization -->\n\nTexto.\n\n^ **Notas:** Un secreto.\n\n<!-- Otro secreto. -->');
     mkdirSync(public_);
     writeFileSync(join(public_, 'notas.txt'), 'Un secreto.');
-    const args = ['--import', 'tsx', 'src/cli/export.ts', '--deck', short, '--output', public_, '--sin-notas'];
+    const args = ['--import', './src/start.js', 'src/cli/export.ts', '--deck', short, '--output', public_, '--sin-notas'];
     await promisify(execFile)(process.execPath, args);
     expect(readdirSync(public_).sort()).toEqual(['corta-apuntes.pdf', 'corta.html', 'corta.pdf', 'corta.pptx']);
     for (const name of ['corta.html', 'corta.pptx']) expect(readFileSync(join(public_, name), 'utf8'), name).not.toContain('secreto');
@@ -123,7 +123,7 @@ describe.skipIf(!executable)(`the deck in Chromium${why}`, () => {
   describe('exported', () => {
     let written: string;
     beforeAll(async () => {
-      const args = ['--import', 'tsx', 'src/cli/export.ts', '--output', folder];
+      const args = ['--import', './src/start.js', 'src/cli/export.ts', '--output', folder];
       written = (await promisify(execFile)(process.execPath, args)).stdout;
     }, 300_000);
 

@@ -11,7 +11,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 function exportWithoutBrowser(output: string, ...args: string[]) {
   const programs = mkdtempSync(join(folder, 'bin-'));
   symlinkSync(process.execPath, join(programs, 'node'));
-  return spawnSync(process.execPath, ['--import', 'tsx', 'src/cli/export.ts', '--output', output, ...args],
+  return spawnSync(process.execPath, ['--import', './src/start.js', 'src/cli/export.ts', '--output', output, ...args],
     { encoding: 'utf8', env: { PATH: programs, CHROME_PATH: join(folder, 'nowhere'), HOME: folder } });
 }
 

@@ -35,7 +35,7 @@ interface Outcome {
 
 /** The demo itself, with a Hugging Face home of its own; after shell commands that set the scene. */
 function demo(args: string[], env: Record<string, string> = {}, shell = ''): Promise<Outcome> {
-  const command = ['--import', 'tsx', 'src/cli/demo.ts', '--r', '2', '--backend', testBackend('wasm'), ...args];
+  const command = ['--import', './src/start.js', 'src/cli/demo.ts', '--r', '2', '--backend', testBackend('wasm'), ...args];
   const options = {
     cwd: root,
     env: {

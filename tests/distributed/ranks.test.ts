@@ -208,7 +208,7 @@ describe('a rank that dies in mid-step', () => {
   it('with the whole process: nobody is left, and nothing on disk', { timeout: 120_000 }, async () => {
     const TMPDIR = at('tmp');
     mkdirSync(TMPDIR);
-    const run = spawn(process.execPath, ['--import', 'tsx', join(import.meta.dirname, 'long-run.ts')], {
+    const run = spawn(process.execPath, ['--import', './src/start.js', join(import.meta.dirname, 'long-run.ts')], {
       env: { ...process.env, TMPDIR }, detached: true, stdio: ['ignore', 'pipe', 'inherit'], // a group of its own
     });
     const ended = new Promise<string | null>((resolve) => run.once('exit', (_code, signal) => resolve(signal)));
