@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
+import { run } from './command.ts';
 
 /** The command itself: resolves when it has ended. */
 function talk(args: string[], onUrl?: (url: string, end: () => void) => Promise<void>) {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli/talk.ts', ...args]);
+  const child = spawn(process.execPath, ['--import', './src/start.js', 'src/cli/talk.ts', ...args]);
   const outcome = { stdout: '', stderr: '' };
   let told = false;
   child.stdout.on('data', (bytes: Buffer) => {
@@ -40,9 +41,17 @@ describe('npm run talk', () => {
     [['--speed', '3'], '--speed no cambia nada sin --replay: quítala.'],
     [['--replay', '--budget', '9'], '--budget no cambia nada con --replay: quítala.'],
     [['--port', '99999'], 'La opción --port espera un puerto'],
+  ])('refuses %j in one sentence', async (args, expected) => {
+    const { status, stderr } = await run('talk', ...args);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^[^\n]+\.\n$/);
+    expect(stderr).toContain(expected);
+  }, 120_000);
+
+  it.each([
     [['--deck', 'nowhere.md', '--port', '0'], '«nowhere.md»'],
     [['--host', '192.0.2.1', '--port', '0', '--replay'], '«192.0.2.1» no es de esta máquina'],
-  ])('refuses %j in one sentence', async (args, expected) => {
+  ])('refuses %j in one sentence, and leaves nothing that would keep the process', async (args, expected) => {
     const { code, stderr } = await talk(args);
     expect(code).toBe(1);
     expect(stderr).toMatch(/^[^\n]+\.\n$/);
