@@ -16,7 +16,7 @@ const HANG = 30_000;
 function damage(kind: Kind, count: number): Promise<Outcome[]> {
   return new Promise((resolve, reject) => {
     const worker = fork(join(import.meta.dirname, 'worker.ts'), [kind, seed, 0, count].map(String), {
-      execArgv: ['--import', 'tsx', '--max-old-space-size=1024'], silent: true,
+      execArgv: ['--import', './src/start.js', '--max-old-space-size=1024'], silent: true,
     });
     let said = '';
     worker.stderr!.on('data', (text) => { said = `${said}${String(text)}`.slice(-2000); });

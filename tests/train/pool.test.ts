@@ -84,7 +84,7 @@ describe('a pool', () => {
   it('ends its processes with this one, though it be killed and they be busy', async () => {
     const file = at('endless');
     const job = { name: 'endless', module, run: 'endless', options: { file } };
-    const parent = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', `
+    const parent = spawn(process.execPath, ['--import', './src/start.js', '--input-type=module', '--eval', `
       import { useBackend } from './src/tensor/backend.ts';
       import { runJobs } from './src/train/pool.ts';
       await useBackend('cpu');

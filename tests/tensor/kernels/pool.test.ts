@@ -24,7 +24,7 @@ describe('the threads of the wasm backend', () => {
   it('compute the same to the bit, however many they are, and end with their process', async () => {
     const outputs = await Promise.all([1, 2, 5].map(async (threads) => {
       const env = { ...process.env, WASM_THREADS: String(threads) };
-      const args = ['--import', 'tsx', 'tests/tensor/kernels/threads.ts'];
+      const args = ['--import', './src/start.js', 'tests/tensor/kernels/threads.ts'];
       return (await promisify(execFile)(process.execPath, args, { env })).stdout;
     }));
     expect(outputs[0]).toMatch(/^[0-9a-f]{64}\n$/);
