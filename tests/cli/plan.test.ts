@@ -34,8 +34,8 @@ describe('npm run plan', () => {
     expect(stdout).toMatch(/reparten la base, 6,57 GiB \(50\s%\)/); // of two, each keeps half of all states
   });
 
-  it('says what stays free where it fits, and to change nothing', limit, () => {
-    const { stdout } = plan('--model', 'meta-llama/Llama-2-7b-hf', '--gpu-memory', '24');
+  it('says what stays free where it fits, and to change nothing', limit, async () => {
+    const { stdout } = await plan('--model', 'meta-llama/Llama-2-7b-hf', '--gpu-memory', '24');
     expect(stdout).toMatch(/\nCabe: quedan [\d,]+ GiB libres en cada GPU\.\n$/);
   });
 
