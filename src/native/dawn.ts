@@ -151,8 +151,9 @@ async function unpack(tarball: string, stage: string, signal: AbortSignal | unde
 /** Whether Dawn in the folder loads and, where there is an adapter, computes correctly; why not, in words. */
 export async function checkDawn(folder: string): Promise<{ found?: DawnChecked; reason: string }> {
   const program = join(import.meta.dirname, 'self-check.ts');
+  const loader = new URL('../start.js', import.meta.url).href;
   let printed = '';
-  const { ok, reason } = await run(process.execPath, ['--import', 'tsx', program, 'webgpu', folder], {
+  const { ok, reason } = await run(process.execPath, ['--import', loader, program, 'webgpu', folder], {
     line: (line) => (printed = line),
   });
   return ok ? { found: dawnChecked.parse(JSON.parse(printed)), reason: '' } : { reason };

@@ -257,8 +257,9 @@ export function preloading(folder: string): string[] {
 /** Whether the package in the folder computes correctly, in a process of its own; why not, in words. */
 export async function check(folder: string): Promise<{ found?: Checked; reason: string }> {
   const program = join(import.meta.dirname, 'self-check.ts');
+  const loader = new URL('../start.js', import.meta.url).href;
   let printed = '';
-  const { ok, reason } = await run(process.execPath, ['--import', 'tsx', program, 'tensorflow', folder], {
+  const { ok, reason } = await run(process.execPath, ['--import', loader, program, 'tensorflow', folder], {
     line: (line) => (printed = line),
   });
   if (!ok) {
