@@ -7,7 +7,7 @@ import type { Job } from './job.ts';
 import { bitsOfQuantized, shard, stages } from './planner.ts';
 import type { ModelStates } from './planner.ts';
 import { owns } from './stages.ts';
-import { isSplit } from './tensor.ts';
+import { isSplit } from './tensor-parallel.ts';
 
 /** What the formulas say that a rank holds between steps, and sends in one of them. Bytes. */
 export interface Expected {

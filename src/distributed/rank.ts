@@ -26,7 +26,7 @@ import type { Job, RankMessage, RankReport, Span } from './job.ts';
 import { owns, root, unitOf, withStages } from './stages.ts';
 import type { Stage } from './stages.ts';
 import { stages } from './planner.ts';
-import { isSplit, splitConfig, splitWeight, TensorParallel } from './tensor.ts';
+import { isSplit, splitConfig, splitWeight, TensorParallel } from './tensor-parallel.ts';
 import { SharedWeight, Zero } from './zero.ts';
 
 /** What a rank is started with. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isSplit, splitConfig, splitWeight } from '../../src/distributed/tensor.ts';
+import { isSplit, splitConfig, splitWeight } from '../../src/distributed/tensor-parallel.ts';
 import { linearNames, weightShapes } from '../../src/model/config.ts';
 import { tinyConfig } from '../tiny.ts';
 import { UserError } from '../../src/errors.ts';
