@@ -4,7 +4,9 @@ import { writeFileAtomic } from '../checkpoint/files.ts';
 import { loadInstructions } from '../data/load.ts';
 import { textsOf } from '../data/batches.ts';
 import type { Example } from '../data/batches.ts';
+import type { PromptTemplate } from '../data/prompt.ts';
 import { checkTokenizer } from '../data/tokenizer.ts';
+import type { Tokenizer } from '../data/tokenizer.ts';
 import { readArchitecture } from '../distributed/architecture.ts';
 import { recipe } from '../distributed/recipes/project.ts';
 import { engines } from '../distributed/recipes/recipe.ts';
@@ -86,9 +88,19 @@ Escribe el mismo ajuste que haría npm run demo como proyecto completo para otro
     heldOut: data.heldOut.map(example),
     questions: data.heldOut.map(({ record }) => record),
     padId: data.tokenizer.padId,
+    adds: addedTo(data.train[0]!, data.tokenizer, flags.template),
   }, { command: commandLine(command, argv) });
   for (const [path, contents] of files) writeFileAtomic(join(flags.out, path), contents);
   write(`Proyecto en «${flags.out}»: ${[...files.keys()].join(', ')}.`);
   for (const note of [...notes, ...leftOut(data, flags.maxLength)]) write(`- ${note}`);
   write(`Para entrenar: lee «${join(flags.out, 'README.md')}».`);
 });
+
+/** Of the tokens of an example, whether its first and its last are in none of its texts. */
+function addedTo({ tokens, promptLength, record }: Example, tokenizer: Tokenizer, template: PromptTemplate) {
+  const { prompt, answer } = textsOf(record, tokenizer, template);
+  return {
+    bos: promptLength > tokenizer.encode(prompt).length,
+    eos: tokens.at(-1) === tokenizer.eosId && tokenizer.encode(answer).at(-1) !== tokenizer.eosId,
+  };
+}

@@ -30,7 +30,8 @@ describe('npm run recipe', () => {
     ]);
     expect(readFileSync(at('project', 'data', 'training.jsonl'), 'utf8').trim().split('\n')).toHaveLength(8);
     expect(JSON.parse(readFileSync(at('project', 'heldout.json'), 'utf8'))).toHaveLength(4);
-    expect(readFileSync(at('project', 'megatron.json'), 'utf8')).toContain('"hf_model": "hub/name"');
+    expect(JSON.parse(readFileSync(at('project', 'megatron.json'), 'utf8')))
+      .toMatchObject({ hf_model: 'hub/name', preprocessing: { add_bos: true, add_eos: true } });
 
     const again = await run('recipe', ...args);
     expect(again.status).toBe(1);
@@ -50,6 +51,8 @@ describe('npm run recipe', () => {
     await run('recipe', '--model', at('chatting'), '--engine', 'megatron-bridge', '--out', at('chat'), '--examples', '4', '--eval', '2');
     const [first] = readFileSync(at('chat', 'data', 'training.jsonl'), 'utf8').split('\n');
     expect((JSON.parse(first!) as { input: string }).input).toMatch(/^\[user\] .+ \[assistant\] $/s);
+    expect(JSON.parse(readFileSync(at('chat', 'megatron.json'), 'utf8'))) // the chat begins as it says, and ends nowhere
+      .toMatchObject({ preprocessing: { add_bos: false, add_eos: true } });
   });
 
   it('says how many records it leaves out', limit, async () => {

@@ -35,6 +35,10 @@ export function megatronFiles(options: RecipeOptions, data: RecipeData): EngineF
       dim: options.r, alpha: options.alpha, dropout: options.dropout, lora_A_init_method: 'kaiming',
     },
     dataset: { dataset_root: 'data', seq_length: options.maxLength },
+    preprocessing: {
+      prompt_column: 'input', completion_column: 'output', separator: '', loss_mode: 'completion',
+      strip_whitespace: false, add_bos: data.adds.bos, add_eos: data.adds.eos,
+    },
     checkpoint: { pretrained_checkpoint: 'base', save: 'checkpoints', save_interval: steps },
     seed: options.seed,
   });
@@ -60,7 +64,7 @@ export function megatronFiles(options: RecipeOptions, data: RecipeData): EngineF
         ? ['Megatron-Bridge no tiene NF4: esta receta es LoRA con la base en bf16, que ocupa casi cuatro veces más que en 4 bits.']
         : []),
       'Usa CanonicalLoRA, con un adaptador para cada una de q, k, v, gate y up, como PEFT; la variante rápida de Megatron los fusiona.',
-      'Megatron tokeniza el texto él mismo: comprueba que el tokenizador pone los mismos tokens inicial y final que aquí.',
+      'Megatron tokeniza el texto él mismo; si pone un token inicial y uno final como aquí se lo dicen add_bos y add_eos.',
       `Estados del optimizador sin paginar (el distribuido de Megatron en lugar de ${options.optimizer}).`,
     ],
   };
@@ -131,8 +135,7 @@ finetune(ConfigContainer(
         **config['dataset'],
         seed=config['seed'],
         do_test=False,
-        preprocessing=PromptCompletionSFTPreprocessingConfig(
-            prompt_column='input', completion_column='output', separator='', loss_mode='completion'),
+        preprocessing=PromptCompletionSFTPreprocessingConfig(**config['preprocessing']),
     ),
     tokenizer=TokenizerConfig(tokenizer_type='HuggingFaceTokenizer', tokenizer_model=config['hf_model']),
     checkpoint=CheckpointConfig(**config['checkpoint']),

@@ -56,6 +56,8 @@ export interface RecipeData {
   /** Alpaca records of the examination, asked here once the adapter is back. */
   readonly questions: readonly object[];
   readonly padId: number;
+  /** Whether an example's tokens begin, and end, by one of the tokenizer's that is not in its texts. */
+  readonly adds: { readonly bos: boolean; readonly eos: boolean };
 }
 
 export interface RecipeExample {

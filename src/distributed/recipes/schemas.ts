@@ -212,6 +212,11 @@ export const megatronConfig = z.strictObject({
     dim: count, alpha: z.number().positive(), dropout: z.number().min(0).lt(1), lora_A_init_method: z.literal('kaiming'),
   }),
   dataset: z.strictObject({ dataset_root: z.string(), seq_length: count }),
+  // Left out, a BOS is not added, an EOS is, and spaces go: whatever the model was taught with.
+  preprocessing: z.strictObject({
+    prompt_column: z.literal('input'), completion_column: z.literal('output'), separator: z.literal(''),
+    loss_mode: z.literal('completion'), strip_whitespace: z.literal(false), add_bos: z.boolean(), add_eos: z.boolean(),
+  }),
   checkpoint: z.strictObject({ pretrained_checkpoint: z.string(), save: z.string(), save_interval: count }),
   seed: z.number().int().nonnegative(),
 });

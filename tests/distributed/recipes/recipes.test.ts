@@ -17,10 +17,11 @@ const options: RecipeOptions = {
 const example = { tokens: [0, 10, 11, 12, 1], promptLength: 3, prompt: '### Instrucción:\n¿Qué?\n', answer: 'Eso.' };
 const data: RecipeData = {
   train: Array.from({ length: 40 }, () => example), heldOut: [example, example],
-  questions: [{ instruction: '¿Qué?', input: '', output: 'Eso.' }], padId: 2,
+  questions: [{ instruction: '¿Qué?', input: '', output: 'Eso.' }], padId: 2, adds: { bos: true, eos: true },
 };
 
-const written = (changed: Partial<RecipeOptions> = {}) => recipe({ ...options, ...changed }, data, { command: 'npm run recipe' });
+const written = (changed: Partial<RecipeOptions> = {}, given = data) =>
+  recipe({ ...options, ...changed }, given, { command: 'npm run recipe' });
 const file = (path: string, changed: Partial<RecipeOptions> = {}): string => written(changed).files.get(path)!;
 const yamlOf = (path: string, changed: Partial<RecipeOptions> = {}) => load(file(path, changed));
 const sft = (changed: Partial<RecipeOptions> = {}) => trlConfig.parse(yamlOf('sft.yaml', changed));
@@ -218,6 +219,16 @@ describe('Megatron-Bridge', () => {
     ]);
     expect(megatron({ targetModules: ['q_proj', 'v_proj'] }).peft.target_modules).toEqual(['linear_q', 'linear_v']);
     expect(file('train.py', { engine: 'megatron-bridge' })).toContain('CanonicalLoRA(');
+  });
+
+  it('is told which tokens to put around the texts, and to leave their spaces: by itself it puts no first one', () => {
+    for (const adds of [{ bos: true, eos: true }, { bos: false, eos: false }]) {
+      const { files } = written({ engine: 'megatron-bridge' }, { ...data, adds });
+      expect(megatronConfig.parse(JSON.parse(files.get('megatron.json')!)).preprocessing)
+        .toMatchObject({ separator: '', strip_whitespace: false, add_bos: adds.bos, add_eos: adds.eos });
+    }
+    expect(file('train.py', { engine: 'megatron-bridge' }))
+      .toContain("PromptCompletionSFTPreprocessingConfig(**config['preprocessing'])");
   });
 
   it('comes back as a PEFT folder', () => {
