@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { closingLines, skipReason } from './reporter.ts';
+import type { TestCase } from 'vitest/node';
+import { closingLines, count, skipReason } from './reporter.ts';
+import type { Tally } from './reporter.ts';
 
 describe('the closing lines of a test run', () => {
   it('are one plain line when nothing was skipped', () => {
@@ -18,6 +20,18 @@ describe('the closing lines of a test run', () => {
       '    2 of tests/deck.test.ts: sin Chromium',
       '3 passed, 0 failed, 3 skipped',
     ]);
+  });
+});
+
+describe('a test that is over', () => {
+  it('has passed, failed or been skipped, which it also has been where nobody says so', () => {
+    const tally: Tally = { passed: 0, failed: 0, skipped: [] };
+    for (const state of ['passed', 'failed', 'skipped', 'pending'] as const) {
+      const result = () => ({ state }) as ReturnType<TestCase['result']>;
+      count({ fullName: 'kernels [sin Dawn] > in half precision', result }, { relativeModuleId: 'a.test.ts' }, tally);
+    }
+    const skipped = { file: 'a.test.ts', reason: 'sin Dawn' };
+    expect(tally).toEqual({ passed: 1, failed: 1, skipped: [skipped, skipped] });
   });
 });
 
