@@ -19,7 +19,7 @@ import { lockFolder } from './lock.ts';
 import { commandLine, interruption, runCommand } from './main.ts';
 import { checkOutput } from './output.ts';
 import { checkpointIn, runQlora } from './qlora-run.ts';
-import { createScreen } from './screen.ts';
+import { onScreen } from './screen.ts';
 import type { Screen } from './screen.ts';
 import { findSources } from './sources.ts';
 import { specialistFolder } from './specialists.ts';
@@ -32,12 +32,10 @@ await runCommand(async () => {
     process.stdout.write(`${demoHelp}\n`);
     return;
   }
-  const screen = createScreen({ json: flags.json });
-  try {
-    await (flags.replay ? playBack(flags, screen) : demo(flags, screen, commandLine('npm run demo', argv)));
-  } finally {
-    screen.close();
-  }
+  await onScreen(
+    (screen) => (flags.replay ? playBack(flags, screen) : demo(flags, screen, commandLine('npm run demo', argv))),
+    { json: flags.json },
+  );
 });
 
 async function demo(flags: DemoFlags, screen: Screen, command: string): Promise<void> {

@@ -14,7 +14,7 @@ import { backendOption, embeddedModel } from './flags.ts';
 import { interruption, runCommand } from './main.ts';
 import { helpText, integer, notNegative, option, optional, parseOptions, positive, share, text, toggle } from './options.ts';
 import { checkOutput } from './output.ts';
-import { createScreen } from './screen.ts';
+import { onScreen } from './screen.ts';
 
 /**
  * The embedded base. Every linear layer holds a multiple of 64 · 256 weights, so that double
@@ -50,7 +50,6 @@ await runCommand(async () => {
   checkOutput('--output', flags.output);
   checkOutput('--work', flags.work);
   await useBackend(flags.backend);
-  const screen = createScreen();
   const { signal } = interruption();
   const tokenizer = loadTokenizer(embeddedModel);
   checkTokenizer(tokenizer, embedded.vocabSize);
@@ -78,14 +77,12 @@ await runCommand(async () => {
   }
 
   const model = newModel(embedded, flags.seed);
-  try {
+  await onScreen(async (screen) => {
     for await (const event of pretrain(model, rowsOf, {
       ...pretrainDefaults, ...flags, seqLength, checkpointFile: join(flags.work, 'checkpoint.safetensors'), signal,
       inputs: flags.prose === undefined ? {} : { prose: flags.prose, proseShare: flags.proseShare },
     })) screen.show(event);
-  } finally {
-    screen.close();
-  }
+  });
   if (signal.aborted) throw new UserError(`Guardado en «${flags.work}». Para seguir: repite la orden con --resume.`);
 
   const tensors = Object.fromEntries(model.parameters.map(({ name, shape, values }) =>

@@ -4,7 +4,7 @@ import { runsFolder, writeRun } from '../runs/store.ts';
 import { backendOption } from './flags.ts';
 import { runCommand } from './main.ts';
 import { choice, helpText, optional, parseOptions, toggle } from './options.ts';
-import { createScreen } from './screen.ts';
+import { onScreen } from './screen.ts';
 import { walk } from './walk.ts';
 
 const options = {
@@ -20,13 +20,10 @@ await runCommand(async () => {
     process.stdout.write(`${helpText('Uso: npm run record -- [opciones]\n\nMide lo que muestran las diapositivas.', { Opciones: options })}\n`);
     return;
   }
-  const screen = createScreen();
-  try {
+  await onScreen(async (screen) => {
     for await (const { id, record } of walk(flags.backend, (event) => screen.show(event), flags.only && [flags.only])) {
       writeRun(record);
       screen.line(`Guardado en «${join(runsFolder, id)}.json»\n`);
     }
-  } finally {
-    screen.close();
-  }
+  });
 });

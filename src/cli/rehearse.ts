@@ -5,7 +5,7 @@ import { runCommand } from './main.ts';
 import { helpText, option, parseOptions, text, toggle } from './options.ts';
 import { checkOutput } from './output.ts';
 import { latestTimes, longestSilence, readRehearsal, rehearsalRow, timesTable, writeRehearsal } from './rehearsal.ts';
-import { createScreen } from './screen.ts';
+import { onScreen } from './screen.ts';
 import { walk } from './walk.ts';
 
 const command = 'npm run rehearse';
@@ -27,9 +27,8 @@ si la charla se ha dado alguna vez con el reloj del presentador en marcha, cuán
     return;
   }
   checkOutput('--output', flags.output);
-  const screen = createScreen();
   const rows = [['experimento', 'tarda', 'tiempo', '']];
-  try {
+  await onScreen(async (screen) => {
     const rehearsed = readRehearsal(flags.output);
     for await (const { id, record } of walk(flags.backend, (event) => screen.show(event))) {
       const { seconds } = record;
@@ -45,7 +44,5 @@ si la charla se ha dado alguna vez con el reloj del presentador en marcha, cuán
       screen.line('\nLa última vez que la charla se dio con el reloj en marcha:');
       screen.table(timesTable(times));
     }
-  } finally {
-    screen.close();
-  }
+  });
 });

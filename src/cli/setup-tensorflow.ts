@@ -5,7 +5,7 @@ import { tensorflowFolder } from '../tensor/backend.ts';
 import { interruption, runCommand } from './main.ts';
 import { helpText, option, parseOptions, toggle } from './options.ts';
 import type { Kind } from './options.ts';
-import { createScreen } from './screen.ts';
+import { onScreen } from './screen.ts';
 
 const command = 'npm run setup:tensorflow';
 
@@ -32,8 +32,7 @@ Da al backend «tensorflow» su biblioteca nativa, que npm ci no trae: la descar
     return;
   }
   const folder = tensorflowFolder();
-  const screen = createScreen();
-  try {
+  await onScreen(async (screen) => {
     if (flags.undo) {
       screen.line(undo(folder) ? 'Quitada: sin más, se calcula con wasm.' : 'No había nada que quitar.');
       return;
@@ -45,9 +44,7 @@ Da al backend «tensorflow» su biblioteca nativa, que npm ci no trae: la descar
     if (flags.cuda && now.device === 'CPU') {
       screen.line('TensorFlow no ve ninguna GPU y calculará en la CPU: «npm run doctor» dice qué falta.');
     }
-  } finally {
-    screen.close();
-  }
+  });
 });
 
 function describe({ tensorflow, source, device }: Installed): string {

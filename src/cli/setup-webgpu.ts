@@ -3,7 +3,7 @@ import { dawnFolder } from '../tensor/webgpu/dawn.ts';
 import { adapterText } from './webgpu-adapter.ts';
 import { interruption, runCommand } from './main.ts';
 import { helpText, optional, parseOptions, text, toggle } from './options.ts';
-import { createScreen } from './screen.ts';
+import { onScreen } from './screen.ts';
 
 const command = 'npm run setup:webgpu';
 
@@ -24,8 +24,7 @@ plataforma (22 MB) y la comprueba. WEBGPU_ADAPTER, parte de un nombre, elige ent
     return;
   }
   const folder = dawnFolder();
-  const screen = createScreen();
-  try {
+  await onScreen(async (screen) => {
     if (flags.undo) {
       screen.line(undoDawn(folder) ? 'Quitado.' : 'No había nada que quitar.');
       return;
@@ -38,7 +37,5 @@ plataforma (22 MB) y la comprueba. WEBGPU_ADAPTER, parte de un nombre, elige ent
       ? 'Pero Dawn no encuentra ninguna GPU: «npm run doctor» dice qué falta'
       : `Calcula en ${adapterText(adapter)}, con un producto y un gradiente comprobados: se usa con --backend webgpu`}; `
     + `se quita con «${command} -- --undo».`);
-  } finally {
-    screen.close();
-  }
+  });
 });
