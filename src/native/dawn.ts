@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { readJson, writeError } from '../checkpoint/files.ts';
 import { UserError } from '../errors.ts';
 import { dawnModule, dawnPlatform } from '../tensor/webgpu/dawn.ts';
-import { run } from './tools.ts';
+import { run, selfCheck } from './tools.ts';
 
 /** The npm package that carries Dawn, Chromium's WebGPU, as a module of Node for every platform at once. */
 export interface DawnPackage {
@@ -150,11 +150,6 @@ async function unpack(tarball: string, stage: string, signal: AbortSignal | unde
 
 /** Whether Dawn in the folder loads and, where there is an adapter, computes correctly; why not, in words. */
 export async function checkDawn(folder: string): Promise<{ found?: DawnChecked; reason: string }> {
-  const program = join(import.meta.dirname, 'self-check.ts');
-  const loader = new URL('../start.js', import.meta.url).href;
-  let printed = '';
-  const { ok, reason } = await run(process.execPath, ['--import', loader, program, 'webgpu', folder], {
-    line: (line) => (printed = line),
-  });
-  return ok ? { found: dawnChecked.parse(JSON.parse(printed)), reason: '' } : { reason };
+  const { found, reason } = await selfCheck('webgpu', folder);
+  return found === undefined ? { reason } : { found: dawnChecked.parse(found), reason };
 }

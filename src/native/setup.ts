@@ -11,7 +11,7 @@ import { UserError } from '../errors.ts';
 import { formatBytes } from '../format.ts';
 import { isAlive } from '../lifeline.ts';
 import { bindingFile } from '../tensor/backend.ts';
-import { findCompiler, findNodeHeaders, findPython, required, run } from './tools.ts';
+import { findCompiler, findNodeHeaders, findPython, required, run, selfCheck } from './tools.ts';
 import { fetchWheels, unpackWheel } from './wheel.ts';
 import type { Fetching } from './wheel.ts';
 import { cpuWheel, cudaFolder, cudaLibraries, cudaWheels } from './wheels.ts';
@@ -256,15 +256,8 @@ export function preloading(folder: string): string[] {
 
 /** Whether the package in the folder computes correctly, in a process of its own; why not, in words. */
 export async function check(folder: string): Promise<{ found?: Checked; reason: string }> {
-  const program = join(import.meta.dirname, 'self-check.ts');
-  const loader = new URL('../start.js', import.meta.url).href;
-  let printed = '';
-  const { ok, reason } = await run(process.execPath, ['--import', loader, program, 'tensorflow', folder], {
-    line: (line) => (printed = line),
-  });
-  if (!ok) {
-    const hint = reason.includes('SIGILL') ? ': la CPU no tiene las instrucciones AVX que pide' : '';
-    return { reason: `${reason}${hint}` };
-  }
-  return { found: checked.parse(JSON.parse(printed)), reason: '' };
+  const { found, reason } = await selfCheck('tensorflow', folder);
+  if (found !== undefined) return { found: checked.parse(found), reason };
+  const hint = reason.includes('SIGILL') ? ': la CPU no tiene las instrucciones AVX que pide' : '';
+  return { reason: `${reason}${hint}` };
 }

@@ -42,6 +42,17 @@ export async function run(command: string, args: readonly string[], options: Run
   });
 }
 
+/** What `self-check.ts` finds of the library in the folder, in a process of its own; why it finds nothing, in words. */
+export async function selfCheck(backend: 'tensorflow' | 'webgpu', folder: string): Promise<{ found?: unknown; reason: string }> {
+  const program = join(import.meta.dirname, 'self-check.ts');
+  const loader = new URL('../start.js', import.meta.url).href;
+  let printed = '';
+  const { ok, reason } = await run(process.execPath, ['--import', loader, program, backend, folder], {
+    line: (line) => (printed = line),
+  });
+  return ok ? { found: JSON.parse(printed), reason: '' } : { reason };
+}
+
 /** What a command prints, of whatever stream; undefined where there is no such command, or it fails. */
 export function output(command: string, args: readonly string[]): string | undefined {
   const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8', timeout: 20_000 });
