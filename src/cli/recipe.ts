@@ -4,12 +4,12 @@ import { writeFileAtomic } from '../checkpoint/files.ts';
 import { loadInstructions } from '../data/load.ts';
 import { textsOf } from '../data/batches.ts';
 import type { Example } from '../data/batches.ts';
-import type { PromptTemplate } from '../data/prompt.ts';
 import { checkTokenizer } from '../data/tokenizer.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import { readArchitecture } from '../distributed/architecture.ts';
 import { recipe } from '../distributed/recipes/project.ts';
 import { engines } from '../distributed/recipes/recipe.ts';
+import type { RecipeData, RecipeExample } from '../distributed/recipes/recipe.ts';
 import { UserError } from '../errors.ts';
 import { targetNames } from '../peft/targets.ts';
 import { dataOptions, runOptions, targetsOption, withHeldOut } from './flags.ts';
@@ -73,9 +73,10 @@ Escribe el mismo ajuste que haría npm run demo como proyecto completo para otro
   const config = readArchitecture(folder);
   const data = await loadInstructions(folder, dataOptions(flags, sources));
   checkTokenizer(data.tokenizer, config.vocabSize);
-  const example = ({ tokens, promptLength, record }: Example) => ({
+  const example = ({ tokens, promptLength, record }: Example): RecipeExample => ({
     tokens: [...tokens], promptLength, ...textsOf(record, data.tokenizer, flags.template),
   });
+  const train = data.train.map(example);
   const { files, notes } = recipe({
     ...flags,
     base: flags.base ?? (pin ? name : resolve(folder)),
@@ -84,11 +85,11 @@ Escribe el mismo ajuste que haría npm run demo como proyecto completo para otro
     quantType: flags.quant ?? 'nf4',
     zero: Number(flags.zero) as 1 | 2 | 3,
   }, {
-    train: data.train.map(example),
+    train,
     heldOut: data.heldOut.map(example),
     questions: data.heldOut.map(({ record }) => record),
     padId: data.tokenizer.padId,
-    adds: addedTo(data.train[0]!, data.tokenizer, flags.template),
+    adds: addedTo(train[0]!, data.tokenizer),
   }, { command: commandLine(command, argv) });
   for (const [path, contents] of files) writeFileAtomic(join(flags.out, path), contents);
   write(`Proyecto en «${flags.out}»: ${[...files.keys()].join(', ')}.`);
@@ -97,8 +98,7 @@ Escribe el mismo ajuste que haría npm run demo como proyecto completo para otro
 });
 
 /** Of the tokens of an example, whether its first and its last are in none of its texts. */
-function addedTo({ tokens, promptLength, record }: Example, tokenizer: Tokenizer, template: PromptTemplate) {
-  const { prompt, answer } = textsOf(record, tokenizer, template);
+function addedTo({ tokens, promptLength, prompt, answer }: RecipeExample, tokenizer: Tokenizer): RecipeData['adds'] {
   return {
     bos: promptLength > tokenizer.encode(prompt).length,
     eos: tokens.at(-1) === tokenizer.eosId && tokenizer.encode(answer).at(-1) !== tokenizer.eosId,

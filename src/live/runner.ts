@@ -161,21 +161,20 @@ export class Runner {
   ): Promise<void> {
     const program = this.running = this.take();
     const { budget, silence } = this.options.limits(id);
-    const timers: NodeJS.Timeout[] = [];
-    let watch: NodeJS.Timeout | undefined;
+    let timeUp: NodeJS.Timeout | undefined;
+    let silent: NodeJS.Timeout | undefined;
     let told = 0;
     try {
       await new Promise<void>((resolve, reject) => {
         const giveUp = (reason: string) => reject(new Error(reason));
         signal.addEventListener('abort', () => giveUp(''));
-        timers.push(setTimeout(giveUp, budget * 1000, `La ejecución en vivo ha agotado su tiempo: ${formatDuration(budget)}.`));
+        timeUp = setTimeout(giveUp, budget * 1000, `La ejecución en vivo ha agotado su tiempo: ${formatDuration(budget)}.`);
         void program.ready.then(() => {
           if (this.running !== program) return; // it was over before
-          watch = setTimeout(giveUp, silence * 1000, `La ejecución en vivo lleva ${formatDuration(silence)} sin dar señales.`);
-          timers.push(watch);
+          silent = setTimeout(giveUp, silence * 1000, `La ejecución en vivo lleva ${formatDuration(silence)} sin dar señales.`);
         });
         program.run({ id, edited }, (message) => {
-          watch?.refresh();
+          silent?.refresh();
           if (message.type === 'header') identified(message.header);
           else if (told++ < mostEvents) tell(message.event, message.sentAt);
           else giveUp('La ejecución en vivo cuenta más de lo que cabe.');
@@ -183,7 +182,8 @@ export class Runner {
       });
     } finally {
       this.running = undefined;
-      timers.forEach(clearTimeout);
+      clearTimeout(timeUp);
+      clearTimeout(silent);
       await program.kill();
     }
   }
