@@ -19,7 +19,7 @@ import { findGpu, gpuRows, gpuShapes, gpuTable, productShapes, productTable, unm
 import type { ProductRow } from './bench-gpu.ts';
 import { backendOption } from './flags.ts';
 import { commandLine, explain, runCommand } from './main.ts';
-import { helpText, option, optional, parseOptions, text, toggle } from './options.ts';
+import { option, optional, text, toggle } from './options.ts';
 import { checkOutput } from './output.ts';
 import { createScreen } from './screen.ts';
 import type { Screen } from './screen.ts';
@@ -38,7 +38,6 @@ const table = {
   gpu: toggle('gpu', 'en la GPU, por webgpu: las formas de 135M, 1,1B y 7B con 512 tokens, sus núcleos y su memoria'),
   folder: option('folder', 'DIR', 'dónde se escriben los modelos sintéticos', text('una carpeta'), 'out/bench'),
   record: toggle('record', 'guarda las medidas para las diapositivas, en assets/runs/bench.json, o con --gpu en bench-gpu.json'),
-  help: toggle('help', 'esta ayuda'),
 };
 
 /** The peer's type: where the processor does not multiply in bfloat16, PyTorch emulates it, ten times as slow. */
@@ -223,15 +222,11 @@ class Bench {
 }
 
 /** `npm run bench`: what a training step costs here, and beside PyTorch and PEFT. Without a part, speed and cost. */
-await runCommand(async () => {
-  const flags = parseOptions(table, process.argv.slice(2), command);
-  if (flags.help) {
-    process.stdout.write(`${helpText(`Uso: ${command} -- [opciones]
-
-Mide pasos enteros de QLoRA con pesos al azar, cada medida en su proceso. Sin elegir partes, --speed y --cost.`,
-    { Opciones: table })}\n`);
-    return;
-  }
+await runCommand({
+  name: command,
+  about: 'Mide pasos enteros de QLoRA con pesos al azar, cada medida en su proceso. Sin elegir partes, --speed y --cost.',
+  options: table,
+}, async (flags) => {
   checkOutput('--folder', flags.folder);
   if (flags.python !== undefined && output(flags.python, ['-c', 'import torch, transformers, peft']) === undefined) {
     throw new UserError(`--python: «${flags.python}» no tiene torch, transformers y peft; instálalos o da otro Python.`);

@@ -14,27 +14,22 @@ import { readSlides } from '../deck/slides.ts';
 import { formatBytes, formatCount } from '../format.ts';
 import { listRuns, runsFolder } from '../runs/store.ts';
 import { runCommand } from './main.ts';
-import { helpText, option, parseOptions, text, toggle } from './options.ts';
+import { option, text, toggle } from './options.ts';
 import { completePage } from './page/complete.ts';
 
-const command = 'npm run check';
 const table = {
   deck: option('deck', 'ARCHIVO', 'presentación, en Markdown', text('un archivo Markdown'), 'slides/modulo-2.md'),
   browser: toggle('no-browser', 'sin lo que mide un navegador: desbordes, contraste pintado y accesibilidad', false),
-  help: toggle('help', 'esta ayuda'),
 };
 
 /** `npm run check`: all that a deck must hold before it is shown, a line a check; ends with 1 if one fails. */
-await runCommand(async () => {
-  const flags = parseOptions(table, process.argv.slice(2), command);
-  if (flags.help) {
-    process.stdout.write(`${helpText(`Uso: ${command} -- [opciones]
-
-Comprueba la presentación: que nada se salga, el contraste, la accesibilidad, la ortografía, los enlaces y las citas, que
+await runCommand({
+  name: 'npm run check',
+  about: `Comprueba la presentación: que nada se salga, el contraste, la accesibilidad, la ortografía, los enlaces y las citas, que
 las medidas estén al día y los tamaños. Las palabras propias están en palabras.txt y las fuentes en bibliografia.md, junto
-a la presentación.`, { Opciones: table })}\n`);
-    return;
-  }
+a la presentación.`,
+  options: table,
+}, async (flags) => {
   const began = performance.now();
   const { deck } = flags;
   const beside = (name: string) => {

@@ -6,20 +6,13 @@ import { writeFileAtomic } from '../checkpoint/files.ts';
 import { formatNumber } from '../format.ts';
 import { embeddedData, embeddedHeldOut, embeddedModel } from './flags.ts';
 import { runCommand } from './main.ts';
-import { helpText, parseOptions, toggle } from './options.ts';
-
-const command = 'npm run data';
-const table = { help: toggle('help', 'esta ayuda') };
 
 /** `npm run data`: writes the embedded instruction set and the tokenizer, from the project's folder. */
-await runCommand(async () => {
-  const { help } = parseOptions(table, process.argv.slice(2), command);
-  if (help) {
-    process.stdout.write(`${helpText(`Uso: ${command}
-
-Escribe de nuevo en assets/ los datos incluidos y el tokenizador: siempre los mismos bytes.`, { Opciones: table })}\n`);
-    return;
-  }
+await runCommand({
+  name: 'npm run data',
+  about: 'Escribe de nuevo en assets/ los datos incluidos y el tokenizador: siempre los mismos bytes.',
+  options: {},
+}, async () => {
   for (const [path, contents] of embeddedFiles()) {
     writeFileAtomic(path, contents);
     process.stdout.write(`${path}: ${formatNumber(contents.length / 1000, 0)} kB\n`);

@@ -13,7 +13,7 @@ import { useBackend } from '../tensor/backend.ts';
 import { gainsFrom16Bits, mixedPrecision, useMixedPrecision } from '../tensor/bfloat16.ts';
 import { halfPrecision } from '../tensor/webgpu/tiles.ts';
 import { checkpointProgress, noCheckpoint } from '../train/checkpoint.ts';
-import { demoHelp, parseDemoFlags } from './flags.ts';
+import { checkDemoFlags, demoCommand } from './flags.ts';
 import type { DemoFlags } from './flags.ts';
 import { lockFolder } from './lock.ts';
 import { commandLine, interruption, runCommand } from './main.ts';
@@ -25,15 +25,11 @@ import { findSources } from './sources.ts';
 import { specialistFolder } from './specialists.ts';
 
 /** `npm run demo`: the four steps of the last slide, told as they happen. */
-await runCommand(async () => {
-  const argv = process.argv.slice(2);
-  const flags = parseDemoFlags(argv);
-  if (flags.help) {
-    process.stdout.write(`${demoHelp}\n`);
-    return;
-  }
+await runCommand(demoCommand, async (given) => {
+  const flags = checkDemoFlags(given);
+  const typed = commandLine(demoCommand.name, process.argv.slice(2));
   await onScreen(
-    (screen) => (flags.replay ? playBack(flags, screen) : demo(flags, screen, commandLine('npm run demo', argv))),
+    (screen) => (flags.replay ? playBack(flags, screen) : demo(flags, screen, typed)),
     { json: flags.json },
   );
 });

@@ -13,25 +13,20 @@ import { defaultBackend, hasTensorflow, tensorflowFolder } from '../tensor/backe
 import { dawnFolder, hasDawn } from '../tensor/webgpu/dawn.ts';
 import { adapterText } from './webgpu-adapter.ts';
 import { runCommand } from './main.ts';
-import { helpText, parseOptions, toggle } from './options.ts';
-
-const command = 'npm run doctor';
+import { toggle } from './options.ts';
 
 const table = {
   network: toggle('network', 'pregunta también si responde el hub; sin la opción no sale ninguna petición'),
   json: toggle('json', 'lo mismo en JSON, y nada más'),
-  help: toggle('help', 'esta ayuda'),
 };
 
 /** `npm run doctor`: what there is to compute with and to present with, and what is missing. */
-await runCommand(async () => {
-  const flags = parseOptions(table, process.argv.slice(2), command);
+await runCommand({
+  name: 'npm run doctor',
+  about: 'Dice con qué se calcularía aquí y por qué, y qué falta para lo demás. No cambia nada.',
+  options: table,
+}, async (flags) => {
   const write = (line: string) => void process.stdout.write(`${line}\n`);
-  if (flags.help) {
-    return write(helpText(`Uso: ${command} -- [opciones]
-
-Dice con qué se calcularía aquí y por qué, y qué falta para lo demás. No cambia nada.`, { Opciones: table }));
-  }
   const report = await examine(flags.network);
   if (flags.json) return write(JSON.stringify(report, null, 2));
   for (const [name, text] of lines(report)) write(`${`${name}:`.padEnd(17)}${text}`);

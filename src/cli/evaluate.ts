@@ -8,29 +8,25 @@ import { formatCount, formatNumber, formatPercent, formatSignificant } from '../
 import { dataOptions, examinationOptions, withHeldOut } from './flags.ts';
 import { leftOut } from './left-out.ts';
 import { runCommand } from './main.ts';
-import { helpText, optional, parseOptions, text, toggle } from './options.ts';
+import { optional, text, toggle } from './options.ts';
 import { onScreen } from './screen.ts';
 import { findSources } from './sources.ts';
-
-const command = 'npm run evaluate';
 
 const options = {
   ...examinationOptions,
   adapter: optional('adapter', 'DIR', 'adaptador de PEFT que se pone sobre la base', text('una carpeta'), 'ninguno'),
   loadIn4bit: toggle('4bit', 'con la base en NF4, como en la demo, en vez de como viene'),
   json: toggle('json', 'las cifras en JSON, y nada más'),
-  help: toggle('help', 'esta ayuda'),
 };
 
 /** `npm run evaluate`: a base, or an adapter trained here or elsewhere, asked the held-out questions. */
-await runCommand(async () => {
-  const flags = withHeldOut(parseOptions(options, process.argv.slice(2), command));
+await runCommand({
+  name: 'npm run evaluate',
+  about: 'Hace las preguntas de examen a un modelo, con un adaptador de PEFT o sin él, venga de donde venga.',
+  options,
+}, async (given) => {
+  const flags = withHeldOut(given);
   const write = (line: string) => void process.stdout.write(`${line}\n`);
-  if (flags.help) {
-    return write(helpText(`Uso: ${command} -- [opciones]
-
-Hace las preguntas de examen a un modelo, con un adaptador de PEFT o sin él, venga de donde venga.`, { Opciones: options }));
-  }
   const sources = await onScreen((screen) => findSources(flags, screen), { json: flags.json });
   await useBackend(flags.backend);
   const data = await loadInstructions(sources.model.folder, dataOptions({ ...flags, examples: 0 }, sources));

@@ -5,12 +5,11 @@ import { methodNames, tooFewAdapters } from '../peft/methods.ts';
 import { backendNames } from '../tensor/backend.ts';
 import { optimizerNames } from '../train/adamw.ts';
 import {
-  choice, helpText, integer, notNegative, option, optional, parseOptions, positive, repeated, share, text, toggle,
+  choice, integer, notNegative, option, optional, parseOptions, positive, repeated, share, text, toggle,
 } from './options.ts';
-import type { Idle, Kind, Values } from './options.ts';
+import type { Command, Idle, Kind, Values } from './options.ts';
 import type { Sources } from './sources.ts';
 
-const command = 'npm run demo';
 export const embeddedModel = 'assets/model';
 export const embeddedData = 'assets/data/alpaca_es.json';
 export const embeddedHeldOut = 'assets/data/heldout_es.json';
@@ -122,7 +121,6 @@ const output = {
   replay: toggle('replay', 'reproduce la ejecución grabada de las diapositivas, sin calcular nada'),
   speed: option('speed', 'X', 'velocidad de --replay', positive, '1'),
   json: toggle('json', 'un suceso en JSON por línea, y nada más'),
-  help: toggle('help', 'esta ayuda'),
 };
 
 const { examples: _examples, ...examination } = input;
@@ -149,19 +147,48 @@ const idle: readonly Idle<typeof table>[] = [
   [['r', 'alpha', 'dropout', 'targetModules', 'experts'], givenAdapters],
   [['validateEvery'], ({ patience }) => patience === undefined && 'sin --patience'],
   [['speed'], ({ replay }) => !replay && 'sin --replay'],
-  [fieldsBut('replay', 'speed', 'json', 'help'), ({ replay }) => replay && 'con --replay'],
+  [fieldsBut('replay', 'speed', 'json'), ({ replay }) => replay && 'con --replay'],
 ];
 
 function fieldsBut(...names: (keyof typeof table)[]) {
   return (Object.keys(table) as (keyof typeof table)[]).filter((field) => !names.includes(field));
 }
 
+/** `npm run demo`; what its options ask of each other is checked by `checkDemoFlags`. */
+export const demoCommand: Command<typeof table> = {
+  name: 'npm run demo',
+  about: `Carga un modelo en 4 bits, le inserta LoRA, lo entrena con instrucciones y lo evalúa antes y después (QLoRA).
+Con Ctrl-C guarda lo hecho; para seguir, repite la orden con --resume.
+Solo se descarga lo que se pide por su nombre del hub o su dirección, una vez, a la caché de Hugging Face (HF_HOME,
+HF_TOKEN, HF_ENDPOINT y HF_HUB_OFFLINE valen como en Python).`,
+  options: table,
+  groups: {
+    'Modelo base': { model: input.model, ...base },
+    'Datos': {
+      data: input.data, heldOut: input.heldOut, examples: input.examples, evaluate: input.evaluate,
+      template: input.template, maxLength: input.maxLength,
+    },
+    'Adaptador': { ...adapter, ...method },
+    'Entrenamiento': { ...training, ...stopping },
+    'Memoria': memory,
+    'Precisión': precision,
+    'Salida': output,
+  },
+  idle,
+};
+
 /**
  * Reads the command line of `npm run demo`.
  * @throws UserError naming the option, what was expected and what came
  */
-export function parseDemoFlags(argv: readonly string[]): DemoFlags {
-  const flags = withHeldOut(parseOptions(table, argv, command, idle));
+export const parseDemoFlags = (argv: readonly string[]): DemoFlags => checkDemoFlags(parseOptions(demoCommand, argv));
+
+/**
+ * The options with those filled in that follow from others.
+ * @throws UserError if they contradict each other
+ */
+export function checkDemoFlags(given: DemoFlags): DemoFlags {
+  const flags = withHeldOut(given);
   const trainsOwn = flags.adapters.length === 0 && flags.data === embeddedData && flags.experts > 1;
   if (flags.peft === 'router' && flags.adapters.length < 2 && !trainsOwn) throw new UserError(tooFewAdapters);
   const { pageBytes, optimizerBytes = pageBytes } = flags;
@@ -189,24 +216,3 @@ export function dataOptions(
   const heldOutFiles = sources ? sources.heldOut?.files : heldOut === undefined ? undefined : [heldOut];
   return { files, heldOutFiles, examples, heldOut: evaluate, template, maxLength, seed };
 }
-
-export const demoHelp = helpText(
-  `Uso: ${command} -- [opciones]
-
-Carga un modelo en 4 bits, le inserta LoRA, lo entrena con instrucciones y lo evalúa antes y después (QLoRA).
-Con Ctrl-C guarda lo hecho; para seguir, repite la orden con --resume.
-Solo se descarga lo que se pide por su nombre del hub o su dirección, una vez, a la caché de Hugging Face (HF_HOME,
-HF_TOKEN, HF_ENDPOINT y HF_HUB_OFFLINE valen como en Python).`,
-  {
-    'Modelo base': { model: input.model, ...base },
-    'Datos': {
-      data: input.data, heldOut: input.heldOut, examples: input.examples, evaluate: input.evaluate,
-      template: input.template, maxLength: input.maxLength,
-    },
-    'Adaptador': { ...adapter, ...method },
-    'Entrenamiento': { ...training, ...stopping },
-    'Memoria': memory,
-    'Precisión': precision,
-    'Salida': output,
-  },
-);

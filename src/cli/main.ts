@@ -1,14 +1,26 @@
 import { UserError } from '../errors.ts';
+import { helpText, parseOptions } from './options.ts';
+import type { Command, OptionTable, Values } from './options.ts';
 
 /** What is done when whoever reads the output has gone, as `head` does after its lines, or a terminal. */
 let whenUnread = (): void => process.exit();
 
+/** Runs a command with the options that it was called with, or tells its help. */
+export function runCommand<Table extends OptionTable>(
+  command: Command<Table>, run: (values: Values<Table>) => Promise<void> | void,
+): Promise<void> {
+  const argv = process.argv.slice(2);
+  return runProgram(() => (argv.includes('--help')
+    ? void process.stdout.write(`${helpText(command)}\n`)
+    : run(parseOptions(command, argv))));
+}
+
 /**
- * Runs a command. A mistake of the person at the keyboard is told in one sentence; anything else
- * is our mistake and shows its stack. Both exit with 1. When nobody reads the output any more, the command ends in
+ * Runs a program. A mistake of the person at the keyboard is told in one sentence; anything else
+ * is our mistake and shows its stack. Both exit with 1. When nobody reads the output any more, the program ends in
  * silence, unless it has something to save: see `interruption`.
  */
-export async function runCommand(command: () => Promise<void>): Promise<void> {
+export async function runProgram(program: () => Promise<void> | void): Promise<void> {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EPIPE' || error.code === 'EIO') return whenUnread();
@@ -17,7 +29,7 @@ export async function runCommand(command: () => Promise<void>): Promise<void> {
     });
   }
   try {
-    await command();
+    await program();
   } catch (error) {
     process.stderr.write(`${explain(error)}\n`);
     process.exitCode = 1;

@@ -11,15 +11,12 @@ import type { Difference } from '../peft/merge.ts';
 import { useBackend } from '../tensor/backend.ts';
 import { backendOption, embeddedModel } from './flags.ts';
 import { runCommand } from './main.ts';
-import {
-  choice, helpText, integer, numbers, option, optional, parseOptions, positive, repeated, size, text, toggle,
-} from './options.ts';
+import { choice, integer, numbers, option, optional, positive, repeated, size, text, toggle } from './options.ts';
 import type { Idle, Values } from './options.ts';
 import { checkOutput } from './output.ts';
 import { onScreen } from './screen.ts';
 import { runWriting } from './writing.ts';
 
-const command = 'npm run merge';
 const common = {
   model: option('model', 'MODELO', 'base: carpeta, u org/nombre[@revisión] del hub', text('una carpeta o un nombre del hub'), embeddedModel),
   adapter: repeated('adapter', 'DIR', 'carpeta del adaptador; con --combine, una vez por cada uno', text('una carpeta'), 'out/qlora/adapter'),
@@ -40,8 +37,7 @@ const together = {
   rank: optional('rank', 'N', 'rango del resultado en svd y los acabados en svd', integer(1), 'el mayor'),
   seed: option('seed', 'N', 'semilla de lo que dare descarta', integer(0), String(combineDefaults.seed)),
 };
-const help = { help: toggle('help', 'esta ayuda') };
-const table = { ...common, ...intoBase, ...together, ...help };
+const table = { ...common, ...intoBase, ...together };
 type Flags = Values<typeof table>;
 
 const notOf = (modes: RegExp) => ({ combine }: Flags) =>
@@ -60,17 +56,15 @@ const CHEAP_PARAMETERS = 500e6;
 const question = alpacaPrompt({ instruction: '¿Cuál es la capital de Perú?' });
 
 /** `npm run merge`: an adapter into its base, as a checkpoint of its own; or several adapters into one. */
-await runCommand(async () => {
-  const flags = parseOptions(table, process.argv.slice(2), command, idle);
-  if (flags.help) {
-    say(helpText(`Uso: ${command} -- [opciones]
-
-Fusiona un adaptador con los pesos de su base, tensor a tensor, y los escribe en bf16 como los abre transformers.
+await runCommand({
+  name: 'npm run merge',
+  about: `Fusiona un adaptador con los pesos de su base, tensor a tensor, y los escribe en bf16 como los abre transformers.
 Fusiona sobre los pesos que tiene la base, de 16 o 32 bits, y dice cuánto cambia el resultado sobre sus 4 bits.
 Con --combine no toca la base: reúne varios adaptadores LoRA en uno, como add_weighted_adapter de PEFT.`,
-    { 'Opciones': common, 'En la base': intoBase, 'Varios en uno': together, 'Ayuda': help }));
-    return;
-  }
+  options: table,
+  groups: { 'Opciones': common, 'En la base': intoBase, 'Varios en uno': together },
+  idle,
+}, async (flags) => {
   checkOutput('--output', flags.output);
   await (flags.combine === undefined ? mergeIntoBase(flags) : combine(flags, flags.combine));
 });

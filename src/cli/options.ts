@@ -34,6 +34,19 @@ export type Idle<Table extends OptionTable> = readonly [
   fields: readonly (keyof Table)[], when: (values: Values<Table>) => string | false | undefined,
 ];
 
+/** A command, as its help tells it and its options are read. */
+export interface Command<Table extends OptionTable> {
+  /** As it is typed: `npm run demo`. */
+  name: string;
+  /** Spanish: what it does. */
+  about: string;
+  options: Table;
+  /** The same options by the titles they have in the help, where they are many. */
+  groups?: Record<string, OptionTable>;
+  /** Which options, given, would do nothing: such are refused. */
+  idle?: readonly Idle<Table>[];
+}
+
 const numeric = z.string().trim().regex(/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i).transform(Number);
 
 export const text = (expected: string): Kind<string> => ({ schema: z.string().trim().min(1), expected });
@@ -108,12 +121,10 @@ export function toggle(name: string, help: string, given = true): Option<boolean
 
 /**
  * Reads a command line.
- * @param command how it is called, for the messages: `npm run demo`
- * @param idle which options, given, would do nothing: such are refused
  * @throws UserError naming the option, what was expected and what came
  */
 export function parseOptions<Table extends OptionTable>(
-  table: Table, argv: readonly string[], command: string, idle: readonly Idle<Table>[] = [],
+  { name: command, options: table, idle = [] }: Command<Table>, argv: readonly string[],
 ): Values<Table> {
   const options = Object.fromEntries(Object.values(table).map(({ name, placeholder }) =>
     [name, { type: placeholder === undefined ? 'boolean' as const : 'string' as const }]));
@@ -150,12 +161,31 @@ export function parseOptions<Table extends OptionTable>(
   return values;
 }
 
-/** The help, by groups, its second column aligned. */
-export function helpText(intro: string, groups: Record<string, OptionTable>): string {
+/** The help, by groups, its second column aligned; it fills the terminal's width, up to a hundred and twenty. */
+export function helpText<Table extends OptionTable>(
+  { name, about, options, groups = { Opciones: options } }: Command<Table>, columns = process.stdout.columns ?? 120,
+): string {
+  const width = Math.min(columns, 120);
+  const tables = Object.values(groups).map((table) => Object.values(table));
+  tables.at(-1)!.push(toggle('help', 'esta ayuda'));
   const left = ({ name, placeholder }: Option<unknown>) => `  --${name}${placeholder ? ` ${placeholder}` : ''}`;
-  const width = Math.max(...Object.values(groups).flatMap((table) => Object.values(table)).map((o) => left(o).length));
-  const row = (o: Option<unknown>) =>
-    `${left(o).padEnd(width)}  ${o.help}${o.defaultText === undefined ? '' : ` (por defecto: ${o.defaultText})`}`;
-  const sections = Object.entries(groups).map(([title, table]) => [`${title}:`, ...Object.values(table).map(row)].join('\n'));
-  return [intro, ...sections].join('\n\n');
+  const indent = Math.max(...tables.flat().map((option) => left(option).length)) + 2;
+  const row = (option: Option<unknown>) => {
+    const { help, defaultText } = option;
+    const right = defaultText === undefined ? help : `${help} (por defecto: ${defaultText})`;
+    return left(option).padEnd(indent) + filled(right, width - indent).join(`\n${' '.repeat(indent)}`);
+  };
+  const sections = Object.keys(groups).map((title, i) => [`${title}:`, ...tables[i]!.map(row)].join('\n'));
+  return [`Uso: ${name} -- [opciones]`, filled(about, width).join('\n'), ...sections].join('\n\n');
+}
+
+/** The words of a text in lines of at most so many characters; a longer word has a line of its own. */
+function filled(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(/\s+/)) {
+    const line = lines.at(-1);
+    if (line === undefined || line.length + 1 + word.length > width) lines.push(word);
+    else lines[lines.length - 1] = `${line} ${word}`;
+  }
+  return lines;
 }

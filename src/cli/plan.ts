@@ -14,13 +14,10 @@ import { formatBytes, formatNumber, formatPercent } from '../format.ts';
 import { targetNames } from '../peft/targets.ts';
 import { embeddedModel, targetsOption } from './flags.ts';
 import { runCommand } from './main.ts';
-import {
-  choice, helpText, integer, option, parseOptions, positive, share, text, toggle,
-} from './options.ts';
+import { choice, integer, option, positive, share, text, toggle } from './options.ts';
 import { createScreen, onScreen } from './screen.ts';
 import type { Screen } from './screen.ts';
 
-const command = 'npm run plan';
 const d = planDefaults;
 
 const training = {
@@ -52,19 +49,16 @@ const machine = {
 const output = {
   check: toggle('check', 'compara el planificador con cifras publicadas, y con pasos que mide aquí'),
   json: toggle('json', 'el plan en JSON, y nada más'),
-  help: toggle('help', 'esta ayuda'),
 };
 
-const help = helpText(`Uso: ${command} -- [opciones]
-
-Dice qué ocupa un ajuste en cada GPU, si cabe, qué cambiar primero y qué viaja en cada paso. Son fórmulas: no entrena.`,
-{ Entrenamiento: training, Máquina: machine, Salida: output });
-
 /** `npm run plan`: what a fine-tuning run needs, before anybody rents a card. */
-await runCommand(async () => {
-  const flags = parseOptions({ ...training, ...machine, ...output }, process.argv.slice(2), command);
+await runCommand({
+  name: 'npm run plan',
+  about: 'Dice qué ocupa un ajuste en cada GPU, si cabe, qué cambiar primero y qué viaja en cada paso. Son fórmulas: no entrena.',
+  options: { ...training, ...machine, ...output },
+  groups: { Entrenamiento: training, Máquina: machine, Salida: output },
+}, async (flags) => {
   const write = (value: string) => void process.stdout.write(`${value}\n`);
-  if (flags.help) return write(help);
   const screen = createScreen();
   if (flags.check) {
     // A plan alone needs no tensors.
@@ -82,7 +76,7 @@ await runCommand(async () => {
 
   const config = await onScreen((screen) => findArchitecture(flags.model, screen), { json: flags.json });
   const size = modelSize(config);
-  const { gpuMemory, check: _check, json, help: _help, model, ...chosen } = flags;
+  const { gpuMemory, check: _check, json, model, ...chosen } = flags;
   const names = targetNames(config, chosen.targetModules, 'un plan cuenta todos los bloques por igual');
   const targetModules = chosen.targetModules === 'all-linear' ? 'all-linear' : names;
   const options: PlanOptions = { ...d, ...chosen, targetModules };

@@ -12,7 +12,7 @@ import { useBackend } from '../tensor/backend.ts';
 import { newModel, pretrain, pretrainDefaults } from '../train/pretrain.ts';
 import { backendOption, embeddedModel } from './flags.ts';
 import { interruption, runCommand } from './main.ts';
-import { helpText, integer, notNegative, option, optional, parseOptions, positive, share, text, toggle } from './options.ts';
+import { integer, notNegative, option, optional, positive, share, text, toggle } from './options.ts';
 import { checkOutput } from './output.ts';
 import { onScreen } from './screen.ts';
 
@@ -37,16 +37,10 @@ const options = {
   output: option('output', 'DIR', 'carpeta del modelo', text('una carpeta'), embeddedModel),
   work: option('work', 'DIR', 'carpeta del punto de control', text('una carpeta'), 'out/pretrain'),
   resume: toggle('resume', 'sigue desde el punto de control de --work'),
-  help: toggle('help', 'esta ayuda'),
 };
 
 /** `npm run pretrain`: makes the embedded base model from the generated statements. */
-await runCommand(async () => {
-  const flags = parseOptions(options, process.argv.slice(2), 'npm run pretrain');
-  if (flags.help) {
-    process.stdout.write(`${helpText('Uso: npm run pretrain -- [opciones]\n\nPreentrena el modelo incluido.', { Opciones: options })}\n`);
-    return;
-  }
+await runCommand({ name: 'npm run pretrain', about: 'Preentrena el modelo incluido.', options }, async (flags) => {
   checkOutput('--output', flags.output);
   checkOutput('--work', flags.work);
   await useBackend(flags.backend);

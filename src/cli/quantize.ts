@@ -6,13 +6,11 @@ import { quantizeModel } from '../model/quantize.ts';
 import type { QuantizeProgress } from '../model/quantize.ts';
 import { isBlockSize } from '../quant/quantize.ts';
 import { runCommand } from './main.ts';
-import { choice, helpText, integer, option, optional, parseOptions, size, text, toggle } from './options.ts';
+import { choice, integer, option, optional, size, text, toggle } from './options.ts';
 import type { Kind } from './options.ts';
 import { checkOutput } from './output.ts';
 import { isTerminal, onScreen } from './screen.ts';
 import { runWriting } from './writing.ts';
-
-const command = 'npm run quantize';
 
 const blockSize: Kind<number> = {
   schema: integer(32).schema.refine(isBlockSize),
@@ -26,20 +24,15 @@ const table = {
   doubleQuant: toggle('no-double-quant', 'no cuantiza las escalas por segunda vez', false),
   blockSize: option('block-size', 'N', 'pesos por escala, de 32 a 4096', blockSize, '64'),
   shardSize: option('shard-size', 'TAMAÑO', 'lo más que ocupa cada archivo de pesos', size, '5GB'),
-  help: toggle('help', 'esta ayuda'),
 };
 
 /** `npm run quantize`: a 16-bit model's folder as one in bitsandbytes' 4 bits. */
-await runCommand(async () => {
-  const { help, model, output, type: quantType, doubleQuant, blockSize, shardSize: shardBytes } =
-    parseOptions(table, process.argv.slice(2), command);
-  if (help) {
-    process.stdout.write(`${helpText(`Uso: ${command} -- --model MODELO --output DIR [opciones]
-
-Cuantiza un modelo a 4 bits, tensor a tensor, y lo escribe como bitsandbytes: lo abren transformers y esta demo.`,
-    { Opciones: table })}\n`);
-    return;
-  }
+await runCommand({
+  name: 'npm run quantize',
+  about: `Cuantiza un modelo a 4 bits, tensor a tensor, y lo escribe como bitsandbytes: lo abren transformers y esta demo.
+Hay que decirle --model y --output.`,
+  options: table,
+}, async ({ model, output, type: quantType, doubleQuant, blockSize, shardSize: shardBytes }) => {
   if (model === undefined) throw new UserError('Falta --model: indica la carpeta, o el nombre en el hub, del modelo que quieres cuantizar.');
   if (output === undefined) throw new UserError('Falta --output: indica la carpeta en que se escribe el modelo cuantizado.');
   checkOutput('--output', output);

@@ -15,7 +15,7 @@ import { targetNames } from '../peft/targets.ts';
 import { dataOptions, runOptions, targetsOption, withHeldOut } from './flags.ts';
 import { leftOut } from './left-out.ts';
 import { commandLine, runCommand } from './main.ts';
-import { choice, helpText, integer, option, optional, parseOptions, text, toggle } from './options.ts';
+import { choice, integer, option, optional, text, toggle } from './options.ts';
 import type { Idle } from './options.ts';
 import { checkOutput } from './output.ts';
 import { onScreen } from './screen.ts';
@@ -45,24 +45,22 @@ const run = {
   peft: option('peft', 'TIPO', 'adaptador: lora, rslora o dora', choice('lora', 'rslora', 'dora'), 'lora'),
   targetModules: targetsOption,
 };
-const help = { help: toggle('help', 'esta ayuda') };
-const table = { ...project, ...machine, ...run, ...help };
+const table = { ...project, ...machine, ...run };
 const idle: readonly Idle<typeof table>[] = [
   [['zero'], ({ engine }) => engine !== 'deepspeed' && 'sin --engine deepspeed'],
   [['quant', 'doubleQuant'], ({ method }) => method === 'lora' && 'con --method lora'],
 ];
 
 /** `npm run recipe`: the demo's run as a project for an engine that reaches past one machine. */
-await runCommand(async () => {
-  const argv = process.argv.slice(2);
-  const flags = withHeldOut(parseOptions(table, argv, command, idle));
+await runCommand({
+  name: command,
+  about: 'Escribe el mismo ajuste que haría npm run demo como proyecto completo para otro motor. No entrena.',
+  options: table,
+  groups: { Proyecto: project, Máquinas: machine, Ajuste: run },
+  idle,
+}, async (given) => {
+  const flags = withHeldOut(given);
   const write = (line: string) => void process.stdout.write(`${line}\n`);
-  if (flags.help) {
-    return write(helpText(`Uso: ${command} -- [opciones]
-
-Escribe el mismo ajuste que haría npm run demo como proyecto completo para otro motor. No entrena.`,
-    { Proyecto: project, Máquinas: machine, Ajuste: { ...run, ...help } }));
-  }
   checkOutput('--out', flags.out);
   if (existsSync(flags.out) && readdirSync(flags.out).length > 0) {
     throw new UserError(`--out: la carpeta «${flags.out}» no está vacía; elige otra o vacíala.`);
@@ -90,7 +88,7 @@ Escribe el mismo ajuste que haría npm run demo como proyecto completo para otro
     questions: data.heldOut.map(({ record }) => record),
     padId: data.tokenizer.padId,
     adds: addedTo(train[0]!, data.tokenizer),
-  }, { command: commandLine(command, argv) });
+  }, { command: commandLine(command, process.argv.slice(2)) });
   for (const [path, contents] of files) writeFileAtomic(join(flags.out, path), contents);
   write(`Proyecto en «${flags.out}»: ${[...files.keys()].join(', ')}.`);
   for (const note of [...notes, ...leftOut(data, flags.maxLength)]) write(`- ${note}`);

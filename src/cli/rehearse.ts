@@ -2,30 +2,24 @@ import { join } from 'node:path';
 import { saveRun } from '../runs/store.ts';
 import { backendOption } from './flags.ts';
 import { runCommand } from './main.ts';
-import { helpText, option, parseOptions, text, toggle } from './options.ts';
+import { option, text } from './options.ts';
 import { checkOutput } from './output.ts';
 import { latestTimes, longestSilence, readRehearsal, rehearsalRow, timesTable, writeRehearsal } from './rehearsal.ts';
 import { onScreen } from './screen.ts';
 import { walk } from './walk.ts';
 
-const command = 'npm run rehearse';
 const options = {
   backend: backendOption,
   output: option('output', 'DIR', 'carpeta en que deja los tiempos y las medidas', text('una carpeta'), 'out'),
-  help: toggle('help', 'esta ayuda'),
 };
 
 /** `npm run rehearse`: every experiment once, before the talk: warms caches, tells what does not fit in its time. */
-await runCommand(async () => {
-  const flags = parseOptions(options, process.argv.slice(2), command);
-  if (flags.help) {
-    process.stdout.write(`${helpText(`Uso: ${command} -- [opciones]
-
-Ejecuta una vez cada experimento, como en la charla, y dice cuánto tarda en esta máquina y cuál no cabría en su tiempo; y,
+await runCommand({
+  name: 'npm run rehearse',
+  about: `Ejecuta una vez cada experimento, como en la charla, y dice cuánto tarda en esta máquina y cuál no cabría en su tiempo; y,
 si la charla se ha dado alguna vez con el reloj del presentador en marcha, cuánto tardó cada diapositiva.`,
-    { Opciones: options })}\n`);
-    return;
-  }
+  options,
+}, async (flags) => {
   checkOutput('--output', flags.output);
   const rows = [['experimento', 'tarda', 'tiempo', '']];
   await onScreen(async (screen) => {

@@ -3,7 +3,7 @@ import { setUp, undo } from '../native/setup.ts';
 import type { Installed, Source } from '../native/setup.ts';
 import { tensorflowFolder } from '../tensor/backend.ts';
 import { interruption, runCommand } from './main.ts';
-import { helpText, option, parseOptions, toggle } from './options.ts';
+import { option, toggle } from './options.ts';
 import type { Kind } from './options.ts';
 import { onScreen } from './screen.ts';
 
@@ -18,19 +18,14 @@ const table = {
   from: option('from', 'DE', 'pip (TensorFlow 2.21), google (2.9.1) o la carpeta de una biblioteca', source, 'pip'),
   cuda: toggle('cuda', 'con CUDA 12.5 y cuDNN 9.3, para una GPU de NVIDIA (2,5 GB)'),
   undo: toggle('undo', 'quita la biblioteca: todo queda como tras npm ci'),
-  help: toggle('help', 'esta ayuda'),
 };
 
 /** `npm run setup:tensorflow`: gives `@tensorflow/tfjs-node-gpu` its native library, and compiles its binding. */
-await runCommand(async () => {
-  const flags = parseOptions(table, process.argv.slice(2), command);
-  if (flags.help) {
-    process.stdout.write(`${helpText(`Uso: ${command} -- [opciones]
-
-Da al backend «tensorflow» su biblioteca nativa, que npm ci no trae: la descarga, compila el enlace y la comprueba.`,
-    { Opciones: table })}\n`);
-    return;
-  }
+await runCommand({
+  name: command,
+  about: 'Da al backend «tensorflow» su biblioteca nativa, que npm ci no trae: la descarga, compila el enlace y la comprueba.',
+  options: table,
+}, async (flags) => {
   const folder = tensorflowFolder();
   await onScreen(async (screen) => {
     if (flags.undo) {

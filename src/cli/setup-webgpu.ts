@@ -2,7 +2,7 @@ import { dawnPackage, setUpDawn, undoDawn } from '../native/dawn.ts';
 import { dawnFolder } from '../tensor/webgpu/dawn.ts';
 import { adapterText } from './webgpu-adapter.ts';
 import { interruption, runCommand } from './main.ts';
-import { helpText, optional, parseOptions, text, toggle } from './options.ts';
+import { optional, text, toggle } from './options.ts';
 import { onScreen } from './screen.ts';
 
 const command = 'npm run setup:webgpu';
@@ -10,19 +10,15 @@ const command = 'npm run setup:webgpu';
 const table = {
   from: optional('from', 'ARCHIVO', `el paquete ya descargado, ${dawnPackage.name}-${dawnPackage.version}.tgz, para una máquina sin red`, text('un archivo')),
   undo: toggle('undo', 'lo quita: todo queda como tras npm ci'),
-  help: toggle('help', 'esta ayuda'),
 };
 
 /** `npm run setup:webgpu`: brings Dawn, by which the backend «webgpu» reaches the GPU of any vendor. */
-await runCommand(async () => {
-  const flags = parseOptions(table, process.argv.slice(2), command);
-  if (flags.help) {
-    process.stdout.write(`${helpText(`Uso: ${command} -- [opciones]
-
-Da al backend «webgpu» la biblioteca Dawn, que npm ci no trae: la descarga con npm, se queda con la parte de esta
-plataforma (22 MB) y la comprueba. WEBGPU_ADAPTER, parte de un nombre, elige entre varias GPU.`, { Opciones: table })}\n`);
-    return;
-  }
+await runCommand({
+  name: command,
+  about: `Da al backend «webgpu» la biblioteca Dawn, que npm ci no trae: la descarga con npm, se queda con la parte de esta
+plataforma (22 MB) y la comprueba. WEBGPU_ADAPTER, parte de un nombre, elige entre varias GPU.`,
+  options: table,
+}, async (flags) => {
   const folder = dawnFolder();
   await onScreen(async (screen) => {
     if (flags.undo) {

@@ -4,13 +4,12 @@ import type { ExperimentId } from '../runs/experiments.ts';
 import { backendOption } from './flags.ts';
 import { lookOptions } from './look.ts';
 import { explain, runCommand } from './main.ts';
-import { helpText, integer, option, optional, parseOptions, positive, text, toggle } from './options.ts';
+import { integer, option, optional, positive, text, toggle } from './options.ts';
 import type { Idle, Kind } from './options.ts';
 import { experimentCommand, latestTimes, limitsOf, readRehearsal, timesTable, writeTimes } from './rehearsal.ts';
 import { createScreen } from './screen.ts';
 import { interruptedSession, removeSession, writeSession } from './session.ts';
 
-const command = 'npm run talk';
 const port: Kind<number> = {
   schema: integer(0).schema.pipe(z.number().max(65_535)),
   expected: 'un puerto, de 0 (uno libre) a 65535',
@@ -24,7 +23,6 @@ const table = {
   speed: option('speed', 'X', 'velocidad de la reproducción', positive, '1'),
   backend: backendOption,
   ...lookOptions,
-  help: toggle('help', 'esta ayuda'),
 };
 
 const idle: readonly Idle<typeof table>[] = [
@@ -36,15 +34,13 @@ const idle: readonly Idle<typeof table>[] = [
 const output = 'out';
 
 /** `npm run talk`: the deck with its experiments, live. */
-await runCommand(async () => {
-  const flags = parseOptions(table, process.argv.slice(2), command, idle);
-  if (flags.help) {
-    process.stdout.write(`${helpText(`Uso: ${command} -- [opciones]
-
-Presenta: sirve las diapositivas en esta máquina, ejecuta sus experimentos desde ellas y las redibuja cuando cambian el
-texto, el tema, el código o las medidas. Quien no abra la dirección con su clave mira, y no toca.`, { Opciones: table })}\n`);
-    return;
-  }
+await runCommand({
+  name: 'npm run talk',
+  about: `Presenta: sirve las diapositivas en esta máquina, ejecuta sus experimentos desde ellas y las redibuja cuando
+cambian el texto, el tema, el código o las medidas. Quien no abra la dirección con su clave mira, y no toca.`,
+  options: table,
+  idle,
+}, async (flags) => {
   const rehearsed = readRehearsal(output);
   const failed = (error: unknown) => void process.stderr.write(`${explain(error)}\n`);
   const talk = await startTalk({

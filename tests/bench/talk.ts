@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { runCommand } from '../../src/cli/main.ts';
-import { helpText, parseOptions, toggle } from '../../src/cli/options.ts';
 import { experimentCommand } from '../../src/cli/rehearsal.ts';
 import { launch } from '../../src/deck/chromium.ts';
 import { startTalk } from '../../src/live/start.ts';
@@ -21,16 +20,13 @@ const breath = 2000;
 /** Of the training whose events are timed: it is stopped before its end, on a fast machine too. */
 const trainedFor = 12_000;
 
-const [command, options] = ['npm run bench:talk', { help: toggle('help', 'esta ayuda') }];
-
-await runCommand(async () => {
-  if (!parseOptions(options, process.argv.slice(2), command).help) return bench();
-  process.stdout.write(`${helpText(`Uso: ${command} -- [opciones]
-
-Mide en unos minutos, con Chromium, lo que una charla hace esperar en esta máquina tal como está ahora: de la tecla al
+await runCommand({
+  name: 'npm run bench:talk',
+  about: `Mide en unos minutos, con Chromium, lo que una charla hace esperar en esta máquina tal como está ahora: de la tecla al
 primer suceso, de cada suceso a la pantalla, de un cambio del texto a verlo, y de una ejecución que muere a la grabada.
-Acaba con 1 si algo pasa de su límite.`, { Opciones: options })}\n`);
-});
+Acaba con 1 si algo pasa de su límite.`,
+  options: {},
+}, bench);
 process.exit(); // also where there is no browser, and the talk stands open
 
 async function bench(): Promise<void> {

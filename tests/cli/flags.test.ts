@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { dataOptions, demoHelp, embeddedHeldOut, parseDemoFlags } from '../../src/cli/flags.ts';
+import { dataOptions, demoCommand, embeddedHeldOut, parseDemoFlags } from '../../src/cli/flags.ts';
+import { helpText } from '../../src/cli/options.ts';
 import { UserError } from '../../src/errors.ts';
 
 const messageOf = (...argv: string[]): string => {
@@ -85,7 +86,6 @@ describe('the options of the demo', () => {
       replay: false,
       speed: 1,
       json: false,
-      help: false,
     });
   });
 
@@ -187,22 +187,25 @@ describe('a mistake in an option', () => {
 });
 
 describe('the help', () => {
-  const rows = demoHelp.split('\n').filter((row) => row.startsWith('  --'));
-
-  it('is asked for by --help', () => {
-    expect(parseDemoFlags(['--help']).help).toBe(true);
-  });
+  const help = helpText(demoCommand, 200);
+  const rows = help.split('\n').filter((row) => row.startsWith('  --'));
 
   it('tells every option once', () => {
     const told = rows.map((row) => /^ {2}--([\w-]+)/.exec(row)?.[1]);
     expect(new Set(told).size).toBe(told.length);
-    expect(told).toHaveLength(Object.keys(parseDemoFlags(['--r', '1'])).length);
+    expect(told).toHaveLength(Object.keys(demoCommand.options).length + 1);
   });
 
   it('tells the defaults, in aligned columns that fit a terminal', () => {
-    expect(demoHelp).toMatch(/--r N .*\(por defecto: 16\)/);
+    expect(help).toMatch(/--r N .*\(por defecto: 16\)/);
     const starts = rows.map((row) => /^ {2}--\S+(?: [A-Z]+)? +/.exec(row)?.[0].length);
     expect(new Set(starts).size).toBe(1);
-    expect(Math.max(...demoHelp.split('\n').map((row) => row.length))).toBeLessThanOrEqual(120);
+    expect(Math.max(...help.split('\n').map((row) => row.length))).toBeLessThanOrEqual(120);
+  });
+
+  it('loses no word in a narrow one', () => {
+    const narrow = helpText(demoCommand, 80);
+    expect(Math.max(...narrow.split('\n').map((row) => row.length))).toBeLessThanOrEqual(80);
+    expect(narrow.split(/\s+/)).toEqual(help.split(/\s+/));
   });
 });

@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, openSync } from 'node:fs';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { explain, runCommand } from '../../src/cli/main.ts';
+import { explain, runProgram } from '../../src/cli/main.ts';
 import { UserError } from '../../src/errors.ts';
 
-describe('running a command', () => {
+describe('running a program', () => {
   afterEach(() => {
     process.exitCode = undefined;
     vi.restoreAllMocks();
@@ -18,14 +18,14 @@ describe('running a command', () => {
 
   it('tells a mistake of the user in its sentence alone, and exits with 1', async () => {
     const written = stderr();
-    await runCommand(async () => { throw new UserError('La opción --r espera un entero de 1 o más.'); });
+    await runProgram(() => { throw new UserError('La opción --r espera un entero de 1 o más.'); });
     expect(written).toEqual(['La opción --r espera un entero de 1 o más.\n']);
     expect(process.exitCode).toBe(1);
   });
 
   it('shows the stack of an unexpected error, and exits with 1', async () => {
     const written = stderr();
-    await runCommand(async () => { throw new TypeError('x is not a function'); });
+    await runProgram(() => { throw new TypeError('x is not a function'); });
     expect(written.join('')).toMatch(/TypeError: x is not a function\n\s+at .*main\.test\.ts/);
     expect(process.exitCode).toBe(1);
   });
@@ -39,9 +39,9 @@ describe('running a command', () => {
     expect(status).toBe(1);
   });
 
-  it('says nothing of a command that ends well', async () => {
+  it('says nothing of a program that ends well', async () => {
     const written = stderr();
-    await runCommand(async () => {});
+    await runProgram(() => {});
     expect(written).toEqual([]);
     expect(process.exitCode).toBeUndefined();
   });

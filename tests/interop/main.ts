@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { runCommand } from '../../src/cli/main.ts';
+import { runProgram } from '../../src/cli/main.ts';
 import { UserError } from '../../src/errors.ts';
 import { formatNumber, formatSignificant } from '../../src/format.ts';
 import { useBackend } from '../../src/tensor/backend.ts';
@@ -20,7 +20,7 @@ import { training } from './training.ts';
  */
 const comparisons: Record<string, Comparison> = { tokenizer, families, adapters, training };
 
-await runCommand(async () => {
+await runProgram(async () => {
   const chosen = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(comparisons);
   const unknown = chosen.find((name) => !(name in comparisons));
   if (unknown !== undefined) {
