@@ -1,5 +1,19 @@
+import { existsSync, readFileSync } from 'node:fs';
 import Module from 'node:module';
-import 'tsx';
+
+/*
+ * For each memory of WebAssembly V8 reserves 10 GB of addresses: for those of tsx, Node, the backend and ours. Under a
+ * limit that has no room for them Node dies where nothing of ours could say why.
+ */
+const [limits, least] = ['/proc/self/limits', 96e9];
+const unguarded = [...process.execArgv, process.env.NODE_OPTIONS].some((given) => given?.includes('disable-wasm-trap-handler'));
+const limit = existsSync(limits) && /^Max address space +(\d+)/m.exec(readFileSync(limits, 'utf8'))?.[1];
+if (limit && Number(limit) < least && !unguarded) {
+  process.stderr.write('El límite de memoria virtual de este terminal («ulimit -v») no deja sitio a WebAssembly: quítalo con '
+    + '«ulimit -v unlimited», o déjalo en 24 GB o más y pon NODE_OPTIONS=--disable-wasm-trap-handler, que es más lento.\n');
+  process.exit(1);
+}
+await import('tsx');
 
 /*
  * What every program starts by: TypeScript as it is, through tsx. That turns source maps on, for our own errors to tell

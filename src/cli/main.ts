@@ -61,6 +61,9 @@ export function interruption(told = (): void => {}): { readonly signal: AbortSig
 /** What to tell about an error: one Spanish sentence, or the stack of an unexpected one. */
 export function explain(error: unknown): string {
   if (error instanceof UserError) return error.message;
+  if (error instanceof RangeError && /allocat|out of memory/i.test(error.message)) {
+    return `Falta memoria (${error.message}): cierra otros programas, quita el límite que tenga el proceso o elige un modelo menor.`;
+  }
   if (!(error instanceof Error)) return `Error inesperado: ${String(error)}`;
   const { code, path } = error as NodeJS.ErrnoException;
   const where = path ? ` al escribir «${path}»` : '';

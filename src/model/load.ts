@@ -4,6 +4,7 @@ import { openCheckpoint } from '../checkpoint/folder.ts';
 import type { DenseTensor } from '../checkpoint/folder.ts';
 import { sizeInBytes } from '../checkpoint/safetensors.ts';
 import { UserError } from '../errors.ts';
+import { NotFiniteError } from '../quant/blockwise.ts';
 import { quantizePieces } from '../quant/quantize.ts';
 import type { QuantizedTensor, QuantizeOptions } from '../quant/quantize.ts';
 import { sizeOf } from '../shape.ts';
@@ -133,8 +134,7 @@ export function quantizeWeight(
   try {
     return quantizePieces(weight.dtype === 'BF16' ? bitsOf(weight) : weight.pieces(), weight.shape, options);
   } catch (error) {
-    // Shape and pieces fit one another: what is left to refuse are the values.
-    throw error instanceof RangeError ? notNumbers(name, folder) : error;
+    throw error instanceof NotFiniteError ? notNumbers(name, folder) : error;
   }
 }
 

@@ -1,5 +1,12 @@
 import { CODEBOOKS, type QuantType } from './codebooks.ts';
 
+/** A weight that cannot be quantised. */
+export class NotFiniteError extends RangeError {
+  constructor(first: number, last: number) {
+    super(`quantize: a value between ${first} and ${last} is not finite`);
+  }
+}
+
 /** An all-zero block would otherwise divide by zero (bitsandbytes clamps at the same value). */
 const SMALLEST_ABSMAX = Math.fround(1e-38);
 
@@ -11,7 +18,7 @@ const SMALLEST_ABSMAX = Math.fround(1e-38);
  * @param values `[n]`
  * @param packed `[ceil(n / 2)]`, written whole: the first value of each pair in the high nibble
  * @param absmax `[ceil(n / blockSize)]`, written whole
- * @throws RangeError if a value is not finite
+ * @throws NotFiniteError if a value is not finite
  */
 export function quantizeBlocks(
   values: Float32Array,
@@ -116,7 +123,7 @@ function largestMagnitude(bits: Int32Array, start: number, end: number): number 
   }
   for (; i < end; i++) first = Math.max(first, bits[i]! & 0x7fffffff);
   const largest = Math.max(first, second, third, fourth);
-  if (largest >= INFINITE) throw new RangeError(`quantize: a value between ${start} and ${end - 1} is not finite`);
+  if (largest >= INFINITE) throw new NotFiniteError(start, end - 1);
   word[0] = largest;
   return wordAsFloat[0]!;
 }

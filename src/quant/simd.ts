@@ -48,7 +48,7 @@ const tablesOf = (type: QuantType): number => TABLES + TABLE_BYTES * { nf4: 0, f
  * `quantizeBlocks` of ./blockwise.ts, by WASM SIMD as far as there are whole blocks.
  *
  * @param values numbers, or the bits of such of bfloat16: `[n]`
- * @throws RangeError if a value is not finite
+ * @throws NotFiniteError if a value is not finite
  */
 export function quantizeBlocks(
   values: Float32Array | Uint16Array, blockSize: number, quantType: QuantType, packed: Uint8Array, absmax: Float32Array,
@@ -67,7 +67,7 @@ export function quantizeBlocks(
       VALUES, end - start, blockSize, PACKED, ABSMAX, tables + MIDPOINTS, tables + NIBBLES);
     if (bad >= 0) {
       const at = start + bad * blockSize;
-      throw new RangeError(`quantize: a value between ${at} and ${at + blockSize - 1} is not finite`);
+      throw new plain.NotFiniteError(at, at + blockSize - 1);
     }
     packed.set(new Uint8Array(memory.buffer, PACKED, (end - start) / 2), start / 2);
     absmax.set(new Float32Array(memory.buffer, ABSMAX, (end - start) / blockSize), start / blockSize);

@@ -56,6 +56,22 @@ describe('errors of the system', () => {
     expect(explain(system('ENOSPC'))).toBe('El disco está lleno: libera espacio y repite la orden.');
   });
 
+  it('so is a memory without room, as V8 tells of buffers and of WebAssembly', () => {
+    const told = [
+      () => new ArrayBuffer(2 ** 52),
+      () => { throw new RangeError('WebAssembly.instantiate(): Out of memory: Cannot allocate Wasm memory for new instance'); },
+    ].map((fail) => {
+      try {
+        fail();
+      } catch (error) {
+        return explain(error);
+      }
+    });
+    expect(told[0]).toMatch(/^Falta memoria \(Array buffer allocation failed\): [^\n]+\.$/);
+    expect(told[1]).toMatch(/^Falta memoria \(WebAssembly[^\n]+\.$/);
+    expect(explain(new RangeError('Invalid array length'))).toContain('at ');
+  });
+
   it('so is a folder where one may not write', () => {
     expect(explain(system('EACCES', '/root'))).toContain('Falta permiso para usar «/root»');
   });

@@ -3,9 +3,10 @@ import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { writeQuantized } from '../../src/checkpoint/bitsandbytes.ts';
+import type { DenseTensor } from '../../src/checkpoint/folder.ts';
 import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.ts';
 import type { TensorData } from '../../src/checkpoint/safetensors.ts';
-import { baseSize, loadModel } from '../../src/model/load.ts';
+import { baseSize, loadModel, quantizeWeight } from '../../src/model/load.ts';
 import type { LlamaModel } from '../../src/model/llama.ts';
 import { DenseWeight, QuantizedWeight } from '../../src/model/weights.ts';
 import { dequantize, quantize } from '../../src/quant/quantize.ts';
@@ -201,5 +202,11 @@ describe('a model whose files do not agree is refused in one sentence', () => {
   it.each([[false, query], [true, query], [true, embedding]])('for a value that is no number, in 4 bits (%s) or not, in %s', (loadIn4bit, name) => {
     change((tensors) => { (tensors[name]!.data as Uint8Array).fill(0xff, 10, 12); });
     expect(userErrorOf(() => loadModel(folder(), { loadIn4bit }), folder())).toContain(`«${name}»`);
+  });
+
+  it('but not for a memory with no room left', () => {
+    const full = new RangeError('Array buffer allocation failed');
+    const weight = { dtype: 'F32', shape: [64, 64], pieces: () => { throw full; } } as unknown as DenseTensor;
+    expect(() => quantizeWeight(weight, query, folder(), {})).toThrow(full);
   });
 });
