@@ -40,13 +40,13 @@ export function longestSilence(events: readonly TimedEvent[]): number {
 
 /**
  * What a live run may take, in seconds: the experiment's own budget unless another is asked for; and in silence,
- * several times as long as it has been silent before, here or where it was recorded.
+ * several times as long as it has been silent before, here or where it was recorded, within that budget.
  */
 export function limitsOf(
   id: ExperimentId, record: RunRecord | undefined, rehearsed: Rehearsal, budget = experiments[id].budget as number,
 ): Limits {
   const silence = rehearsed[id]?.silence ?? longestSilence(record?.events ?? []);
-  return { budget, silence: Math.max(15, 4 * silence) };
+  return { budget, silence: Math.min(budget, Math.max(15, 4 * silence)) };
 }
 
 /** How an experiment fared, beside the time that it has: a row for the terminal. */

@@ -93,4 +93,11 @@ describe('the time of a live run', () => {
     expect(limitsOf('qlora', recorded, { qlora: { seconds: 60, silence: 20 } }).silence).toBe(80);
     expect(limitsOf('qlora', undefined, {}).silence).toBe(15);
   });
+
+  it('lets it be silent for no longer than it may take', () => {
+    const slow = { peft: { seconds: 85, silence: 40 } };
+    expect(limitsOf('peft', undefined, slow)).toEqual({ budget: 90, silence: 90 });
+    expect(limitsOf('peft', undefined, slow, 20)).toEqual({ budget: 20, silence: 20 });
+    expect(limitsOf('peft', undefined, {}, 5)).toEqual({ budget: 5, silence: 5 });
+  });
 });
