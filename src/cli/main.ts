@@ -23,6 +23,7 @@ export function runCommand<Table extends OptionTable>(
 export async function runProgram(program: () => Promise<void> | void): Promise<void> {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EIO') endByHangup();
       if (error.code === 'EPIPE' || error.code === 'EIO') return whenUnread();
       if (stream === process.stdout) process.stderr.write(`${explain(error)}\n`);
       process.exit(1);
@@ -36,9 +37,19 @@ export async function runProgram(program: () => Promise<void> | void): Promise<v
   }
 }
 
+/** Node, whose terminal has gone, aborts as it ends, for it cannot give that its settings back: the signal is first. */
+function endByHangup(): void {
+  if (process.platform === 'win32') return;
+  process.once('exit', () => {
+    process.removeAllListeners('SIGHUP');
+    process.kill(process.pid, 'SIGHUP');
+  });
+}
+
 /**
  * For a command with something to save: its signal is aborted by Ctrl-C, by SIGTERM, when the terminal closes and when
- * nobody reads the output any more. The second Ctrl-C ends the process; a terminal that closes may tell it twice.
+ * nobody reads the output any more. The second Ctrl-C ends the process; a terminal that closes may tell it twice, and
+ * is what the process ends by.
  *
  * @param told hears it once
  */
@@ -49,13 +60,19 @@ export function interruption(told = (): void => {}): { readonly signal: AbortSig
     controller.abort();
     told();
   };
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-  for (const signal of signals) {
-    if (signal === 'SIGHUP') process.on(signal, stop);
-    else process.once(signal, stop);
-  }
+  const hangUp = () => {
+    endByHangup();
+    stop();
+  };
+  const signals = ['SIGINT', 'SIGTERM'] as const;
+  for (const signal of signals) process.once(signal, stop);
+  process.on('SIGHUP', hangUp);
   whenUnread = stop;
-  return { signal: controller.signal, release: () => signals.forEach((signal) => process.off(signal, stop)) };
+  const release = () => {
+    for (const signal of signals) process.off(signal, stop);
+    process.off('SIGHUP', hangUp);
+  };
+  return { signal: controller.signal, release };
 }
 
 /** What to tell about an error: one Spanish sentence, or the stack of an unexpected one. */

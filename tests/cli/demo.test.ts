@@ -149,7 +149,7 @@ describe('npm run demo', () => {
   });
 
   it('saves as on Ctrl-C when the terminal closes, which may be told twice', limit, async () => {
-    const { code, stderr } = await demo([...whole, '--output', at('hung-up')], {
+    const { signal, stderr } = await demo([...whole, '--output', at('hung-up')], {
       onLine: (line, interrupt) => {
         if (!line.startsWith('  paso 1/')) return;
         interrupt('SIGHUP');
@@ -157,7 +157,7 @@ describe('npm run demo', () => {
       },
     });
     expect(stderr).toContain('repite la orden con --resume');
-    expect(code).toBe(1);
+    expect(signal).toBe('SIGHUP');
     expect(filesIn(at('hung-up'))).toEqual([...adapterFiles, 'checkpoint.safetensors']);
   });
 

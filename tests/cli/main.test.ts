@@ -1,8 +1,14 @@
-import { spawnSync } from 'node:child_process';
-import { existsSync, openSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, openSync, readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { explain, runProgram } from '../../src/cli/main.ts';
 import { UserError } from '../../src/errors.ts';
+import { temporaryFolder } from '../temporary.ts';
+
+const at = temporaryFolder();
+/** Gives a command a terminal of its own; the one of other systems is asked otherwise. */
+const script = spawnSync('script', ['--version'], { encoding: 'utf8' }).stdout?.includes('util-linux');
 
 describe('running a program', () => {
   afterEach(() => {
@@ -38,6 +44,32 @@ describe('running a program', () => {
     expect(stderr).toBe('El disco está lleno: libera espacio y repite la orden.\n');
     expect(status).toBe(1);
   });
+
+  it.skipIf(!script)('ends by the signal, once all is saved, when its terminal has gone [sin «script» de util-linux]', async () => {
+    const program = `
+      import { writeFileSync } from 'node:fs';
+      import { interruption, runProgram } from './src/cli/main.ts';
+      import { UserError } from './src/errors.ts';
+      process.once('exit', () => writeFileSync('${at('ended')}', ''));
+      await runProgram(async () => {
+        const { signal, release } = interruption();
+        const working = setInterval(() => process.stdout.write('.'), 50);
+        process.stdout.write('begun');
+        await new Promise((resolve) => signal.addEventListener('abort', resolve));
+        clearInterval(working);
+        writeFileSync('${at('saved')}', '');
+        release();
+        throw new UserError('Guardado.');
+      });`;
+    const command = `trap '' HUP; '${process.execPath}' --import tsx --input-type=module --eval "$PROGRAM"; echo $? > '${at('status')}'`;
+    const terminal = spawn('script', ['--quiet', '--command', command, '/dev/null'], {
+      env: { ...process.env, PROGRAM: program, SHELL: '/bin/sh' }, stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    await once(terminal.stdout, 'data');
+    terminal.kill('SIGKILL');
+    await expect.poll(() => existsSync(at('status')) && readFileSync(at('status'), 'utf8'), { timeout: 20_000 }).toBe('129\n');
+    expect([at('saved'), at('ended')].map((path) => existsSync(path))).toEqual([true, true]);
+  }, 30_000);
 
   it('says nothing of a program that ends well', async () => {
     const written = stderr();
