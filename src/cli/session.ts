@@ -11,27 +11,31 @@ const session = z.object({
   }).optional(),
 });
 
-const sessionFile = (folder: string) => join(folder, 'session.json');
+/** A port's own: its windows come back to it alone, and talks at two ports are two talks. */
+const sessionFile = (folder: string, port: number) => join(folder, `session-${port}.json`);
 /** A talk that was cut short goes on within this time, in milliseconds. */
 const cutShort = 3_600_000;
 
-/** Writes the session of a talk, for its own eyes: who has its key may run programs. */
-export function writeSession(folder: string, kept: Session): void {
-  writeFileAtomic(sessionFile(folder), JSON.stringify(kept), 0o600);
+/**
+ * Writes the session of a talk, for its own eyes: who has its key may run programs. At any free port (0) there is
+ * nothing to go on with.
+ */
+export function writeSession(folder: string, port: number, kept: Session): void {
+  if (port !== 0) writeFileAtomic(sessionFile(folder, port), JSON.stringify(kept), 0o600);
 }
 
 /**
  * The session of a talk that was cut short a while ago.
  * @throws UserError if its file is another thing
  */
-export function interruptedSession(folder: string): Session | undefined {
-  const file = sessionFile(folder);
+export function interruptedSession(folder: string, port: number): Session | undefined {
+  const file = sessionFile(folder, port);
   if (!existsSync(file) || Date.now() - statSync(file).mtimeMs > cutShort) return undefined;
   const { token, clock } = readJson(file, session);
   return { token, clock: clock && { ...clock, spent: clock.spent.map((time) => time ?? 0) } };
 }
 
 /** A talk that comes to its end leaves none. */
-export function removeSession(folder: string): void {
-  rmSync(sessionFile(folder), { force: true });
+export function removeSession(folder: string, port: number): void {
+  rmSync(sessionFile(folder, port), { force: true });
 }

@@ -49,8 +49,8 @@ cambian el texto, el tema, el código o las medidas. Quien no abra la dirección
     replaySpeed: flags.replay ? flags.speed : undefined,
     limits: (id, record) => limitsOf(id as ExperimentId, record, rehearsed, flags.budget),
     before: latestTimes(output),
-    session: interruptedSession(output),
-    keep: (session) => writeSession(output, session),
+    session: interruptedSession(output, flags.port),
+    keep: (session) => writeSession(output, flags.port, session),
     timed(times, stopped) {
       if (stopped) createScreen().table(timesTable(times));
       writeTimes(output, times);
@@ -59,7 +59,7 @@ cambian el texto, el tema, el código o las medidas. Quien no abra la dirección
   });
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () =>
-      void talk.close().then(() => removeSession(output)).catch(failed).finally(() => process.exit()));
+      void talk.close().then(() => removeSession(output, flags.port)).catch(failed).finally(() => process.exit()));
   }
   process.stdout.write(`${talk.url}
 Teclas: «e» ejecuta o detiene, «c» muestra el código, «g» pasa a más gráficas, «m» abre el planificador, «p» abre la vista

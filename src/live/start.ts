@@ -77,6 +77,7 @@ export async function startTalk(
   let page = await pages.draw();
   const script = await bundle('talk');
   const checker = new TypeChecker();
+  let served = false; // before that, what goes on is perhaps another talk's, which has the port
   const talk = new Talk({
     experiments, checker, read, command, replaySpeed,
     limits: (id) => limits(id, read(id)),
@@ -87,7 +88,7 @@ export async function startTalk(
     clock: session?.clock,
     timed(clock, stopped) {
       const times = timesOf(page.plans, clock, clock.since);
-      attempt(() => timed?.(times, stopped));
+      if (served) attempt(() => timed?.(times, stopped));
       return times;
     },
   });
@@ -98,6 +99,7 @@ export async function startTalk(
     throw error;
   });
 
+  served = true;
   const kept = () => attempt(() => keep?.({ token: server.token, clock: talk.state.clock }));
   kept();
   talk.subscribe(({ type }) => {

@@ -1,4 +1,7 @@
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -33,4 +36,17 @@ it('goes on, and says so, when what it keeps cannot be written, as on a disk tha
     await close();
   }
   expect(failures).toEqual(['sesión', 'sesión', 'sesión', 'tiempos', 'tiempos', 'sesión'].map((name) => `lleno: ${name}`));
+}, 60_000);
+
+it("is refused at another talk's port before it ends that one's clock", async () => {
+  const taken = createServer().listen(0, '127.0.0.1');
+  await once(taken, 'listening');
+  const told: unknown[] = [];
+  await expect(startTalk({
+    deck, host: '127.0.0.1', port: (taken.address() as AddressInfo).port, output: join(folder, 'out'), command: [], replaySpeed: 1,
+    limits: () => ({ budget: 1, silence: 1 }), session: { token: 'x', clock: { startedAt: 1, slide: 0, since: 1, spent: [] } },
+    keep: (kept) => told.push(kept), timed: (times) => told.push(times), failed: (error) => told.push(error),
+  })).rejects.toThrow('está ocupado');
+  taken.close();
+  expect(told).toEqual([]);
 }, 60_000);
