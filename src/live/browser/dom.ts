@@ -8,14 +8,14 @@ export function element<Name extends keyof HTMLElementTagNameMap>(
   return made;
 }
 
-/** A button that gives the keys back to the slides once it is pressed. */
+/** A button that gives the focus back to the slides once a mouse or a finger has pressed it; to a key it stays. */
 export function button(className: string, label: string, title: string, press: () => void): HTMLButtonElement {
   const made = element('button', className, label);
   made.type = 'button';
   made.title = title;
   if (/^\P{L}+$/u.test(label)) made.setAttribute('aria-label', title); // a sign is no name
-  made.addEventListener('click', () => {
-    made.blur();
+  made.addEventListener('click', ({ detail: clicks }) => {
+    if (clicks > 0) made.blur();
     press();
   });
   return made;

@@ -11,6 +11,7 @@ export function mountPanels(panels: readonly Panel[]): void {
 
 /** Keys on a slide with an experiment: «e» runs or stops it, «c» opens or closes its panel, «g» shows more charts. */
 export function bindKeys(panels: readonly Panel[]): void {
+  shareKeys();
   document.addEventListener('keydown', (event) => {
     if (isTyping(event)) return;
     const key = keyOf(event);
@@ -24,6 +25,17 @@ export function bindKeys(panels: readonly Panel[]): void {
       event.stopPropagation(); // Marp's player opens its overview at Escape
       panel.toggleOpen();
     }
+  }, { capture: true });
+}
+
+/** Marp's player hears no key on a button: here it hears those that press none, as if nothing had the focus. */
+function shareKeys(): void {
+  addEventListener('keydown', (event) => {
+    const { target, key, ctrlKey, altKey, metaKey } = event;
+    if (!(target instanceof HTMLButtonElement) || target.closest('.vivo-plan')) return;
+    if (ctrlKey || altKey || metaKey || ['Enter', ' ', 'Tab', 'Shift'].includes(key)) return;
+    event.stopImmediatePropagation();
+    if (!document.body.dispatchEvent(new KeyboardEvent('keydown', event))) event.preventDefault();
   }, { capture: true });
 }
 

@@ -31,7 +31,7 @@ export interface CodeView {
 /** The panel of an experiment over its slide: code on one side; on the other what its run tells. */
 export class Panel {
   private readonly buttons = {
-    show: button('vivo-abrir', '▶ Ejecutar', 'Ejecuta el experimento (e) o muestra su panel (c)', () => this.toggleRun()),
+    show: button('vivo-abrir', '▶ Ejecutar', 'Ejecuta el experimento (e) o muestra su panel (c)', () => this.begin()),
     run: button('vivo-ejecutar', '▶ Ejecutar', 'Ejecuta o detiene (e)', () => this.toggleRun()),
     trainThere: button('vivo-abrir vivo-entrenar', trains, trainsTitle, () => this.actions.train!(this.id)),
     train: button('', trains, trainsTitle, () => this.actions.train!(this.id)),
@@ -49,6 +49,8 @@ export class Panel {
   private readonly progress = element('p', 'vivo-progreso');
   private readonly panel: HTMLElement;
   private view: ExperimentView | undefined;
+  /** The button that had the focus as it opened. */
+  private opener: HTMLElement | undefined;
   /** What each figure shows, the height that it wants for itself, in pixels, and the page that it is on. */
   private readonly drawn = new Map<string, {
     readonly html: string; readonly shape: string | undefined; readonly height: number; page: number;
@@ -72,6 +74,7 @@ export class Panel {
       element('div', 'vivo-salida', this.reason, this.figures, more));
     this.panel.setAttribute('aria-label', experiment.title);
     this.panel.hidden = true;
+    this.panel.tabIndex = -1;
     this.text.setAttribute('role', 'log');
     this.reason.setAttribute('role', 'alert');
     setInterval(() => { if (this.view?.run?.state === 'running') this.tick(); }, 200);
@@ -82,7 +85,7 @@ export class Panel {
     const focused = document.activeElement as HTMLElement | null;
     const { trainThere, show } = this.buttons;
     section.append(...this.actions.train ? [trainThere] : [], ...this.actions.looksOnly ? [] : [show], this.panel);
-    if (this.panel.contains(focused)) focused!.focus(); // moving an element takes its focus away
+    if (section.contains(focused)) focused!.focus(); // moving an element takes its focus away
     whenIdle(() => this.rehearse());
   }
 
@@ -100,7 +103,8 @@ export class Panel {
     this.view = view;
     const { run } = view;
     const running = run?.state === 'running';
-    this.panel.hidden = !view.open;
+    const focused = document.activeElement as HTMLElement | null; // once it is hidden, none has it
+    this.open(view.open);
     this.panel.dataset.fuente = run?.source ?? '';
     this.panel.dataset.estado = run?.state ?? '';
     const asks = this.actions.edit === undefined ? '▶ Reproducir' : '▶ Ejecutar';
@@ -108,6 +112,7 @@ export class Panel {
     setText(this.buttons.show, running ? '● En marcha' : asks);
     this.buttons.train.hidden = running || !this.actions.train;
     this.buttons.restore.hidden = view.code === view.original;
+    if (focused?.hidden && this.panel.contains(focused)) this.panel.focus();
     this.code.show(view);
     this.problems.replaceChildren(...view.problems.map(({ line, message }) => element('li', '', `línea ${line + 1}: ${message}`)));
     this.tick();
@@ -117,9 +122,28 @@ export class Panel {
     this.draw();
   }
 
+  /** Who came to it without a mouse goes on in it, and then where they came from. */
+  private open(open: boolean): void {
+    if (open !== this.panel.hidden) return;
+    const { trainThere, show } = this.buttons;
+    const focused = document.activeElement;
+    const within = this.panel.contains(focused) && focused!.matches(':focus-visible');
+    this.panel.hidden = !open;
+    if (!open && within) (this.opener ?? show).focus();
+    if (!open) return;
+    this.opener = [trainThere, show].find((one) => one === focused);
+    if (this.opener) this.panel.focus();
+  }
+
   toggleRun(): void {
     if (this.view?.run?.state === 'running') this.actions.stop();
     else this.actions.run(this.id, this.code.pending());
+  }
+
+  /** Of a run that goes on, its panel was closed: it is to be seen again, and not stopped. */
+  private begin(): void {
+    if (this.view?.run?.state === 'running') this.actions.open(this.id, true);
+    else this.toggleRun();
   }
 
   toggleOpen(): void {

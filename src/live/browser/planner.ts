@@ -65,6 +65,8 @@ export class Planner {
   private readonly command = element('code', '');
   private readonly show = button('vivo-abrir vivo-planificar', 'Planificar', 'Abre el planificador de memoria (m)', () => this.toggle());
   private readonly panel: HTMLElement;
+  /** Whether its button had the focus as it opened: then that gets it back. */
+  private fromButton = false;
   private readonly windows = new BroadcastChannel('planificador');
 
   constructor() {
@@ -75,6 +77,7 @@ export class Planner {
       element('div', 'vivo-salida', this.chart, this.verdict, this.advice, this.outcome, this.traffic));
     this.panel.setAttribute('aria-label', 'Planificador de memoria');
     this.panel.hidden = true;
+    this.panel.tabIndex = -1;
     this.verdict.setAttribute('role', 'status');
     this.form.addEventListener('submit', (event) => event.preventDefault());
     this.form.addEventListener('input', () => this.choose(this.chosen()));
@@ -149,6 +152,7 @@ export class Planner {
   }
 
   private toggle(): void {
+    if (this.panel.hidden) this.fromButton = document.activeElement === this.show;
     this.open(this.panel.hidden !== false);
     if (!this.panel.hidden) this.selects.get('model')!.focus();
     this.tell();
@@ -157,7 +161,9 @@ export class Planner {
   /** Closed, it gives the keys back to the slides at once: by itself a list keeps the focus for a frame more. */
   private open(open: boolean): void {
     this.panel.hidden = !open;
-    if (!open && this.panel.contains(document.activeElement)) (document.activeElement as HTMLElement).blur();
+    if (open || !this.panel.contains(document.activeElement)) return;
+    if (this.fromButton) this.show.focus();
+    else (document.activeElement as HTMLElement).blur();
   }
 
   private tell(): void {
@@ -202,11 +208,13 @@ export class Planner {
     this.panel.dataset.cabe = String(verdict.startsWith('Cabe'));
     this.chart.innerHTML = planChart(bars, capacity, `${titleOf(this.choice)}. ${verdict}`, 560);
     setText(this.verdict, `${verdict}${last ? ' Qué cambiar, por orden:' : ''}`);
+    const advised = this.advice.contains(document.activeElement);
     this.advice.replaceChildren(...advice.map((one) => {
       const taken = button('', '', 'Cambia esto, y lo de antes', () => this.choose({ ...this.choice, options: one.options }));
       taken.append(...withOptions(adviceOf(one)));
       return element('li', '', taken);
     }));
+    if (advised) this.panel.focus(); // the advice that had it is gone
     setText(this.outcome, last ? outcomeOf(last, capacity) : verdict.startsWith('Cabe') ? '' : outcomeOf(planned, capacity));
     setText(this.traffic, trafficOf(planned));
   }
