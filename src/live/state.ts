@@ -47,6 +47,8 @@ export interface TalkState {
   readonly experiments: Readonly<Record<string, ExperimentView>>;
   /** Counts how often the deck has been drawn. */
   readonly deck: number;
+  /** The one that the presenter shows, from 0, once a window has told it. */
+  readonly slide?: number;
   /** Undefined while it stands. */
   readonly clock?: Clock;
   /** What each slide took the last time. */
@@ -66,6 +68,7 @@ export type Message =
   | { readonly type: 'state'; readonly state: TalkState }
   | { readonly type: 'experiment'; readonly id: string; readonly view: ExperimentView }
   | Told
+  | { readonly type: 'slide'; readonly slide: number }
   | { readonly type: 'deck'; readonly deck: number }
   | { readonly type: 'clock'; readonly clock?: Clock; readonly before?: TalkTimes };
 
@@ -80,6 +83,7 @@ export function apply(state: TalkState, message: Message): TalkState {
       const events = [...view.run.events, message.event];
       return withView(state, message.id, { ...view, run: { ...view.run, events } });
     }
+    case 'slide': return { ...state, slide: message.slide };
     case 'deck': return { ...state, deck: message.deck };
     case 'clock': return { ...state, clock: message.clock, before: message.before };
   }

@@ -115,7 +115,8 @@ export class Talk {
 
   /** The presenter shows another slide. */
   turn(slide: number): void {
-    const { clock, before } = this.state;
+    const { clock, before, slide: shown } = this.state;
+    if (slide !== shown) this.publish({ type: 'slide', slide });
     if (!clock || clock.slide === slide) return;
     const turned = turn(clock, slide, Date.now());
     this.publish({ type: 'clock', clock: turned, before });

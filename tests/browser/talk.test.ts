@@ -284,6 +284,35 @@ describe.skipIf(!executable)(`npm run talk in Chromium${why}`, () => {
     await guests.close();
   });
 
+  it("shows the presenter's slide in a window without the key, until it turns to another, and once it is back", async () => {
+    await page.keyboard.press('Home');
+    await page.keyboard.press('ArrowRight');
+    const guests = await browser.newContext({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
+    const guest = await guests.newPage();
+    await guest.goto(origin());
+    const slide = (on: Page) => expect.poll(() => on.locator('svg[data-marpit-svg]').evaluateAll((all) =>
+      all.findIndex((one) => one.classList.contains('bespoke-marp-active'))));
+    const back = guest.getByRole('button', { name: 'Volver a la charla' });
+    await slide(guest).toBe(1);
+    await page.keyboard.press('ArrowLeft');
+    await slide(guest).toBe(0);
+    expect(await back.isVisible()).toBe(false);
+    await guest.keyboard.press('ArrowRight');
+    await back.waitFor();
+    await page.keyboard.press('ArrowRight');
+    await back.waitFor({ state: 'hidden' }); // both are at the same again
+    await guest.keyboard.press('ArrowLeft');
+    await slide(guest).toBe(0);
+    await slide(page).toBe(1);
+    await back.tap();
+    await slide(guest).toBe(1);
+    await page.keyboard.press('ArrowLeft');
+    await slide(guest).toBe(0);
+    await page.keyboard.press('ArrowRight');
+    await slide(guest).toBe(1);
+    await guests.close();
+  });
+
   it("shows time and pace in the presenter's view alone", async () => {
     const presenter = await open(`${origin()}/?view=presenter#2`);
     const clock = presenter.locator('.vivo-reloj');

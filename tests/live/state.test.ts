@@ -19,6 +19,10 @@ it('an event of an earlier run, or of an experiment that has none, comes too lat
   for (const late of [event('running', 1), event('other', 2), event('nowhere', 2)]) expect(apply(state, late)).toBe(state);
 });
 
+it("the presenter's slide is where the others go", () => {
+  expect(apply(state, { type: 'slide', slide: 4 })).toEqual({ ...state, slide: 4 });
+});
+
 it('a clock that stands is none, and leaves the times of the talk', () => {
   const before = { startedAt: '', slides: [] };
   const running = { ...state, clock: { startedAt: 0, slide: 0, since: 0, spent: [] } };

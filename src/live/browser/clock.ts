@@ -10,8 +10,6 @@ const colours = { 'ahead': '#56b4e9', 'on time': '#2fcf9f', 'behind': '#ff9d4d' 
 export interface ClockActions {
   /** The clock is to run from now, with this slide on show, or to stand. */
   toggle(runs: boolean, slide: number): void;
-  /** Another slide is on show. */
-  turned(slide: number): void;
 }
 
 /**
@@ -31,10 +29,7 @@ export class Clock {
     document.addEventListener('keydown', (event) => {
       if (keyOf(event) === 't') toggle();
     });
-    onSlide(() => {
-      if (this.state.clock && this.state.clock.slide !== currentSlide()) actions.turned(currentSlide());
-      this.draw();
-    });
+    onSlide(() => this.draw());
     setInterval(() => this.draw(), 500);
   }
 

@@ -4,6 +4,7 @@ import { apply } from '../state.ts';
 import type { ExperimentView, Message, TalkState, Told } from '../state.ts';
 import { Clock } from './clock.ts';
 import { Editor } from './editor.ts';
+import { Follower, Leader } from './follow.ts';
 import { bindKeys, mountPanels } from './keys.ts';
 import { Notice } from './notice.ts';
 import { Panel } from './panel.ts';
@@ -80,8 +81,9 @@ function start(): void {
   planner.mount();
   bindKeys(panels);
   const clock = view === 'presenter' ? new Clock({
-    toggle: (runs, slide) => void ask('clock', { runs, slide }), turned: (slide) => { if (token !== '') void ask('slide', { slide }); },
+    toggle: (runs, slide) => void ask('clock', { runs, slide }),
   }) : undefined;
+  const shown = token === '' ? new Follower() : new Leader((slide) => void ask('slide', { slide }));
 
   let state: TalkState | undefined;
   let waiting: Told[] = [];
@@ -116,6 +118,7 @@ function start(): void {
     if (message.type === 'event') waiting.push(message);
     for (const id of 'id' in message ? [message.id] : Object.keys(state.experiments)) changed.add(id);
     clock?.set(state);
+    if (message.type === 'state' || message.type === 'slide') shown.set(state.slide);
     if (!known) void remember();
     else if (known.deck !== state.deck) {
       void redraw().then((done) => {
