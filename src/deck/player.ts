@@ -28,13 +28,18 @@ const heard = {
   ],
 } as const;
 
+/** The signs on its buttons are white pictures: where the reader's own colours are forced, so may their ground be. */
+const signs = ['osc button', 'overview-close', 'presenter-info-container button', 'presenter-note-container button'];
+const style = '<style>@media (forced-colors: active) and (prefers-color-scheme: light) { '
+  + `${signs.map((sign) => `.bespoke-marp-${sign}`).join()} { filter: invert(1) } }</style>`;
+
 /**
  * A page of marp-cli's, whose player knows English alone, in Spanish, and for who hears it: its bar and its script,
  * which stand before the slides and after them. What another Marp has in their place stays as it is.
  */
 export function inSpanish(page: string): string {
   const end = page.lastIndexOf('<script>');
-  return page.slice(0, end).replace(/<div class="bespoke-marp-osc">.*?<\/div>/s, (buttons) => told(buttons, [...bar, ...heard.bar]))
+  return page.slice(0, end).replace('<style>', () => `${style}<style>`).replace(/<div class="bespoke-marp-osc">.*?<\/div>/s, (buttons) => told(buttons, [...bar, ...heard.bar]))
     + told(page.slice(end), [...script, ...heard.script]);
 }
 

@@ -9,6 +9,7 @@ import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { openDeck, overflowFaults } from '../../src/check/browser.ts';
 import { sizes, themes } from '../../src/deck/look.ts';
+import { deckHtml } from '../../src/deck/marp-cli.ts';
 import type { ReadRun } from '../../src/deck/provenance.ts';
 import { fromElsewhere, readAll } from '../deck/record.ts';
 import { executable, launch, why } from './chromium.ts';
@@ -103,6 +104,29 @@ describe.skipIf(!executable)(`the deck in Chromium${why}`, () => {
         await page.close();
       }
     }
+  });
+
+  it('keeps the signs on the buttons of its player visible there, too', async () => {
+    const [short, file] = [join(folder, 'signos.md'), join(folder, 'signos.html')];
+    writeFileSync(short, '# Una\n\n---\n\n# Otra');
+    writeFileSync(file, await deckHtml(short));
+    const buttons = [['', '.bespoke-marp-osc button'], ['?view=presenter', '.bespoke-marp-presenter-info-container button']] as const;
+    for (const colorScheme of ['light', 'dark'] as const) {
+      for (const [view, selector] of buttons) {
+        const page = await browser.newPage();
+        await page.emulateMedia({ forcedColors: 'active', colorScheme });
+        await page.goto(pathToFileURL(file).href + view);
+        await page.mouse.move(99, 99);
+        await page.addStyleTag({ content: 'button { transition: none !important; opacity: 1 !important; }' });
+        const drawn = () => page.locator(selector).first().screenshot();
+        const sign = await drawn();
+        await page.addStyleTag({ content: 'button { background-image: none !important; }' });
+        expect((await drawn()).equals(sign), `${colorScheme} ${view} ${selector}`).toBe(false);
+        await page.close();
+      }
+    }
+    rmSync(short);
+    rmSync(file);
   });
 
   it('is exported without a note, if asked, and those of an earlier export go', async () => {
