@@ -310,6 +310,9 @@ describe.skipIf(!executable)(`npm run talk in Chromium${why}`, () => {
     await slide(guest).toBe(0);
     await page.keyboard.press('ArrowRight');
     await slide(guest).toBe(1);
+    await guest.keyboard.press('e');
+    await guest.getByText('Esta ventana solo mira').waitFor();
+    expect((await guest.locator('.vivo-aviso').boundingBox())!.width).toBeGreaterThan(300); // most of a telephone's
     await guests.close();
   });
 

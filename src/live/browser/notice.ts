@@ -12,7 +12,7 @@ export class Notice {
     const heard = element('div', '', this.line); // always there: what comes into it is said aloud, and what it comes with is not
     heard.setAttribute('role', 'status');
     this.line.style.cssText = 'position:fixed;left:50%;bottom:2vh;transform:translateX(-50%);z-index:10;box-sizing:border-box;'
-      + 'max-width:92vw;margin:0;padding:0.5em 1em;border:2px solid #ff9d4d;border-radius:0.5em;background:#0e1117;'
+      + 'width:max-content;max-width:92vw;margin:0;padding:0.5em 1em;border:2px solid #ff9d4d;border-radius:0.5em;background:#0e1117;'
       + 'color:#ffffff;font:700 max(14px,1.7vw)/1.3 sans-serif;text-wrap:balance';
     this.line.hidden = true;
     document.body.append(heard);
