@@ -61,8 +61,9 @@ cambian el texto, el tema, el código o las medidas. Quien no abra la dirección
     process.once(signal, () =>
       void talk.close().then(() => removeSession(output, flags.port)).catch(failed).finally(() => process.exit()));
   }
+  const look = talk.lookUrls.length === 0 ? '' : `Para mirar desde otra máquina, sin clave: ${talk.lookUrls.join(' o ')}\n`;
   process.stdout.write(`${talk.url}
-Teclas: «e» ejecuta o detiene, «c» muestra el código, «g» pasa a más gráficas, «m» abre el planificador, «p» abre la vista
+${look}Teclas: «e» ejecuta o detiene, «c» muestra el código, «g» pasa a más gráficas, «m» abre el planificador, «p» abre la vista
 del presentador y ahí «t» pone el reloj en marcha. Ctrl-C termina.
 `);
 });

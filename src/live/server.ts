@@ -29,6 +29,8 @@ const asks = {
 export interface TalkServer {
   /** With the token of the session: whoever opens it may run, edit and stop. */
   readonly url: string;
+  /** Without it: for who looks from another machine, if any can. */
+  readonly lookUrls: readonly string[];
   readonly token: string;
   readonly close: () => Promise<void>;
 }
@@ -80,6 +82,7 @@ export async function serve(
   hosts = hostsOf(host, taken);
   return {
     url: `http://${[...hosts][0]}/?clave=${token}`,
+    lookUrls: lookUrls(hosts),
     token,
     close: () => new Promise((resolve) => {
       server.close(() => resolve());
@@ -169,6 +172,11 @@ export function whyNotListening(error: NodeJS.ErrnoException, host: string, port
     default:
       return error;
   }
+}
+
+/** Where other machines find the server, of its names; of the numeric ones those that people can type. */
+export function lookUrls(hosts: ReadonlySet<string>): string[] {
+  return [...hosts].filter((host) => !/^(127\.|localhost|\[)/.test(host)).map((host) => `http://${host}/`);
 }
 
 /**

@@ -51,6 +51,8 @@ export interface StartOptions {
 export interface StartedTalk {
   /** To be opened by the presenter. */
   readonly url: string;
+  /** For who looks from another machine, if any can. */
+  readonly lookUrls: readonly string[];
   readonly talk: Talk;
   readonly close: () => Promise<void>;
 }
@@ -123,6 +125,7 @@ export async function startTalk(
   ];
   return {
     url: server.url,
+    lookUrls: server.lookUrls,
     talk,
     async close() {
       stopWatching.forEach((stop) => stop());

@@ -5,7 +5,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { hostsOf, serve, whyNotListening } from '../../src/live/server.ts';
+import { hostsOf, lookUrls, serve, whyNotListening } from '../../src/live/server.ts';
 import type { TalkServer } from '../../src/live/server.ts';
 import type { Message } from '../../src/live/state.ts';
 import { Talk } from '../../src/live/talk.ts';
@@ -237,6 +237,15 @@ describe('the server of a talk', () => {
     for (const host of ['0.0.0.0', '0', '::', '0::0']) {
       expect([...hostsOf(host, 80)].slice(0, 3)).toEqual(['127.0.0.1', 'localhost', '[::1]']);
     }
+  });
+});
+
+describe('who looks from another machine', () => {
+  it('is told where, without the key, if the server can be reached from there', () => {
+    expect(lookUrls(hostsOf('127.0.0.1', 8080))).toEqual([]);
+    expect(lookUrls(new Set(['127.0.0.1:8080', 'localhost:8080', '[::1]:8080', '127.0.0.1:8080', '192.0.2.5:8080', '[fe80::1]:8080'])))
+      .toEqual(['http://192.0.2.5:8080/']);
+    expect(lookUrls(hostsOf('portatil.local', 80))).toEqual(['http://portatil.local/']);
   });
 });
 
