@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { advise, required } from '../../src/distributed/advice.ts';
+import type { Advice } from '../../src/distributed/advice.ts';
 import { knownConfig } from '../../src/distributed/known.ts';
 import { plan, planDefaults, refusal } from '../../src/distributed/planner.ts';
 import type { PlanOptions } from '../../src/distributed/planner.ts';
@@ -9,6 +10,8 @@ const size = modelSize(knownConfig('meta-llama/Llama-2-7b-hf')!);
 const GiB = 2 ** 30;
 const advised = (options: Partial<PlanOptions>, capacity: number) =>
   advise(size, { ...planDefaults, ...options }, capacity);
+const flagOf = (name: string) => `--${name.replaceAll(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`)}`;
+const flagsOf = ({ change }: Advice) => change.split(':')[0]!.split(/ (?=--)/);
 
 describe('what to change first', () => {
   it('is nothing when it fits', () => {
@@ -22,12 +25,52 @@ describe('what to change first', () => {
     expect(required(first!.plan)).toBeLessThanOrEqual(24 * GiB);
   });
 
-  it('keeps the effective batch', () => {
-    for (const batchSize of [16, 15, 7]) {
-      const steps = advised({ batchSize, checkpointing: 'full' }, 8 * GiB);
-      expect(steps.some(({ options }) => options.batchSize < batchSize)).toBe(true);
-      for (const { options } of steps) expect(options.batchSize * options.accumulation).toBe(batchSize);
+  it('is nothing when it fits to the byte', () => {
+    const needed = required(plan(size, planDefaults));
+    expect(advised({}, needed)).toEqual([]);
+    expect(advised({}, needed - 1)).not.toEqual([]);
+    const [first] = advised({ method: 'full' }, 48 * GiB);
+    expect(advised({ method: 'full' }, required(first!.plan))).toEqual([first]);
+  });
+
+  it('is the one change that is enough alone, though a cheaper one would help; of several, the cheapest', () => {
+    const flags = (capacity: number) => advised({ method: 'full', batchSize: 16 }, capacity).map(flagsOf);
+    expect(flags(64 * GiB)).toEqual([['--optimizer paged-adamw-8bit']]);
+    expect(flags(136 * GiB)).toEqual([['--batch-size 8', '--accumulation 2']]);
+  });
+
+  it('goes on to slower trainings, and then to other ones', () => {
+    expect(advised({ method: 'full', gpus: 8, scheme: 'zero1' }, 1 * GiB).flatMap(flagsOf)).toEqual([
+      '--scheme fsdp', '--offload cpu', '--method lora', '--method qlora', '--sequence 1024', '--sequence 512', '--sequence 256',
+    ]);
+  });
+
+  it('says in flags what it changes, all of it and nothing else', () => {
+    const cases: Partial<PlanOptions>[] = [
+      { method: 'full', gpus: 8, scheme: 'zero1', checkpointing: 'none', batchSize: 4, sequence: 1000 },
+      { optimizer: 'paged-adamw', gpus: 2, batchSize: 6 }, { optimizer: 'adamw-8bit', gpus: 2 },
+    ];
+    for (const options of cases) {
+      const steps = advised(options, 1 * GiB);
+      let before: PlanOptions = { ...planDefaults, ...options };
+      for (const step of steps) {
+        const { options: now } = step;
+        const changed = (Object.keys(now) as (keyof PlanOptions)[]).filter((name) => now[name] !== before[name]);
+        expect(flagsOf(step).sort()).toEqual(changed.map((name) => `${flagOf(name)} ${String(now[name])}`).sort());
+        before = now;
+      }
+      expect(steps.length).toBeGreaterThan(1);
     }
+  });
+
+  it('keeps the effective batch, in whole micro-batches, as large as they can be', () => {
+    const sizes = (batchSize: number) => {
+      const steps = advised({ batchSize, checkpointing: 'full' }, 8 * GiB);
+      for (const { options } of steps) expect(options.batchSize * options.accumulation).toBe(batchSize);
+      return steps.flatMap(({ options }) => (options.batchSize < batchSize ? [options.batchSize] : []));
+    };
+    expect([16, 15, 7].map((batchSize) => sizes(batchSize)[0])).toEqual([8, 5, 1]);
+    expect(sizes(2)).toEqual([1]);
   });
 
   it('says what computing again costs: a third more, or half with a frozen base, of which back is but one forward', () => {
