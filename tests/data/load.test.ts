@@ -77,4 +77,31 @@ describe('loadInstructions', () => {
     await expect(loadInstructions('assets/model', { ...options, maxLength: 20 }))
       .rejects.toThrow(/Ningún registro de .* cabe en 20 tokens/);
   });
+
+  const asked = (words: number) => [{ instruction: 'Repite. '.repeat(words), output: 'Ya.' }];
+
+  it('names the file of which nothing fits: what is trained on, or else what is asked', async () => {
+    writeFileSync(at('long.json'), JSON.stringify(asked(90)));
+    writeFileSync(at('short.json'), JSON.stringify(asked(1)));
+    const given = { ...options, heldOut: undefined, maxLength: 100 };
+    await expect(loadInstructions('assets/model', {
+      ...given, files: [at('long.json')], heldOutFiles: [at('short.json')], examples: 1,
+    })).rejects.toThrow('long.json» cabe en 100 tokens');
+    await expect(loadInstructions('assets/model', {
+      ...given, files: [at('short.json')], heldOutFiles: [at('long.json')], examples: 0,
+    })).rejects.toThrow('long.json» cabe en 100 tokens');
+  });
+
+  it('counts what does not fit, to train on and to ask', async () => {
+    writeFileSync(at('some.json'), JSON.stringify([asked(90), asked(91), asked(1)].flat()));
+    writeFileSync(at('questions.json'), JSON.stringify([asked(92), asked(2)].flat()));
+    const files = { files: [at('some.json')], heldOutFiles: [at('questions.json')] };
+    expect(await loadInstructions('assets/model', { ...options, ...files, heldOut: undefined, maxLength: 100 }))
+      .toMatchObject({ train: [{}], heldOut: [{}], dropped: 3 });
+  });
+
+  it('sets apart for validation a fifth at most', async () => {
+    const { validation, train } = await loadInstructions('assets/model', { ...options, examples: 14, validation: 9 });
+    expect([validation.length, train.length]).toEqual([2, 12]);
+  });
 });
