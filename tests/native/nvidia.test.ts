@@ -77,7 +77,8 @@ describe('readCuda', () => {
     for (const path of cudaLibraries.slice(0, 2)) place(join(root, cudaFolder, path));
     place(folder('asked', 'libnvrtc.so.12'));
     place(folder('asked', 'libcublas.so.12'));
-    vi.stubEnv('LD_LIBRARY_PATH', `:${folder('asked')}`);
+    place(folder('asked later', 'libcublas.so.12'));
+    vi.stubEnv('LD_LIBRARY_PATH', `:${folder('asked')}:${folder('asked later')}`);
     const { libraries } = readCuda(root, `
 2 libs found in cache «/etc/ld.so.cache»
 \tlibcuda.so.1 (libc6,x86-64) => /usr/lib/x86_64-linux-gnu/libcuda.so.1
@@ -93,12 +94,24 @@ describe('readCuda', () => {
     expect(libraries).toHaveLength(1 + cudaLibraries.length);
   });
 
+  it('asks ldconfig what the system has, and does without one', () => {
+    mkdirSync(folder('sbin'));
+    writeFileSync(folder('sbin', 'ldconfig'), `#!/bin/sh\n[ "$*" = -p ] && printf 'libs\\n\\tlibcuda.so.1 (libc6,x86-64) => /there\\n'\n`);
+    chmodSync(folder('sbin', 'ldconfig'), 0o755);
+    vi.stubEnv('PATH', `${folder('sbin')}:${process.env['PATH']}`);
+    expect(readCuda(folder('none')).libraries[0]).toEqual({ name: 'libcuda.so.1', at: '/there' });
+    vi.stubEnv('PATH', folder('nowhere'));
+    expect(readCuda(folder('none')).libraries[0]).toEqual({ name: 'libcuda.so.1', at: null });
+  });
+
   it('tells the version of cuDNN by the set-up, or by the name of the file that a system links to', () => {
     const root = folder('cudnn');
     expect(readCuda(root, '').cudnn).toBeUndefined();
     place(folder('system', 'libcudnn.so.9.6.0'));
     symlinkSync('libcudnn.so.9.6.0', folder('system', 'libcudnn.so.9'));
     expect(readCuda(root, `\tlibcudnn.so.9 (libc6,x86-64) => ${folder('system', 'libcudnn.so.9')}\n`).cudnn).toBe('9.6.0');
+    place(folder('unversioned', 'libcudnn.so.9'));
+    expect(readCuda(root, `\tlibcudnn.so.9 (libc6,x86-64) => ${folder('unversioned', 'libcudnn.so.9')}\n`).cudnn).toBeUndefined();
     place(join(root, cudaFolder, 'cudnn', 'lib', 'libcudnn.so.9'));
     expect(readCuda(root, '').cudnn).toBe('9.3.0.75');
   });
@@ -114,5 +127,7 @@ describe('readCuda', () => {
       place(library, content);
       expect(readCuda(folder('built'), '').built).toBe(true);
     }
+    place(join(dirname(library), 'libtensorflow_framework.so.2')); // in either of its two
+    expect(readCuda(folder('built'), '').built).toBe(true);
   });
 });
