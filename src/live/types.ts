@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Worker } from 'node:worker_threads';
@@ -41,15 +42,15 @@ export class TypeChecker {
     await this.worker?.terminate();
   }
 
-  private ask(question: Question): Promise<Problem[]> {
-    this.worker ??= new Worker(start, { eval: true, execArgv: [], workerData: new URL('./types-worker.ts', import.meta.url).href });
-    const { worker } = this;
-    return new Promise((resolve, reject) => {
-      worker.once('message', resolve).once('error', (error) => {
-        this.worker = undefined;
-        reject(error);
-      });
-      worker.postMessage(question);
-    });
+  private async ask(question: Question): Promise<Problem[]> {
+    this.worker ??= this.begin();
+    const answer = once(this.worker, 'message') as Promise<[Problem[]]>;
+    this.worker.postMessage(question);
+    return (await answer)[0];
+  }
+
+  private begin(): Worker {
+    const worker = new Worker(start, { eval: true, execArgv: [], workerData: new URL('./types-worker.ts', import.meta.url).href });
+    return worker.on('error', () => { this.worker = undefined; }); // the next question begins another
   }
 }
