@@ -55,6 +55,21 @@ describe('the table of a GPU', () => {
     expect(row![4]).toBe('sin reloj');
     expect(row!.slice(11)).toEqual(['nf4, bfloat16', '1600', '3 GiB', '1,25']);
   });
+
+  it('leaves a shape without a peer blank where another has one', () => {
+    const peer = { tokensPerSecond: 1000, peakDevice: MiB, mode: 'bfloat16' };
+    const rows = gpuTable({ device: 'NVIDIA L4', byUnits: true }, [
+      { name: 'SmolLM2-135M', measured: measured({}), peer: null }, { name: 'TinyLlama-1.1B', measured: measured({}), peer },
+    ]);
+    expect(rows.map((row) => row.slice(11))).toEqual([
+      ['PEFT', 'tokens/s', 'pico', 'veces'], ['', '', '', ''], ['bfloat16', '1000', '1 MiB', '2,00'],
+    ]);
+  });
+
+  it('names the peak that the speed is a share of', () => {
+    const peak = (byUnits: boolean) => gpuTable({ device: 'NVIDIA L4', byUnits }, [])[0]![3];
+    expect([peak(false), peak(true)]).toEqual(['del pico fp32', 'del pico fp16']);
+  });
 });
 
 describe('the rows of a GPU', () => {
@@ -84,6 +99,14 @@ describe('the rows of a GPU', () => {
       'Llama-2-7B: --python: los pasos de PEFT acaban en error.',
       'Llama-2-7B, lo que más tarda: matmul 200 ms (400)',
     ]);
+  });
+
+  it('tell the five kernels that take longest', () => {
+    const lines: string[] = [];
+    const kernels = Array.from({ length: 6 }, (_, i) => ({ name: `k${i}`, runs: 1, seconds: 0.001 }));
+    const measure = () => measured({ kernels });
+    gpuRows({ measure, peer: () => null, tell: (line) => lines.push(line), keep: () => {} });
+    expect(lines[0]).toBe('SmolLM2-135M, lo que más tarda: k0 1 ms (1); k1 1 ms (1); k2 1 ms (1); k3 1 ms (1); k4 1 ms (1)');
   });
 
   it('show the stack of a mistake of ours', () => {

@@ -63,13 +63,15 @@ describe('without a terminal', () => {
     expect(text).not.toMatch(/[^\P{Cc}\n]/u);
   });
 
-  it('shows headings and ready lines as they come', () => {
-    expect(lines).toContain('3/4 · Entrenar');
-    expect(lines).toContain('trainable params: 4,884,480 || all params: 139,399,488 || trainable%: 3.5039');
+  it('shows headings, set apart, and ready lines as they come', () => {
+    expect(lines.slice(0, 3)).toEqual([
+      '', '3/4 · Entrenar', 'trainable params: 4,884,480 || all params: 139,399,488 || trainable%: 3.5039',
+    ]);
   });
 
   it('shows the start, with the effective batch', () => {
     expect(lines).toContain('2000 ejemplos, 1 época, 25 pasos; lote efectivo de 80 (16 × 5)');
+    expect(text).not.toContain('Sigue');
   });
 
   it('shows the first step, one in ten, and the last', () => {
@@ -78,6 +80,13 @@ describe('without a terminal', () => {
     expect(steps[1]).toBe(
       '  paso 10/25 · época 0,40 · pérdida 2,600 · tasa 0,003 · norma 1,5 · 12\u202f345 tokens/s · quedan 15 s');
     expect(steps[3]).toMatch(/tokens\/s$/); // nothing is left after it
+  });
+
+  it('tells the memory at each step once it is known', () => {
+    const start = run.find(({ type }) => type === 'start')!;
+    const memory = run.find(({ type }) => type === 'memory')!;
+    const text = shown((screen) => [start, memory, step(10)].forEach((event) => screen.show(event)));
+    expect(text).toContain(' tokens/s · 300 MiB · quedan 15 s\n');
   });
 
   it('shows each evaluation', () => {
@@ -93,6 +102,20 @@ describe('without a terminal', () => {
       '  perplejidad      90,02     1,131',
       '  acierto exacto     0 %    81,4 %',
     ].join('\n'));
+    expect(text.match(/antes +después/g)).toHaveLength(1);
+  });
+
+  it('compares nothing where there is no before', () => {
+    const text = shown((screen) => run.filter((event) => 'when' in event && event.when === 'after').forEach((event) => screen.show(event)));
+    expect(text).toContain('Después: pérdida 0,123');
+    expect(text).toContain('  Después:   La capital es París.');
+    expect(text).not.toMatch(/antes/i);
+  });
+
+  it('asks a question with what it is asked of, and shows an answer without the blanks around it', () => {
+    const sample = { type: 'sample', when: 'before', instruction: 'Suma.', input: '2 y 3', expected: '5' } as const;
+    const text = shown((screen) => screen.show({ ...sample, answer: '\n 5\n' }));
+    expect(text).toBe('\n  Pregunta:  Suma. 2 y 3\n  Respuesta: 5\n');
   });
 
   it('shows a question with its answers before and after, the model’s control characters made harmless', () => {
@@ -139,6 +162,36 @@ describe('with json', () => {
 
 describe('on a terminal', () => {
   const text = shown(playRun, { isTTY: true });
+  const start = run.find(({ type }) => type === 'start')!;
+
+  afterEach(() => vi.useRealTimers());
+
+  it('moves the bar as steps come, tells the memory once it is known, and leaves no timer behind', () => {
+    vi.useFakeTimers();
+    const text = shown((screen) => {
+      screen.show(start);
+      for (const n of [1, 2]) screen.show(step(n));
+      vi.advanceTimersByTime(300);
+      screen.show({ type: 'text', text: 'Un aviso' });
+      screen.show(run.find(({ type }) => type === 'memory')!);
+      screen.show(step(3));
+    }, { isTTY: true });
+    expect(text).toMatch(/ 1\/25 .* 2\/25 · pérdida 2,920 .*Un aviso\n.* 3\/25 · pérdida 2,880 · [^·]* · 300 MiB · quedan 22 s/s);
+    expect(text).not.toMatch(/quedan \d+ s\n/); // each bar is erased
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('sets off headings, and right answers from wrong ones; by no colour where NO_COLOR asks for none', () => {
+    const [right, wrong] = ['La capital es París.', 'Lyon'].map((answer) => ({ type: 'sample', when: 'before', ...capital, answer } as const));
+    const play = (screen: Screen) => [{ type: 'text', text: 'Título', heading: true } as const, right!, wrong!].forEach((event) => screen.show(event));
+    vi.stubEnv('NO_COLOR', '');
+    const colours = shown(play, { isTTY: true });
+    expect(colours).toContain('\u001b[36mTítulo\u001b[39m'); // cyan
+    expect(colours).toContain('\u001b[32mLa capital es París.\u001b[39m'); // green
+    expect(colours).toContain('\u001b[31mLyon\u001b[39m'); // red
+    vi.stubEnv('NO_COLOR', '1');
+    expect(shown(play, { isTTY: true })).toBe(shown(play));
+  });
 
   it('draws a bar with loss, speed and time left, and erases it at the last step', () => {
     expect(text).toContain('1/25 · pérdida 2,960 · 12\u202f345 tokens/s · quedan 24 s');
@@ -166,6 +219,30 @@ describe('a download', () => {
   it('without a terminal is a line a file', () => {
     expect(shown(playDownload)).toBe(
       '  1/2 config.json · 1 KiB de 2 MiB · 1 MiB/s\n  2/2 model.safetensors · 2 MiB de 2 MiB · 1 MiB/s\n');
+  });
+
+  const part = { name: 'org/big', file: 'big', index: 1, files: 1, totalBytes: 9 * mib, bytesPerSecond: mib, complete: false };
+  afterEach(() => vi.useRealTimers());
+
+  it('that takes long, without a terminal, is a line every ten seconds', () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    const text = shown((screen) => {
+      for (let seconds = 1; seconds < 25; seconds++) {
+        vi.advanceTimersByTime(1000);
+        screen.progress({ ...part, bytes: seconds * mib / 4 });
+      }
+    });
+    expect(text.match(/\S+ MiB de/g)).toEqual(['2,8 MiB de', '5,5 MiB de']);
+  });
+
+  it('on a terminal moves its bar as bytes come', () => {
+    vi.useFakeTimers();
+    const text = shown((screen) => {
+      for (const bytes of [mib, 2 * mib, 3 * mib]) screen.progress({ ...part, bytes });
+      vi.advanceTimersByTime(300);
+    }, { isTTY: true });
+    expect(text).toContain('1/1 big · 3 MiB de 9 MiB · 1 MiB/s');
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   it('on a terminal is a bar, and one line in the end', () => {
