@@ -134,6 +134,20 @@ describe('tables', () => {
     ]);
   });
 
+  it('write the figures of a row to as many decimals, though they end in noughts', () => {
+    const before = { loss: 2, perplexity: 7.5, exactMatch: 0, count: 9 };
+    const after = { loss: 0.25, perplexity: 1.28, exactMatch: 0.5, count: 9 };
+    const results = { evaluation: { before, after } } as RunRecord['results'];
+    expect(rows(charts.qlora!.evaluation!(record({ results }), '')).slice(1)).toEqual([
+      ['acierto exacto', '0,0 %', '50,0 %'], ['pérdida', '2,000', '0,250'], ['perplejidad', '7,50', '1,28'],
+    ]);
+  });
+
+  it('show three questions at most', () => {
+    const samples = Array.from({ length: 5 }, () => ({ instruction: 'Di', input: '', expected: '', before: 'a', after: 'b' }));
+    expect(rows(charts.qlora!.samples!(record({ results: { samples } }), ''))).toHaveLength(1 + 3);
+  });
+
   it('put every scheme’s figures beside the formula’s', () => {
     const told = rows(charts.sharding!.schemes!(shardingRecord(), ''));
     expect(told[1]).toEqual(['un rango', '1', '56,0 MiB', '56,0 MiB', '—', '—', 'igual']);
@@ -167,6 +181,7 @@ describe('tables', () => {
     expect(said({})).toBe('Errores en desviaciones típicas; cuadrático: raíz de la media de los cuadrados. '
       + 'Menor error: NF4. Menor perplejidad: Int4; ninguna se aparta de la de bf16 más de un 3,8\u00a0%.');
     expect(said({ rmse: 1, perplexity: 1.84 })).toMatch(/ Menor error: Int4. Menor perplejidad: NF4;/);
+    expect(said({ perplexity: 1.7 })).toContain('ninguna se aparta de la de bf16 más de un 7,4\u00a0%.'); // below it, too
   });
 
   it('keep a figure of their caption beside its unit', () => {
@@ -262,6 +277,7 @@ describe('AdaLoRA and IA3', () => {
     const drawn = charts.adalora!.ranks!(adaloraRecord(), '');
     expect(words(drawn, 'text')).toEqual(['q', 'down', 'capa 1', 'capa 2', '1,4', '3,0', '0,2', '2,0']);
     expect(words(drawn, 'figcaption')).toEqual(['LoRA da 2 a cada matriz; AdaLoRA, de 0,2 (q de la capa 2) a 3,0 (down de la capa 1).']);
+    expect(drawn).toContain('. Capa 1: q 1,4; down 3,0. Capa 2: q 0,2; down 2,0."');
   });
 
   it('of matrices that tie for the least or the most, says how many they are', () => {
@@ -277,23 +293,36 @@ describe('AdaLoRA and IA3', () => {
     expect(words(drawn, 'text').slice(-3)).toEqual(['0,200', 'pérdida de examen: menos es mejor', '0,410']);
   });
 
-  const verdict = (adalora: number[], ia3: number[], lora: number[]) => {
+  const drawnOf = (adalora: number[], ia3: number[], lora: number[]) => {
     const way = (title: string, losses: number[]) =>
       ({ title, parameters: 1, losses: losses.map((loss, i) => ({ seed: i + 1, loss })) });
     const ways = [way('AdaLoRA', adalora), way('IA3', ia3), way('LoRA', lora)].filter(({ losses }) => losses.length > 0);
-    return words(charts.adalora!.losses!(adaloraRecord({ results: { steps: 1, ways } }), ''), 'figcaption')[0];
+    return charts.adalora!.losses!(adaloraRecord({ results: { steps: 1, ways } }), '');
   };
+  const verdict = (...losses: Parameters<typeof drawnOf>) => words(drawnOf(...losses), 'figcaption')[0];
+
+  it('each dot where its loss lies from the least to the most, in the middle where all are the same', () => {
+    const [dots, same] = [[[0.2], [], [0.4, 0.25]], [[0.2], [], [0.2, 0.2]]].map(([adalora, ia3, lora]) =>
+      [...parse(drawnOf(adalora!, ia3!, lora!)).querySelectorAll('rect')].map((dot) => Number(dot.getAttribute('x')) + 5));
+    expect(dots![2]! - dots![0]!).toBeCloseTo((dots![1]! - dots![0]!) / 4, 1);
+    expect(dots![1]!).toBeGreaterThan(500);
+    expect(same).toEqual([270, 270, 270]);
+  });
 
   it('in words what came out, seed by seed, whatever the papers say', () => {
     expect(verdict([0.2, 0.31, 0.25], [0.33, 0.41, 0.37], [0.21, 0.3, 0.27])).toBe(
       'AdaLoRA no se distingue de LoRA (mejor en 2 de 3): aquí no se ve lo que mide el artículo. '
       + 'IA3 queda peor que LoRA (mejor en 0 de 3), con muchos menos parámetros.');
+    // Twice the standard error of four seeds is the deviation: here less than half of the lead.
+    expect(verdict([0.29, 0.28, 0.27, 0.28], [], [0.3, 0.3, 0.3, 0.3])).toBe('AdaLoRA queda mejor que LoRA (mejor en 4 de 4).');
+    expect(verdict([0.3, 0.28], [], [0.3, 0.3])).toContain('AdaLoRA no se distingue de LoRA (mejor en 1 de 2)');
     expect(verdict([0.1, 0.2], [], [0.31, 0.4])).toBe('AdaLoRA queda mejor que LoRA (mejor en 2 de 2).');
     expect(verdict([0.31, 0.4], [], [0.1, 0.2])).toContain('AdaLoRA queda peor que LoRA (mejor en 0 de 2): aquí no');
   });
 
   it('of one seed, and of a run that has only begun, say nothing that is not known', () => {
     expect(verdict([0.1], [], [0.2])).toContain('no se distingue de LoRA (mejor en 1 de 1)');
+    expect(words(drawnOf([0.1], [], [0.2]), 'text')[1]).toBe('0,100');
     expect(verdict([0.1], [], [])).toBe('');
   });
 });
