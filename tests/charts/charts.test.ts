@@ -4,12 +4,14 @@ import { barsChart } from '../../src/charts/bars.ts';
 import { diagrams } from '../../src/charts/diagrams.ts';
 import { charts } from '../../src/charts/index.ts';
 import { nf4Levels } from '../../src/charts/nf4.ts';
+import { palette } from '../../src/charts/palette.ts';
 import { svg, text } from '../../src/charts/svg.ts';
 import { caption, table } from '../../src/charts/table.ts';
 import { CODEBOOKS } from '../../src/quant/codebooks.ts';
 import type { RunRecord } from '../../src/runs/schema.ts';
 import {
-  adaloraRecord, benchRecord, checkpointingRecord, mixtureRecord, quantizationRecord, readAll, record, shardingRecord,
+  adaloraRecord, benchRecord, checkpointingRecord, mixtureRecord, peftRecord, quantizationRecord, readAll, record,
+  shardingRecord,
 } from '../deck/record.ts';
 
 const parse = (html: string) => parseHTML(`<html><body>${html}</body></html>`).document;
@@ -144,8 +146,20 @@ describe('tables', () => {
   });
 
   it('show three questions at most', () => {
-    const samples = Array.from({ length: 5 }, () => ({ instruction: 'Di', input: '', expected: '', before: 'a', after: 'b' }));
+    const sample = { instruction: 'Di', input: '', expected: '', before: 'a', after: 'b' };
+    const samples = Array.from({ length: 5 }, () => sample);
     expect(rows(charts.qlora!.samples!(record({ results: { samples } }), ''))).toHaveLength(1 + 3);
+  });
+
+  it('tell what each way of fine-tuning costs: measured, the highest peak first; calculated, in their order', () => {
+    const { results, ...rest } = peftRecord();
+    const measured = [...results.measured as object[]].reverse();
+    const turned = { ...rest, results: { ...results, measured } } as RunRecord;
+    expect(rows(charts.peft!.measured!(turned, '')).map(([name, parameters, , , , match]) => [name, parameters, match])).toEqual([
+      ['aquí', 'parámetros', 'acierto'], ['full fine-tuning', '3\u202f672\u202f320', '80 %'], ['LoRA', '278\u202f528', '70 %'],
+    ]);
+    expect(rows(charts.peft!.planned!(peftRecord(), '')).slice(1, 3).map(([name, parameters]) => [name, parameters]))
+      .toEqual([['full fine-tuning', '6738,4 M'], ['LoRA', '40,0 M']]);
   });
 
   it('put every scheme’s figures beside the formula’s', () => {
@@ -225,6 +239,51 @@ describe('the mixture', () => {
     expect(bold).toEqual(['96 %', '85 %', '89 %']);
     expect(parse(drawn).querySelector('figcaption')!.textContent).toBe('Acierto exacto en 44 preguntas de examen. Olvido '
       + 'medio: uno tras otro, 71,3 puntos; router, -0,5 puntos. Coste por token, sobre la base: un adapter, 1,10×.');
+  });
+
+  const fills = (html: string, selector: string) =>
+    new Map([...parse(html).querySelectorAll(selector)].map((one) => [one.textContent, one.getAttribute('fill')]));
+
+  it('names adapters and families in one colour, and tells each share by a bar and to who hears it', () => {
+    const drawn = charts.mixture!.matrix!(mixtureRecord(), 'El acierto');
+    const colours = fills(drawn, 'text');
+    for (const [name, colour] of [['plurales', 'learns'], ['antónimos', 'measured']] as const) {
+      expect([colours.get(name), colours.get(`solo ${name}`)]).toEqual([palette[colour], palette[colour]]);
+    }
+    for (const name of ['todas', 'base', 'router']) expect(colours.get(name)).toBe(palette.text);
+    const bars = [...parse(drawn).querySelectorAll(`rect:not([fill="${palette.panel}"])`)];
+    const widths = bars.map((bar) => Number(bar.getAttribute('width')));
+    expect(widths).toHaveLength(8); // a share of 0 has none
+    expect(widths[1]! / widths[0]!).toBeCloseTo(0.52 / 0.96, 2);
+    expect(bars.map((bar) => bar.getAttribute('fill') === palette.measured)).toEqual([true, false, false, false, false, false, true, true]);
+    expect(drawn).toContain('"El acierto. base: plurales 0 %; antónimos 0 %; todas 0 %. solo plurales: plurales 96 %; antónimos 0 %; todas 52 %. ');
+  });
+
+  it('says when AdaMix does worse than the best adapter alone, and only then', () => {
+    const { matrix } = mixtureRecord().results as { matrix: object[] };
+    const said = (all: number) => parse(charts.mixture!.matrix!(mixtureRecord({
+      results: { ...mixtureRecord().results, matrix: [...matrix, { name: 'AdaMix', matches: [0.5, 0.5], all }] } as RunRecord['results'],
+    }), '')).querySelector('figcaption')!.textContent;
+    expect(said(0.51)).toMatch(/ AdaMix no llega aquí al mejor adapter suelto\.$/);
+    expect(said(0.52)).not.toContain('AdaMix');
+  });
+
+  it('goes on in another line where a sentence is long, and each answer begins one', () => {
+    const tokens = [...Array.from({ length: 30 }, () => 'dos'), '\n'];
+    const weights = tokens.map((_, i) => (i < 20 ? [1, 0] : [0, 1]));
+    const routed = [{ tokens, weights }, { tokens: ['Otra'], weights: [[1, 0]] }];
+    const drawn = charts.mixture!.routing!(mixtureRecord({ results: { ...mixtureRecord().results, routed } }), '');
+    const places = [...parse(drawn).querySelectorAll('[lang]')].map((one) => ['x', 'y'].map((name) => Number(one.getAttribute(name))));
+    const heights = [...new Set(places.map(([, y]) => y!))];
+    expect(heights).toHaveLength(3);
+    for (const height of heights) {
+      const line = places.filter(([, y]) => y === height).map(([x]) => x!);
+      expect(line[0]).toBe(0);
+      expect(line).toEqual([...new Set(line)].sort((a, b) => a - b));
+      expect(line.at(-1)).toBeLessThan(520);
+    }
+    expect(words(drawn)).toContain('↵');
+    expect(drawn).toContain('Respuesta 1, de 31 tokens: plurales en 20; antónimos en 11. Respuesta 2, de 1 tokens: plurales en 1.');
   });
 
   it('writes under each token the letter of the adapter that weighs most there', () => {
@@ -348,14 +407,44 @@ describe('the sharding', () => {
     const marks = [...document.querySelectorAll('line')].map((line) => Number(line.getAttribute('x1')));
     marks.slice(0, 4).forEach((mark, i) => expect(mark).toBeCloseTo(ends[i]!, 0));
     expect(document.documentElement.textContent).toContain('ZeRO-314,0 MiB3 Ψ');
+    expect(ends[0]).toBeCloseTo(396, 0); // and their figures begin
+    expect(document.querySelector('figcaption')!.textContent).toContain('la raya es la fórmula');
+  });
+
+  it('tells what a rank sends where it is of the parameters, and not of the activations too', () => {
+    const { document } = parseHTML(charts.sharding!.states!(shardingRecord(), ''));
+    const [heard, seen] = [document.querySelector('svg')!.getAttribute('aria-label'), document.documentElement.textContent];
+    expect(heard).toContain('en total, 56,0 MiB; fórmula, 56,0 MiB; envía 2 Ψ. ZeRO-1: ');
+    expect(heard).toMatch(/tubería × datos: [^.]*; fórmula, 36,0 MiB\.$/);
+    expect(seen).toMatch(/tubería × datos36,0 MiB$/);
   });
 
   it('draws each stage’s passes when they were, and tells the bubble', () => {
     const { document } = parseHTML(charts.sharding!.timeline!(shardingRecord(), ''));
     expect(document.documentElement.textContent).toContain('GPipe: burbuja, 25 %; guarda 4 entradas');
+    expect(document.documentElement.textContent).not.toMatch(/DDP|comunica/); // which has no stages, nor is in the legend
+    const titles = [...document.querySelectorAll('text[font-size="20"]')].slice(0, 2).map((one) => Number(one.getAttribute('y')));
+    expect(titles[1]! - titles[0]!).toBeGreaterThan(2 * 18); // the lanes of two ranks between them
     const [forward, backward] = [...document.querySelectorAll('rect')];
     expect(Number(backward!.getAttribute('x'))).toBeCloseTo(540 * 0.1 / 0.35, 1);
     expect(Number(backward!.getAttribute('width'))).toBeCloseTo(2 * Number(forward!.getAttribute('width')), 1);
+  });
+
+  it('numbers the passes of several micro-batches where there is room', () => {
+    const spans = (micros: number, long: number) => [
+      ...Array.from({ length: micros }, (_, micro) => ({ type: 'forward', micro, from: micro * long, to: (micro + 1) * long })),
+      { type: 'backward', micro: 0, from: 0.8, to: 0.8 + long }, { type: 'update', micro: 0, from: 0.8, to: 1 },
+    ];
+    const written = (...ranks: ReturnType<typeof spans>[]) => {
+      const timelines = { GPipe: { ranks, bubble: 0.25, kept: 4 } };
+      const { results } = shardingRecord();
+      const drawn = charts.sharding!.timeline!(shardingRecord({ results: { ...results, timelines } as RunRecord['results'] }), '');
+      return [...parse(drawn).querySelectorAll('text[font-size="17"]')].map((one) => one.textContent);
+    };
+    expect(written(spans(3, 0.1))).toEqual(['1', '2', '3', '1']);
+    expect(written(spans(1, 0.1), spans(2, 0.1))).toEqual(['1', '1', '1', '2', '1']);
+    expect(written(spans(1, 0.1))).toEqual([]); // of one alone
+    expect(written(spans(3, 0.02))).toEqual([]);
   });
 });
 
@@ -395,6 +484,19 @@ describe('the rest of slide 8', () => {
     expect(document.documentElement.textContent).toContain('guardándolo todo: 256,0 MiB · 0,50 s');
   });
 
+  it('keeps apart what it writes beside lines that end together, in their order', () => {
+    const cost = { peakBytes: 2 ** 24, secondsPerStep: 0.5 };
+    const layers = [4, 8, 16].map((count) => ({ layers: count, plain: cost, blocks: cost, sqrt: cost }));
+    const { results } = checkpointingRecord();
+    const drawn = parse(charts.checkpointing!.layers!(checkpointingRecord({ results: { ...results, layers } }), ''));
+    const labels = [...drawn.querySelectorAll('text')].filter((one) => one.textContent.includes(' s'))
+      .map((one) => [one.textContent.split(':')[0], Number(one.getAttribute('y'))] as const).sort(([, a], [, b]) => a - b);
+    expect(labels.map(([name]) => name)).toEqual(['guardándolo todo', 'cada √n capas', 'cada bloque']);
+    const [first, second, third] = labels.map(([, y]) => y);
+    expect([second! - first!, third! - second!].every((apart) => apart >= 25)).toBe(true);
+    expect([...drawn.querySelectorAll('path')].map((curve) => curve.getAttribute('d')!.split('L').at(-1)!.split(' ')[0])).toEqual(['190', '190', '190']);
+  });
+
   it('tells peak and time at each depth, by what is kept', () => {
     const rows = [...parseHTML(charts.checkpointing!.depths!(checkpointingRecord(), '')).document.querySelectorAll('tr')]
       .map((row) => row.textContent.replaceAll(/\s+/g, ' ').trim());
@@ -414,6 +516,7 @@ describe('the rest of slide 8', () => {
   });
 
   it('tells what rounding takes, and that the batch in parts has the same loss', () => {
+    expect(rows(charts.checkpointing!.precision!(checkpointingRecord(), ''))[1]).toEqual(['bf16', '0,00 %', '0,165 %']);
     expect(rows(charts.checkpointing!.precision!(checkpointingRecord(), ''))[2])
       .toEqual(['fp16, pérdida × 65\u202f536', '0,00 %', '0,020 %']);
     expect(rows(charts.checkpointing!.accumulation!(checkpointingRecord(), ''))[1]).toEqual(['4 × 2', '32,0 MiB', '0,40', '0,893400']);
