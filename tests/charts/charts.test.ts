@@ -73,6 +73,15 @@ describe('charts of comparisons', () => {
     expect(words(charts.qlora!.loss!(record(), ''))).toMatch(/pérdida.*paso/s);
   });
 
+  it('draw the cut update as far as the ranks go that were trained', () => {
+    const read = readAll('lora')!;
+    const drawn = charts.lora!.ranks!(read, 'El rango');
+    expect(drawn).toContain('. ΔW recortado: 0,80 (r = 1); 0,79 (r = 4); 0,77 (r = 16); 0,67 (r = 64). Full fine-tuning: 0,15.');
+    expect(words(drawn)).toContain('recortado a rango r');
+    const { truncated: _, ...begun } = read.results;
+    expect(words(charts.lora!.ranks!({ ...read, results: begun as RunRecord['results'] }, ''))).not.toContain('recortado');
+  });
+
   it('end their scale of losses above the highest, where a label stands', () => {
     const { results, ...rest } = readAll('lora')!;
     const truncated = [{ r: 1, loss: 0.38, exactMatch: 0 }];
@@ -119,6 +128,65 @@ describe('charts of comparisons', () => {
     expect(drawn({ step: 15, loss: 0.5, exactMatch: 0.2 })).not.toContain(never);
   });
 
+  it('say what there is of few examples before dropout has been tried, and name each curve once', () => {
+    const read = readAll('practices')!;
+    const { overfitting } = read.results as { overfitting: object };
+    const drawn = charts.practices!.overfitting!({ ...read, results: { overfitting: { ...overfitting, dropped: [] } } } as RunRecord, '');
+    expect(parse(drawn).querySelector('figcaption')!.textContent).toBe('Menor pérdida, 0,400; al final, 0,700.');
+    const whole = charts.practices!.overfitting!(read, '');
+    expect([...parse(whole).querySelectorAll('text')].map((one) => one.textContent).filter((one) => /drop|entrena|stop/.test(one)))
+      .toEqual(['sin dropout', 'dropout 0,3', 'early stopping', 'entrenamiento']);
+    expect(whole).toContain('Early stopping en el paso 20.');
+  });
+
+  it('mark the learning rate that is suggested on the curve', () => {
+    const drawn = parse(charts.practices!.finder!(readAll('practices')!, ''));
+    const dots = [...drawn.querySelectorAll('circle')].map((dot) => Number(dot.getAttribute('cx')));
+    const [, mark] = /translate\(([\d.]+)/.exec(drawn.querySelector(`[fill="${palette.measured}"] > path[transform]`)!.getAttribute('transform')!)!;
+    expect(Number(mark)).toBeCloseTo(dots[1]!, 1);
+  });
+
+  it('draw a sweep in the order of its two axes, the lower the loss the brighter', () => {
+    const sweep = [[8, 16, 0.3], [8, 4, 0.5], [2, 16, 0.4], [2, 4, 0.7]]
+      .map(([r, alpha, loss]) => ({ r, alpha, loss }));
+    const of = (cells: typeof sweep) =>
+      charts.practices!.sweep!({ ...readAll('practices')!, results: { sweep: cells } } as unknown as RunRecord, '');
+    const drawn = parse(of(sweep));
+    const cells = [...drawn.querySelectorAll('rect')].map((cell) =>
+      [...['x', 'y', 'fill-opacity'].map((name) => Number(cell.getAttribute(name))), cell.getAttribute('stroke')]);
+    expect(cells[0]).toEqual([cells[2]![0], cells[1]![1], expect.closeTo(0.35, 6), palette.measured]);
+    expect(cells[3]).toEqual([cells[1]![0], cells[2]![1], expect.closeTo(0.05, 6), palette.line]);
+    expect(cells[2]![2]).toBeCloseTo(0.05 + 0.3 * 0.75, 6);
+    expect(cells[3]![0]).toBeLessThan(cells[0]![0] as number);
+    expect(cells[3]![1]).toBeLessThan(cells[0]![1] as number);
+    expect([...drawn.querySelectorAll('text')].slice(0, 5).map((one) => one.textContent)).toEqual(['alpha', '4', '16', 'r = 2', 'r = 8']);
+    expect(of(sweep)).toContain('r = 2: 0,400 (alpha = 16); 0,700 (alpha = 4). r = 8: 0,300 (alpha = 16); 0,500 (alpha = 4).');
+    expect(of([sweep[0]!])).toContain('fill-opacity="0.35"');
+  });
+
+  it('say whether perplexity and task choose the same, and if not, which comes later', () => {
+    const read = readAll('practices')!;
+    const { overfitting } = read.results as { overfitting: object };
+    const said = (loss: [step: number, match: number], match: [step: number, match: number]) => {
+      const [bestLoss, bestMatch] = [loss, match].map(([step, exactMatch]) => ({ step, loss: 0.5, exactMatch }));
+      const results = { overfitting: { ...overfitting, bestLoss, bestMatch } };
+      return parse(charts.practices!.metric!({ ...read, results } as RunRecord, '')).querySelector('figcaption')!.textContent;
+    };
+    expect(said([10, 0.3], [20, 0.3])).toBe('Aquí eligen lo mismo.');
+    expect(said([10, 0.2], [20, 0.3])).toBe('No eligen lo mismo: la perplejidad ya sube mientras el acierto mejora.');
+    expect(said([20, 0.2], [10, 0.3])).toBe('No eligen lo mismo: la perplejidad aún baja cuando el acierto ya no mejora.');
+  });
+
+  it('say whether few modules are enough, and if not, by how much', () => {
+    const said = (...losses: number[]) => {
+      const modules = losses.map((loss, i) => ({ modules: ['q, v', 'q, k, v, o', 'todas'][i], parameters: 1, loss, exactMatch: 0 }));
+      const record = { ...readAll('practices')!, results: { modules } } as unknown as RunRecord;
+      return parse(charts.practices!.modules!(record, '')).querySelector('figcaption')!.textContent;
+    };
+    expect(said(0.3, 0.35, 0.4)).toBe('q, v bastan aquí: nada más baja la pérdida.');
+    expect(said(0.5, 0.4, 0.45)).toBe('Aquí no bastan q, v: su pérdida es un 25\u00a0% mayor que con q, k, v, o.');
+  });
+
   it('show by which step perplexity and task would choose', () => {
     expect(rows(charts.practices!.metric!(readAll('practices')!, '')).map(([by, step, , match]) => [by, step, match])).toEqual([
       ['elige', 'paso', 'acierto'], ['la perplejidad', '10', '10 %'], ['la tarea', '20', '30 %'],
@@ -162,6 +230,19 @@ describe('tables', () => {
       .toEqual([['full fine-tuning', '6738,4 M'], ['LoRA', '40,0 M']]);
   });
 
+  it('put LoRA of the same rank beside its variants, between the base and full fine-tuning, where they are known', () => {
+    const read = readAll('lora')!;
+    expect(rows(charts.lora!.variants!(read, ''))).toEqual([
+      ['r = 16', 'parámetros', 'pérdida', 'acierto'], ['sin entrenar', '0', '1,050', '1 %'],
+      ['LoRA', '278\u202f528', '0,224', '40 %'], ['rsLoRA', '278\u202f528', '0,200', '45 %'], ['DoRA', '278\u202f528', '0,200', '45 %'],
+      ['full', '3\u202f672\u202f320', '0,150', '70 %'],
+    ]);
+    const { base: _, full: __, ...begun } = read.results as Record<string, object[]>;
+    const variants = [{ method: 'otra', r: 4, parameters: 1, loss: 1, exactMatch: 0 }];
+    const record = { ...read, results: { ...begun, variants } } as unknown as RunRecord;
+    expect(rows(charts.lora!.variants!(record, '')).map(([name]) => name)).toEqual(['r = 4', 'LoRA', 'otra']);
+  });
+
   it('put every scheme’s figures beside the formula’s', () => {
     const told = rows(charts.sharding!.schemes!(shardingRecord(), ''));
     expect(told[1]).toEqual(['un rango', '1', '56,0 MiB', '56,0 MiB', '—', '—', 'igual']);
@@ -203,8 +284,8 @@ describe('tables', () => {
   });
 
   it('escape what they are given, and shorten long answers', () => {
-    expect(table([['<a>'], ['b & "c"']], 'd"')).toBe('<table class="medida" aria-label="d&quot;"><thead><tr><th scope="col">&lt;a&gt;</th></tr></thead>'
-      + '<tbody><tr><th scope="row">b &amp; &quot;c&quot;</th></tr></tbody></table>');
+    expect(table([['<a>'], ['b & "c"', '1']], 'd"')).toBe('<table class="medida" aria-label="d&quot;"><thead><tr><th scope="col">&lt;a&gt;</th></tr></thead>'
+      + '<tbody><tr><th scope="row">b &amp; &quot;c&quot;</th><td>1</td></tr></tbody></table>');
     const samples = [{ instruction: 'Di', input: '', expected: '', before: '', after: 'x'.repeat(60) }];
     expect(rows(charts.qlora!.samples!(record({ results: { samples } }), ''))[1]).toEqual(['Di', '(nada)', `${'x'.repeat(43)}…`]);
   });
@@ -216,7 +297,7 @@ describe('bars', () => {
   it('are as long as their values, from zero', () => {
     const bars = [4, 1].map((value) => ({ label: 'x', value, text: 'y', color: 'learns' as const }));
     const [, whole, , quarter] = widths(barsChart(bars, ''));
-    expect(quarter).toBe(whole! / 4);
+    expect([whole, quarter]).toEqual([540, 135]);
   });
 
   it('say peak and time, with and without recomputing', () => {
@@ -473,6 +554,21 @@ describe('the cost of a step', () => {
     const tick = [...document.querySelectorAll('text')].at(-3)!; // under where the curve begins, which is not 0
     expect([tick.textContent, tick.getAttribute('x'), tick.getAttribute('text-anchor')]).toEqual(['4', '848.75', 'middle']);
     expect(document.documentElement.textContent).toMatch(/8,00 s1,00 GiB64512tokens.*4,00 s512,0 MiB520capas/);
+  });
+
+  it('keeps the labels of two lines that end together apart, in the order of the lines, and in the drawing', () => {
+    const { document } = parseHTML(charts.bench!.cost!(benchRecord(), ''));
+    const heights = [...document.querySelectorAll('text')].filter((one) => / s$|iB$/.test(one.textContent))
+      .map((one) => Number(one.getAttribute('y')));
+    const pairs = [0, 2, 4, 6].map((i) => [heights[i]!, heights[i + 1]!] as const);
+    for (const [time, memory] of pairs) {
+      expect(Math.abs(time - memory)).toBeGreaterThanOrEqual(22);
+      expect(Math.min(time, memory)).toBeGreaterThanOrEqual(16);
+      expect(Math.max(time, memory)).toBeLessThan(86); // where the unit stands
+    }
+    expect(pairs.map(([time, memory]) => time < memory)).toEqual([true, true, true, false]); // r: twice the memory
+    const [left, right] = pairs[3]!;
+    expect([left, right]).toEqual([62, 40]); // they end at 52 and 38
   });
 });
 

@@ -21,6 +21,15 @@ describe('the chart of plans', () => {
     expect(sum(widths.slice(0, 6))).toBeCloseTo(640, 0);
     expect(sum(widths.slice(6))).toBeCloseTo(320, 0);
     expect(widths[0]! / widths[3]!).toBeCloseTo(4 / 3, 2);
+    // Each part begins where the one before ends.
+    const lefts = [...draw(10 * GiB).querySelectorAll('rect')].slice(6).map((rect) => Number(rect.getAttribute('x')));
+    lefts.slice(0, 6).forEach((left, i) => expect(left).toBeCloseTo(sum(widths.slice(0, i)), 1));
+    expect(lefts[6]).toBe(0);
+  });
+
+  it('tells each plan’s parts and what they come to to who hears it', () => {
+    expect(draw(16 * GiB).querySelector('svg')!.getAttribute('aria-label')).toMatch(
+      /^Dos planes\. DDP: parámetros 8 GiB; .*; en total, 24 GiB de 16 GiB\. FSDP: .*; en total, 12 GiB de 16 GiB\.$/);
   });
 
   it('has its legend in one row where it is wide, and in as few as fit where it is not', () => {
@@ -29,6 +38,9 @@ describe('the chart of plans', () => {
       return new Set([...document.querySelectorAll('rect')].slice(0, 6).map((rect) => rect.getAttribute('y'))).size;
     };
     expect([rows(1136), rows(640), rows(420)]).toEqual([1, 2, 3]);
+    const { document } = parseHTML(planChart([{ label: 'DDP', parts: bytes(1), pageable: 0 }], 16 * GiB, 'Un plan', 420));
+    const tops = [...document.querySelectorAll('text')].map((text) => Number(text.getAttribute('y')));
+    expect(tops[6]! - tops[5]!).toBeGreaterThan(18); // the name of the bar, below them all
   });
 
   it('draws the card’s memory, and says which plan does not fit', () => {
@@ -37,6 +49,7 @@ describe('the chart of plans', () => {
     const texts = [...drawn.querySelectorAll('text')].map(({ textContent }) => textContent);
     expect(texts).toContain('24 GiB de 16 GiB: no cabe');
     expect(texts).toContain('12 GiB de 16 GiB');
+    expect(draw(24 * GiB).querySelector('svg')!.textContent).not.toContain('no cabe'); // to the byte
   });
 
   it('does not count against the card what may wait on the host', () => {

@@ -15,6 +15,7 @@ process.once('message', ({ id, edited }) => {
     process.send({ type: 'header', header });
     process.send({ type: 'unheard of' });
     console.log('impreso');
+    console.log('largo'.padEnd(600, '.'));
     process.send({ type: 'event', event: { type: 'result', results: { a: 1 }, at: 0.2 }, sentAt: Date.now() });
     setTimeout(() => process.send({ type: 'finished' }), 50);
   }

@@ -61,7 +61,7 @@ describe('a live run', () => {
   it('tells its events as they come, and what it prints', async () => {
     const { runner, events, last } = start();
     await runner.run('good');
-    expect(texts(events)).toEqual(expect.arrayContaining(['uno', 'impreso']));
+    expect(texts(events)).toEqual(expect.arrayContaining(['uno', 'impreso', 'largo'.padEnd(500, '.')]));
     expect(last()).toMatchObject({ source: 'live', state: 'finished', edited: false, header: { id: 'x' } });
     expect(last().reason).toBeUndefined();
     expect(last().events).toEqual(events);
