@@ -380,6 +380,31 @@ describe('the loss', () => {
     expect(drawn).toContain('examen, después: 0,24');
   });
 
+  it('names each thing once, and by the last examination what came after, only when there has been one', () => {
+    const named = (events: RunRecord['events']) =>
+      [...parse(charts.qlora!.loss!(record({ events }), '')).querySelectorAll('text')]
+        .filter((one) => /examen|entrenamiento/.test(one.textContent)).map((one) => one.textContent);
+    const { events } = record();
+    const [before] = events;
+    const during = { ...before!, when: 'during', step: 10, loss: 1 } as RunRecord['events'][number];
+    const [first, last] = ['examen, antes: 2,40', 'examen, después: 0,24'];
+    expect(named([before!, during, ...events.slice(1)])).toEqual([first, last, 'pérdida de entrenamiento']);
+    expect(named(events.slice(0, -1))).toEqual([first, 'pérdida de entrenamiento']);
+  });
+
+  it('writes the name of a curve that has only begun after it, and later before it', () => {
+    const start = {
+      type: 'start' as const, steps: 40, epochs: 1, examples: 40, batchSize: 1, accumulation: 1, effectiveBatch: 1, resumedAt: 0,
+    };
+    const steps = record().events.filter(({ type }) => type === 'step');
+    const anchor = (...events: RunRecord['events']) => {
+      const name = [...parse(charts.qlora!.loss!(record({ events }), '')).querySelectorAll('text')]
+        .find((one) => one.textContent === 'pérdida de entrenamiento')!;
+      return name.closest('[text-anchor]')!.getAttribute('text-anchor');
+    };
+    expect([anchor(start, ...steps.slice(0, 19)), anchor(start, ...steps)]).toEqual(['start', 'end']);
+  });
+
   const dots = (events: RunRecord['events']) =>
     [...parse(charts.qlora!.loss!(record({ events }), '')).querySelectorAll('circle')].map((dot) => Number(dot.getAttribute('cx')));
 
@@ -405,6 +430,13 @@ describe('the memory', () => {
     const words = [...bar.querySelectorAll('text')].map(({ textContent }) => textContent);
     expect(words).toEqual(['base', '5,3 MiB', 'adaptador', '1,1 MiB', 'optimizador', '1,0 MiB', 'entradas de bloque', '1,8 MiB',
       'un bloque a la vez', '76,8 MiB']);
+    const parts = [...bar.querySelectorAll('rect[height="26"]')].map((part) =>
+      ['x', 'width'].map((name) => Number(part.getAttribute(name))) as [number, number]);
+    expect(parts).toHaveLength(5);
+    const before = (i: number) => parts.slice(0, i).reduce((sum, [, width]) => sum + width, 0);
+    parts.forEach(([left], i) => expect(left).toBeCloseTo(before(i), 1));
+    const [base, , , , block] = parts.map(([, width]) => width);
+    expect(block! / base!).toBeCloseTo(76.8 / 5.3, 0);
     expect(() => charts.qlora!.memory!(record({ events: [] }), 'Memoria')).toThrow('no dice su memoria, que pide «Memoria»');
   });
 });
@@ -607,6 +639,11 @@ describe('the rest of slide 8', () => {
     const widths = states.map((rect) => Number(rect.getAttribute('width')));
     const [whole, shared] = [widths.slice(0, 12), widths.slice(12)].map((row) => row.reduce((a, b) => a + b, 0));
     expect(whole! / shared!).toBeCloseTo(4, 1);
+    const first = states.slice(0, 3).map((rect) => ['x', 'width'].map((name) => Number(rect.getAttribute(name))));
+    const before = (i: number) => first.slice(0, i).reduce((sum, [, width]) => sum + width!, 0);
+    expect(before(3)).toBeCloseTo(82, 1); // as wide as its box
+    first.forEach(([x], i) => expect(x).toBeCloseTo(90 + before(i), 1));
+    expect(document.querySelector('figcaption')!.textContent).toContain('Bytes por rango de cuatro');
     const starts = states.slice(12).filter((_, i) => i % 3 === 2).map((rect) => Number(rect.getAttribute('x')));
     expect(new Set(starts.map((x, rank) => Math.round(x - rank * 94))).size).toBe(4); // each its own part of Adam's
   });
