@@ -27,7 +27,6 @@ export class Notice {
   }
 
   clear(): void {
-    clearTimeout(this.timer);
     this.line.hidden = true;
   }
 }
