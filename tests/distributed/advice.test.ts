@@ -47,7 +47,7 @@ describe('what to change first', () => {
 
   it('says in flags what it changes, all of it and nothing else', () => {
     const cases: Partial<PlanOptions>[] = [
-      { method: 'full', gpus: 8, scheme: 'zero1', checkpointing: 'none', batchSize: 4, sequence: 1000 },
+      { method: 'full', gpus: 8, scheme: 'zero1', checkpointing: 'none', batchSize: 4, sequence: 1001 },
       { optimizer: 'paged-adamw', gpus: 2, batchSize: 6 }, { optimizer: 'adamw-8bit', gpus: 2 },
     ];
     for (const options of cases) {
