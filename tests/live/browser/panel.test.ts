@@ -5,11 +5,23 @@ import type { TimedEvent } from '../../../src/runs/events.ts';
 import { experiments } from '../../../src/runs/experiments.ts';
 import { openWindow } from './window.ts';
 
-const { document } = openWindow('<section></section>');
+const { document, HTMLElement } = openWindow('<section></section>');
 vi.stubGlobal('window', {});
 vi.useFakeTimers(); // each panel keeps its time
 afterAll(() => vi.useRealTimers());
 const { Panel } = await import('../../../src/live/browser/panel.ts');
+
+/** In pixels: what a figure with a table takes of its column, as high as 300. */
+const sizes = { figure: 0 };
+const layout = {
+  clientHeight: () => 300, clientWidth: () => 500, offsetWidth: () => 400, scrollHeight: () => sizes.figure,
+};
+for (const [name, get] of Object.entries(layout)) {
+  Object.defineProperty(HTMLElement.prototype, name, { configurable: true, get });
+}
+afterAll(() => { // other files have the same prototype
+  for (const name of Object.keys(layout)) Reflect.deleteProperty(HTMLElement.prototype, name);
+});
 
 const section = document.querySelector('section')!;
 const actions = () => ({
@@ -17,11 +29,10 @@ const actions = () => ({
 });
 const code = { dom: document.createElement('pre'), show: vi.fn<CodeView['show']>(), pending: vi.fn<CodeView['pending']>() };
 
-/** A panel on its slide, and what is seen of it. */
-function mounted(given: Actions) {
+/** A panel on its slide, and what is seen of it. Its charts are tables: it takes a browser to measure a drawing. */
+function mounted(given: Actions, id = 'qlora', charts: Readonly<Record<string, string>> = { evaluation: 'Una tabla' }) {
   section.replaceChildren();
-  const { evaluation } = experiments.qlora.charts; // whose figures do not come here: a browser measures charts
-  const panel = new Panel('qlora', { ...experiments.qlora, charts: { evaluation } }, code, given);
+  const panel = new Panel(id, { ...experiments.qlora, charts }, code, given);
   panel.mount(section);
   const whole = (selector: string) => section.querySelector<HTMLElement>(selector)!;
   const offered = () => [...section.querySelectorAll('button')].filter((one) => !one.hidden).map((one) => one.textContent);
@@ -129,9 +140,40 @@ describe('a panel', () => {
     expect(whole('.vivo-mas').hidden).toBe(true);
   });
 
+  it('shows its charts as their figures come, as many to a page as fit, and turns its pages round', () => {
+    const asked = actions();
+    const { panel, whole, press } = mounted(asked, 'peft', experiments.peft.charts);
+    const cost = { title: 'LoRA', parameters: 1, optimizerBytes: 1, checkpointBytes: 1, peakBytes: 1, exactMatch: 1 };
+    const results = (...names: string[]): TimedEvent =>
+      ({ type: 'result', results: Object.fromEntries(names.map((name) => [name, [cost]])), at: 0 });
+    const seen = () => [...section.querySelectorAll<HTMLElement>('figure')].filter((one) => !one.hidden).map((one) => one.dataset.grafico);
+    sizes.figure = 200;
+    panel.show(view({ run: run({ events: [] }) }));
+    expect(seen()).toEqual([]);
+    panel.show(view({ run: run({ events: [results('at7B')] }) }));
+    expect([seen(), whole('.vivo-mas').hidden]).toEqual([['planned'], true]);
+    const both = run({ state: 'finished', events: [results('measured', 'at7B')] });
+    panel.show(view({ run: both }));
+    expect([seen(), whole('.vivo-mas').hidden, whole('.vivo-mas').textContent]).toEqual([['measured'], false, 'Gráficas 1 de 2 ›']);
+    press('Gráficas 1 de 2 ›');
+    panel.show(view({ page: 1, run: both }));
+    expect([seen(), whole('.vivo-mas').textContent]).toEqual([['planned'], 'Gráficas 2 de 2 ›']);
+    panel.turnPage();
+    expect(asked.page.mock.calls).toEqual([['peft', 1], ['peft', 0]]);
+    panel.show(view({ page: 7, run: both })); // of a window where they took more
+    expect(seen()).toEqual(['planned']);
+    for (const [height, together] of [[144, true], [145, false]] as const) { // two, and the gap between them, in 300
+      sizes.figure = height;
+      mounted(asked, 'peft', experiments.peft.charts).panel.show(view({ run: both }));
+      expect(seen()).toEqual(together ? ['measured', 'planned'] : ['measured']);
+    }
+  });
+
   it('says what is wrong in the code by its lines, counted from 1', () => {
     const { panel, whole } = mounted(actions());
-    panel.show(view({ problems: [{ line: 1, column: 0, length: 1, message: 'no' }] }));
+    const broken = view({ problems: [{ line: 1, column: 0, length: 1, message: 'no' }] });
+    panel.show(broken);
+    expect(code.show).toHaveBeenLastCalledWith(broken); // which marks them
     expect(whole('.vivo-problemas').textContent).toBe('línea 2: no');
     panel.show(view());
     expect(whole('.vivo-problemas').textContent).toBe('');
@@ -153,6 +195,7 @@ describe('a panel', () => {
     panel.show(view());
     expect(whole('.vivo-procedencia').textContent).toBe('');
     panel.show(view({ run: run() }));
+    expect(whole('.vivo-procedencia').textContent).toBe('en vivo · 0 s');
     vi.advanceTimersByTime(2000);
     expect(whole('.vivo-procedencia').textContent).toBe('en vivo · 2 s');
     panel.show(view({ run: run({ state: 'finished', endedAt: Date.now() }) }));
