@@ -1,5 +1,5 @@
-// What stands in for the process of an experiment: it does what the id of the order says, once it has loaded for as many
-// milliseconds as its argument says.
+// What stands in for the process of an experiment: it does what the id of the order says, or its second argument, once it
+// has loaded for as many milliseconds as its first argument says.
 process.stdin.resume().on('close', () => process.kill(process.pid, 'SIGKILL'));
 const event = (text) => process.send({ type: 'event', event: { type: 'text', text, at: 0.1 }, sentAt: Date.now() });
 const header = {
@@ -9,7 +9,8 @@ const header = {
     machine: { cpu: 'x', cores: 1, memoryBytes: 1, platform: 'x', node: 'x' },
   },
 };
-process.once('message', ({ id, edited }) => {
+process.once('message', ({ id: asked, edited }) => {
+  const id = process.argv[3] ?? asked;
   event(edited ?? 'uno');
   if (id === 'good') {
     process.send({ type: 'header', header });

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -9,7 +9,7 @@ import { parseHTML } from 'linkedom';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { UserError } from '../../src/errors.ts';
 import { startTalk } from '../../src/live/start.ts';
-import type { StartedTalk } from '../../src/live/start.ts';
+import type { StartedTalk, StartOptions } from '../../src/live/start.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'start-'));
 const deck = join(folder, 'charla.md');
@@ -19,6 +19,11 @@ describe('a talk', () => {
   let started: StartedTalk;
   const failures: string[] = [];
   const full = (name: string) => () => { throw new UserError(`lleno: ${name}`); };
+  const options: StartOptions = {
+    deck, host: '127.0.0.1', port: 0, output: join(folder, 'out'), command: [join(import.meta.dirname, 'child.mjs'), '0', 'good'],
+    limits: () => ({ budget: 20, silence: 20 }), keep: full('sesión'), timed: full('tiempos'),
+    failed: (error) => failures.push((error as Error).message),
+  };
   const page = async () => {
     const answer = await fetch(started.url);
     return { html: await answer.text(), policy: answer.headers.get('content-security-policy')! };
@@ -26,11 +31,7 @@ describe('a talk', () => {
 
   beforeAll(async () => {
     writeFileSync(deck, slides('Dos'));
-    started = await startTalk({
-      deck, host: '127.0.0.1', port: 0, output: join(folder, 'out'), command: [], replaySpeed: 1,
-      limits: () => ({ budget: 1, silence: 1 }), keep: full('sesión'), timed: full('tiempos'),
-      failed: (error) => failures.push((error as Error).message),
-    });
+    started = await startTalk(options);
   }, 60_000);
   afterAll(async () => {
     await started.close();
@@ -87,15 +88,23 @@ describe('a talk', () => {
 
   it('is drawn again when its text is edited; what cannot be drawn is told, and the last good page stays', async () => {
     const title = async () => parseHTML((await page()).html).document.querySelectorAll('h1')[1]!.textContent;
+    const before = started.talk.state.deck;
     writeFileSync(deck, slides('Otra'));
     await expect.poll(title).toBe('Otra');
     const drawn = started.talk.state.deck;
-    expect(drawn).toBeGreaterThan(0);
+    expect(drawn).toBeGreaterThan(before); // by which windows draw it, too
     writeFileSync(deck, slides('![Nada](run:qlora/nada)'));
     await expect.poll(() => failures.splice(0).join()).toContain('nada');
     expect(await title()).toBe('Otra');
     expect(started.talk.state.deck).toBe(drawn);
     writeFileSync(deck, slides('Y otra'));
     await expect.poll(title).toBe('Y otra');
+  });
+
+  it('leaves the record of a run that has come to its end', async () => {
+    started.talk.run('qlora');
+    const file = join(folder, 'out', 'qlora', 'run.json');
+    await expect.poll(() => existsSync(file)).toBe(true);
+    expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ id: 'x', results: { a: 1 } });
   });
 });
