@@ -139,6 +139,27 @@ describe('charts of comparisons', () => {
     expect(whole).toContain('Early stopping en el paso 20.');
   });
 
+  it('name the upper of two curves above, and rule where early stopping ends', () => {
+    const read = readAll('practices')!;
+    const { overfitting } = read.results as { overfitting: { plain: { step: number; loss: number }[] } };
+    const heightOf = (html: string, name: string) => {
+      let height = 0;
+      const label = [...parse(html).querySelectorAll('text')].find((one) => one.textContent === name)!;
+      for (let part: Element | null = label; part; part = part.parentElement) {
+        height += Number(/translate\([^,]*,([-\d.]+)/.exec(part.getAttribute('transform') ?? '')?.[1] ?? 0);
+      }
+      return height;
+    };
+    const drawn = (by: number) => {
+      const dropped = overfitting.plain.map((one) => ({ ...one, loss: one.loss + by }));
+      return charts.practices!.overfitting!({ ...read, results: { overfitting: { ...overfitting, dropped } } } as RunRecord, '');
+    };
+    const apart = (by: number) => heightOf(drawn(by), 'dropout 0,3') - heightOf(drawn(by), 'sin dropout');
+    expect(apart(-0.001)).toBeGreaterThan(18);
+    expect(apart(0.001)).toBeLessThan(-18);
+    expect(parse(drawn(0)).querySelectorAll('[stroke-dasharray="6 5"] line, line[stroke-dasharray="6 5"]')).toHaveLength(1);
+  });
+
   it('mark the learning rate that is suggested on the curve', () => {
     const drawn = parse(charts.practices!.finder!(readAll('practices')!, ''));
     const dots = [...drawn.querySelectorAll('circle')].map((dot) => Number(dot.getAttribute('cx')));
