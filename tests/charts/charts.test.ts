@@ -667,6 +667,13 @@ describe('the rest of slide 8', () => {
     expect(document.querySelector('figcaption')!.textContent).toContain('Bytes por rango de cuatro');
     const starts = states.slice(12).filter((_, i) => i % 3 === 2).map((rect) => Number(rect.getAttribute('x')));
     expect(new Set(starts.map((x, rank) => Math.round(x - rank * 94))).size).toBe(4); // each its own part of Adam's
+    const place = (rect: Element) => ['x', 'width'].map((name) => Number(rect.getAttribute(name))) as [number, number];
+    for (let rank = 0; rank < 4; rank++) {
+      const left = 90 + rank * 94;
+      expect(place(states[3 * rank]!)[0]).toBeCloseTo(left, 1); // shared by nobody: whole in each
+      const [x, width] = place(states[12 + 3 * rank]!);
+      expect(x).toBeCloseTo(left + rank * width, 1); // shared out: each its own part
+    }
   });
 
   it('tells what rounding takes, and that the batch in parts has the same loss', () => {
