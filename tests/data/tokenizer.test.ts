@@ -137,6 +137,44 @@ describe('loadTokenizer', () => {
     expect(userErrorOf(() => loadTokenizer(folder), file)).toContain(`usa ${what}, que aquí no se admite`);
   });
 
+  const change = (changes: object) => {
+    const file = join(folder, 'tokenizer.json');
+    writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')) as object, ...changes }));
+  };
+
+  it('refuses an expression that may never come to an end, wherever in the file it is', () => {
+    change({ pre_tokenizer: { type: 'Sequence', pretokenizers: [{ type: 'Split', pattern: { Regex: '(a+)+$' }, behavior: 'Isolated' }] } });
+    expect(userErrorOf(() => loadTokenizer(folder), join(folder, 'tokenizer.json')))
+      .toContain('la expresión regular «(a+)+$» podría no acabar nunca');
+  });
+
+  it('takes what is left out of a text by an expression, which the library does as Python’s', () => {
+    change({ pre_tokenizer: { type: 'Split', pattern: { Regex: '-' }, behavior: 'Removed' } });
+    expect(loadTokenizer(folder).vocabSize).toBe(4096);
+  });
+
+  it('counts the entries of a list, as Unigram’s, too', () => {
+    const vocab = [['<unk>', 0], ['</s>', 0], ['a', -1], ['b', -2]];
+    change({ model: { type: 'Unigram', unk_id: 0, vocab }, added_tokens: [{ id: 1, content: '</s>', special: true }], post_processor: null });
+    writeConfig({ eos_token: '</s>' });
+    expect(loadTokenizer(folder).vocabSize).toBe(4);
+  });
+
+  it('pads with the token that the tokenizer names, before that of the generation', () => {
+    writeFileSync(join(folder, 'generation_config.json'), '{"pad_token_id": 7}');
+    expect(loadTokenizer(folder).padId).toBe(2);
+    writeConfig({ eos_token: '</s>' });
+    expect(loadTokenizer(folder).padId).toBe(7);
+  });
+
+  it('says in which file the unknown token is named', () => {
+    for (const name of ['tokenizer_config.json', 'special_tokens_map.json']) {
+      writeConfig({});
+      writeFileSync(join(folder, name), '{"eos_token": "<|fin|>"}');
+      userErrorOf(() => loadTokenizer(folder), `de «${join(folder, name)}» nombra «<|fin|>»`);
+    }
+  });
+
   it('takes what splits at a space where the text has none left, as in Gemma', () => {
     const file = join(folder, 'tokenizer.json');
     const replaced = { type: 'Replace', pattern: { String: ' ' }, content: '▁' };
