@@ -181,6 +181,8 @@ describe('loadTokenizer', () => {
     const gemma = { normalizer: replaced, pre_tokenizer: splitAt(' ', 'MergedWithPrevious') };
     writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')) as object, ...gemma }));
     expect(loadTokenizer(folder).vocabSize).toBe(4096);
+    change({ normalizer: null });
+    userErrorOf(() => loadTokenizer(folder), 'usa Split con behavior MergedWithPrevious');
   });
 
   it('refuses a missing or malformed file', () => {
