@@ -15,7 +15,7 @@ const foot = document.querySelector('.bespoke-marp-presenter-info-container')!;
 foot.getBoundingClientRect = () => ({ left: 40, width: 300, top: 700 }) as DOMRect;
 const { Clock } = await import('../../../src/live/browser/clock.ts');
 
-const actions = { toggle: vi.fn<ClockActions['toggle']>(), turned: vi.fn<ClockActions['turned']>() };
+const actions = { toggle: vi.fn<ClockActions['toggle']>() };
 const clock = new Clock(actions);
 const face = document.querySelector<HTMLElement>('.vivo-reloj')!;
 const press = (key: string) => document.dispatchEvent(Object.assign(new Event('keydown'), { key }));
@@ -74,18 +74,5 @@ describe('the presenter’s clock', () => {
     face.click();
     press('u');
     expect(actions.toggle.mock.calls).toEqual([[true, 1], [false, 1], [false, 1]]);
-  });
-
-  it('tells each turn while it runs, but not those that it knows of', async () => {
-    turnTo(1);
-    await Promise.resolve();
-    expect(actions.turned).not.toHaveBeenCalled();
-    clock.set(state({ clock: startClock(1, Date.now()) }));
-    turnTo(1);
-    await Promise.resolve();
-    expect(actions.turned).not.toHaveBeenCalled();
-    turnTo(2);
-    await Promise.resolve();
-    expect(actions.turned.mock.calls.at(-1)).toEqual([2]);
   });
 });

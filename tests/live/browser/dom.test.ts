@@ -5,12 +5,12 @@ const { Event } = openWindow('');
 const { button, element, scrollable, setText, withOptions } = await import('../../../src/live/browser/dom.ts');
 
 describe('a button', () => {
-  it('gives the keys back to the slides, and then does what it is for', () => {
+  it('does what it is for; it keeps the focus after a key, and gives it back to the slides after a mouse', () => {
     const done: string[] = [];
     const made = button('x', 'Vale', 'Acepta', () => done.push('pressed'));
     made.blur = () => void done.push('blurred');
-    made.click();
-    expect(done).toEqual(['blurred', 'pressed']);
+    for (const detail of [0, 1]) made.dispatchEvent(Object.assign(new Event('click'), { detail }));
+    expect(done).toEqual(['pressed', 'blurred', 'pressed']);
     expect(made).toMatchObject({ type: 'button', title: 'Acepta', className: 'x', textContent: 'Vale' });
   });
 

@@ -7,6 +7,7 @@ const { document, Event } = openWindow(`
   <svg data-marpit-svg class="bespoke-marp-active"><section data-experimento="qlora"><h1>Dos</h1></section></svg>
   <svg data-marpit-svg><section data-experimento="lora"><h1>Tres</h1></section></svg>
   <input><p contenteditable="true">x</p>`);
+vi.stubGlobal('addEventListener', () => {}); // what it hears of buttons before all others, it passes on to the body
 const { bindKeys, keyOf, mountPanels } = await import('../../../src/live/browser/keys.ts');
 
 const panel = (id: string) => ({
