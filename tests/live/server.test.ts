@@ -136,7 +136,7 @@ describe('the server of a talk', () => {
     await post('/run', { id: 'good' });
     await expect.poll(() => talk.state.experiments.good!.run?.state, { timeout: 20_000 }).toBe('finished');
     const texts = talk.state.experiments.good!.run!.events.map((event) => (event.type === 'text' ? event.text : event.type));
-    expect(texts.filter((text) => text !== 'impreso')).toEqual(['uno', 'result']);
+    expect(texts.filter((text) => !/^(impreso|largo)/.test(text))).toEqual(['uno', 'result']);
   });
 
   it('refuses every hostile request, and nothing happens', async () => {
