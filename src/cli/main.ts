@@ -37,13 +37,17 @@ export async function runProgram(program: () => Promise<void> | void): Promise<v
   }
 }
 
-/** Node, whose terminal has gone, aborts as it ends, for it cannot give that its settings back: the signal is first. */
+/**
+ * Node, whose terminal has gone, aborts as it ends, for it cannot give that its settings back: the signal is first.
+ * Each write tells once more that the terminal has gone.
+ */
 function endByHangup(): void {
-  if (process.platform === 'win32') return;
-  process.once('exit', () => {
-    process.removeAllListeners('SIGHUP');
-    process.kill(process.pid, 'SIGHUP');
-  });
+  if (process.platform !== 'win32') process.off('exit', hangUp).on('exit', hangUp);
+}
+
+function hangUp(): void {
+  process.removeAllListeners('SIGHUP');
+  process.kill(process.pid, 'SIGHUP');
 }
 
 /**
@@ -55,24 +59,19 @@ function endByHangup(): void {
  */
 export function interruption(told = (): void => {}): { readonly signal: AbortSignal; readonly release: () => void } {
   const controller = new AbortController();
-  const stop = () => {
+  const stop = (signal?: NodeJS.Signals) => {
+    if (signal === 'SIGHUP') endByHangup();
     if (controller.signal.aborted) return;
     controller.abort();
     told();
   };
-  const hangUp = () => {
-    endByHangup();
-    stop();
-  };
-  const signals = ['SIGINT', 'SIGTERM'] as const;
-  for (const signal of signals) process.once(signal, stop);
-  process.on('SIGHUP', hangUp);
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  for (const signal of signals) {
+    if (signal === 'SIGHUP') process.on(signal, stop);
+    else process.once(signal, stop);
+  }
   whenUnread = stop;
-  const release = () => {
-    for (const signal of signals) process.off(signal, stop);
-    process.off('SIGHUP', hangUp);
-  };
-  return { signal: controller.signal, release };
+  return { signal: controller.signal, release: () => signals.forEach((signal) => process.off(signal, stop)) };
 }
 
 /** What to tell about an error: one Spanish sentence, or the stack of an unexpected one. */
