@@ -312,7 +312,11 @@ describe.skipIf(!executable)(`npm run talk in Chromium${why}`, () => {
     await slide(guest).toBe(1);
     await guest.keyboard.press('e');
     await guest.getByText('Esta ventana solo mira').waitFor();
-    expect((await guest.locator('.vivo-aviso').boundingBox())!.width).toBeGreaterThan(300); // most of a telephone's
+    const notice = (await guest.locator('.vivo-aviso').boundingBox())!;
+    expect(notice.width).toBeGreaterThan(300); // most of a telephone's
+    await guest.keyboard.press('ArrowLeft');
+    const { y, height } = (await back.boundingBox())!;
+    expect(y + height < notice.y || notice.y + notice.height < y).toBe(true); // neither lies over the other
     await guests.close();
   });
 

@@ -30,7 +30,7 @@ export class Follower {
 
   constructor() {
     this.back.hidden = true;
-    this.back.style.cssText = 'position:fixed;right:2vw;bottom:2vh;z-index:9;padding:0.6em 1em;border:2px solid #56b4e9;'
+    this.back.style.cssText = 'position:fixed;right:2vw;top:2vh;z-index:9;padding:0.6em 1em;border:2px solid #56b4e9;'
       + 'border-radius:0.5em;background:#0e1117;color:#ffffff;font:700 max(16px,1.4vw)/1.2 sans-serif;cursor:pointer';
     document.body.append(this.back);
     onSlide(() => this.look());
